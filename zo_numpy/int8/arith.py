@@ -1,0 +1,104 @@
+"""Integer arithmetic: quantised tensors, shifts that round, requantisation, and the one integer matmul.
+
+After NITI (Wang et al., arXiv 2009.13108): a tensor is int8 data and one power-of-two exponent; products are summed
+in int32 and brought back to int8 by a bit shift. Every shift works on magnitudes and restores the sign afterwards
+(sign-magnitude): NumPy's own >> rounds towards minus infinity, so -1 >> 1 is -1 where C division and NITI give 0.
+"""
+from typing import NamedTuple
+
+import numpy as np
+
+INT8_MAX = 127  # data is symmetric: -128 never occurs (CHOICE 1)
+# A sum of this many products of two int8 values fits an int32 with room for rounding: terms * 127^2 < 2^31 - 2^23.
+MAX_TERMS = (2**31 - 2**23 - 1) // INT8_MAX**2
+COLUMN_BLOCK_BYTES = 12_544  # of int32 columns the matmul works on at a time, so that a row of them stays in L1
+
+
+class QTensor(NamedTuple):
+    """A quantised tensor: value = data * 2^exponent."""
+    data: np.ndarray  # int8, in [-127, 127]
+    exponent: int
+
+
+def from_pixels(images):
+    """(N, C, H, W) uint8 in 0..255 -> the network's input, data in 0..127, exponent -7."""
+    return QTensor((images >> 1).astype(np.int8), -7)
+
+
+def bit_width(magnitude):
+    """The bits a non-negative integer needs: 0 -> 0, 1 -> 1, 127 -> 7, 128 -> 8.  Never a float log2."""
+    return int(magnitude).bit_length()
+
+
+def max_abs(values):
+    """The largest magnitude in an array of int8 or int32, as a Python int; 0 for an empty one."""
+    return max(int(values.max()), -int(values.min())) if values.size else 0
+
+
+def round_shift(values, shift):
+    """values / 2^shift, rounded to nearest, half away from zero.  int32 or int64 in and out, same shape.
+
+    shift: 0..30.  round_shift(6, 2) is 2, round_shift(-6, 2) is -2 (floor would give -1), round_shift(-5, 2) is -1.
+    int32 values: |values| + 2^(shift - 1) must stay below 2^31, as MAX_TERMS guarantees for accumulators.
+    """
+    if shift == 0:
+        return values
+    magnitude = np.abs(values)
+    magnitude += 1 << (shift - 1)
+    magnitude >>= shift
+    return np.where(values < 0, -magnitude, magnitude)
+
+
+def pseudo_stochastic_shift(values, shift):
+    """values / 2^shift, rounded up or down by its own dropped bits instead of by a random number (NITI).
+
+    Of the magnitude, q is what remains and r the `shift` bits dropped. r is cut in two: its high part
+    r >> (shift // 2) and its low part r mod 2^(shift // 2), doubled if shift is odd, which stands in for a
+    random number. The result is q + 1 where high > low, else q, with the sign restored (CHOICE 4).
+    int8, int32 or int64 in and out, same shape; shift: 0..30.
+    pseudo_stochastic_shift(-6, 2): q = 1, r = 0b10, high 1 > low 0, so -2; of -5: r = 0b01, high 0, so -1.
+    """
+    if shift == 0:
+        return values
+    magnitude = np.abs(values)
+    low_bits = shift // 2
+    dropped = magnitude & ((1 << shift) - 1)
+    high = dropped >> low_bits
+    low = (dropped & ((1 << low_bits) - 1)) << (shift % 2)
+    magnitude >>= shift
+    magnitude += high > low
+    return np.where(values < 0, -magnitude, magnitude)
+
+
+def requantise(accumulator, exponent):
+    """Brings an int32 accumulator back to int8 by the smallest shift that fits its largest magnitude (NITI).
+
+    shift = max(0, bit_width(max |accumulator|) - 7); data = round_shift(accumulator, shift) clipped to +-127 (a
+    magnitude just below a power of two rounds up to 128); exponent grows by shift.
+    accumulator: int32, any shape, memory order kept.  Returns a QTensor of the same shape.
+    """
+    shift = max(0, bit_width(max_abs(accumulator)) - 7)
+    data = np.clip(round_shift(accumulator, shift), -INT8_MAX, INT8_MAX).astype(np.int8)
+    return QTensor(data, exponent + shift)
+
+
+def check_terms(terms):
+    """Refuses a sum of `terms` int8 products that an int32 accumulator could not hold."""
+    if terms > MAX_TERMS:
+        raise ValueError(f"a sum of {terms} int8 products can exceed int32: at most {MAX_TERMS} (split the sum)")
+
+
+def matmul(a, b):
+    """Integer matrix product: (n, k) int32 @ (k, m) int32 -> (n, m) int32, exact.
+
+    NumPy has no BLAS for integers: `a @ b` is a plain triple loop. einsum's inner kernel multiplies a scalar of `a`
+    into a run of `b`'s columns, which the processor's vector unit does four times as fast if the run stays in cache.
+    The values are int8 in an int32 array; `check_terms(k)` is the caller's, where the shape is known.
+    """
+    n, m = a.shape[0], b.shape[1]
+    out = np.empty((n, m), np.int32)
+    block = max(1, COLUMN_BLOCK_BYTES // out.itemsize)
+    for start in range(0, m, block):
+        columns = slice(start, start + block)
+        np.einsum("nk,km->nm", a, b[:, columns], out=out[:, columns])
+    return out

@@ -1,0 +1,96 @@
+"""INT8 backwards of the layers that may stand in the tail, linear and ReLU, and the update of their weights.
+
+The tail is the last K fully-connected layers, trained by backpropagation from what the second forward pass of a ZO
+step has at hand. Everything below the tail has no backward at all: that asymmetry is ElasticZO.
+"""
+import numpy as np
+
+from .. import models
+from .arith import INT8_MAX, QTensor, bit_width, check_terms, matmul, max_abs, pseudo_stochastic_shift, requantise
+from .layers import forward_block
+from .loss import base2_logits, exp2_terms
+
+SOFTMAX_BITS = 15
+
+
+def forward_tail(tail, weights, x):
+    """The tail's forward pass, keeping the int8 input of every linear layer for the backward pass.
+
+    x: QTensor (N, features).  Returns (logits, inputs): QTensor (N, classes), list of QTensor, one a linear layer.
+    """
+    inputs = []
+    for block in models.blocks(tail):
+        inputs.append(x)
+        x = forward_block(block, weights, x)
+    return x, inputs
+
+
+def softmax_error(logits, labels):
+    """dL/dlogits of cross-entropy: softmax to 15 bits by floor division, minus one-hot, requantised (CHOICE 7).
+
+    logits: QTensor (N, classes).  labels: (N,).  Returns QTensor (N, classes).
+    """
+    terms = exp2_terms(base2_logits(logits))                                              # (N, classes) int64
+    softmax = (terms << SOFTMAX_BITS) // terms.sum(axis=1, keepdims=True)
+    softmax[np.arange(len(labels)), labels] -= 1 << SOFTMAX_BITS
+    return requantise(softmax.astype(np.int32), -SOFTMAX_BITS)
+
+
+def linear_gradient(error, x):
+    """dL/dweight of a linear layer, summed over the batch.
+
+    error: (N, out) int8.  x: (N, in) int8.  Returns (out, in) int32; N <= MAX_TERMS.
+    """
+    check_terms(error.shape[0])
+    return matmul(np.ascontiguousarray(error.T, np.int32), np.ascontiguousarray(x, np.int32))
+
+
+def linear_backward(error, weight):
+    """dL/dinput of a linear layer: the error passed back through its weights.
+
+    error: (N, out) int8.  weight: (out, in) int8, as it was in the forward pass.  Returns (N, in) int32.
+    """
+    check_terms(weight.shape[0])
+    return matmul(np.ascontiguousarray(error, np.int32), weight.astype(np.int32))
+
+
+def relu_backward(error, x):
+    """Zero where the ReLU was off.  error: int32; x: the stored int8 activation behind the ReLU, same shape."""
+    return np.where(x > 0, error, 0)
+
+
+def tail_gradients(tail, weights, logits, inputs, labels):
+    """Backpropagation through the tail.  Returns {name: (out, in) int32}, last layer first; no weight is changed."""
+    gradients = {}
+    error = softmax_error(logits, labels)
+    linears = models.weight_layers(tail)
+    for i in range(len(linears) - 1, -1, -1):
+        name, x = linears[i].name, inputs[i]
+        gradients[name] = linear_gradient(error.data, x.data)
+        if i > 0:
+            behind = relu_backward(linear_backward(error.data, weights[name].data), x.data)
+            error = requantise(behind, error.exponent + weights[name].exponent)
+    return gradients
+
+
+def gradient_step(gradient, b_bp):
+    """Scales a gradient to about b_bp bits: the learning rate of an integer tail (NITI).
+
+    gradient: int32.  b_bp: 1..7, the bits its largest magnitude keeps.  Returns int32, |step| <= 2^b_bp.
+    """
+    return pseudo_stochastic_shift(gradient, max(0, bit_width(max_abs(gradient)) - b_bp))
+
+
+def update_tail(weights, steps):
+    """weight -= step, clipped to +-127, in place.  steps: {name: int32 array} from `gradient_step`."""
+    for name, step in steps.items():
+        weight = weights[name].data
+        weight[...] = np.clip(weight - step, -INT8_MAX, INT8_MAX)
+
+
+def add_steps(first, second):
+    """The sum of two steps, where both forward passes contribute (CHOICE 8)."""
+    return {name: first[name] + second[name] for name in first}
+
+
+__all__ = ["QTensor", "forward_tail", "tail_gradients", "gradient_step", "update_tail", "add_steps"]

@@ -1,0 +1,111 @@
+"""LeNet-5 as a plain list of layers, shared by both precisions.
+
+A layer is a few numbers and no arrays: parameters live in an ordered mapping {name: array} that is passed to every
+op. Nothing here computes. Parameter order, which digests and the random streams depend on, is the order of the list.
+"""
+from typing import NamedTuple
+
+
+class Conv2d(NamedTuple):
+    """(N, in_channels, H, W) -> (N, out_channels, H, W); square kernel, stride 1, zero padding of `pad` pixels."""
+    name: str
+    in_channels: int
+    out_channels: int
+    kernel: int
+    pad: int
+
+    @property
+    def weight_shape(self):
+        return (self.out_channels, self.in_channels, self.kernel, self.kernel)
+
+
+class Linear(NamedTuple):
+    """(N, in_features) -> (N, out_features)."""
+    name: str
+    in_features: int
+    out_features: int
+
+    @property
+    def weight_shape(self):
+        return (self.out_features, self.in_features)
+
+
+class MaxPool2d(NamedTuple):
+    """(N, C, H, W) -> (N, C, H / size, W / size); windows do not overlap."""
+    size: int
+
+
+class ReLU(NamedTuple):
+    """Elementwise max(0, x)."""
+
+
+class Flatten(NamedTuple):
+    """(N, C, H, W) -> (N, C H W), in C order over (C, H, W)."""
+
+
+class Model(NamedTuple):
+    """A network: its name, the shape of one input sample, the number of classes, and its layers in order."""
+    name: str
+    input_shape: tuple
+    classes: int
+    layers: tuple
+
+
+LENET5 = Model("lenet5", (1, 28, 28), 10, (
+    Conv2d("conv1", 1, 6, kernel=5, pad=2), MaxPool2d(2), ReLU(),
+    Conv2d("conv2", 6, 16, kernel=5, pad=2), MaxPool2d(2), ReLU(), Flatten(),
+    Linear("fc1", 784, 120), ReLU(),
+    Linear("fc2", 120, 84), ReLU(),
+    Linear("fc3", 84, 10),
+))
+
+MODELS = {model.name: model for model in (LENET5,)}
+
+
+def has_weight(layer):
+    return isinstance(layer, (Conv2d, Linear))
+
+
+def weight_layers(layers):
+    """The layers with parameters, in parameter order."""
+    return [layer for layer in layers if has_weight(layer)]
+
+
+def fan_in(layer):
+    """How many products are summed into one output of the layer."""
+    _, *summed = layer.weight_shape
+    terms = 1
+    for size in summed:
+        terms *= size
+    return terms
+
+
+def blocks(layers):
+    """Cuts a list of layers into blocks: a layer with weights and the weightless ones that follow it.
+
+    A block is what INT8 requantises once, at its end. LeNet-5 has five.
+    """
+    cut = []
+    for layer in layers:
+        if has_weight(layer):
+            cut.append([])
+        cut[-1].append(layer)
+    return cut
+
+
+def split_tail(layers, bp_tail):
+    """Splits a model into the layers trained by ZO and the tail trained by BP (ElasticZO's partition).
+
+    bp_tail: K, the number of trailing fully-connected layers in the tail; 0 is vanilla ZO.
+    Returns (head, tail), two tuples of layers whose sum is `layers`. Raises ValueError if the model has not got
+    K linear layers at its end.
+    """
+    starts = [i for i, layer in enumerate(layers) if isinstance(layer, Linear)]
+    after_last_other = max((i for i, layer in enumerate(layers) if has_weight(layer) and not isinstance(layer, Linear)),
+                           default=-1)
+    starts = [i for i in starts if i > after_last_other]
+    if not 0 <= bp_tail <= len(starts):
+        raise ValueError(f"a tail of {bp_tail} layers was asked for; the model ends in {len(starts)} linear layers: "
+                         f"choose 0..{len(starts)}")
+    cut = starts[-bp_tail] if bp_tail else len(layers)
+    return layers[:cut], layers[cut:]

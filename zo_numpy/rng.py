@@ -1,0 +1,81 @@
+"""Counter-based random numbers: every draw is a pure function of (seed, stream, step, tensor, query, element).
+
+The generator is Philox4x64-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC'11), taken from
+NumPy, whose raw stream is stable by policy. Nothing is stored between draws: +z, -2z and +z of one training step
+regenerate the same z, and a port may produce any element of any draw without producing the others.
+
+The contract
+    key     = (seed, stream)                    two unsigned 64-bit words
+    counter = (block, tensor, step, query)      four unsigned 64-bit words, block the least significant
+    words   = Philox4x64-10(counter, key)       four unsigned 64-bit words for each block
+Block numbers start at 1, not 0: NumPy adds one to the counter before it computes its first block.
+Word i of a draw is word i % 4 of block 1 + i // 4. Half-word j is (word[j // 4] >> (16 * (j % 4))) & 0xffff.
+
+    stream      number  tensor               step                          query
+    INIT        0       index in the model   0                             0
+    PERTURB     1       index in the model   training step, from 0         number of the perturbation in its step
+    SHUFFLE     2       0                    epoch, from 0                 0
+    DATA        3       defined by the data set that draws
+
+`tensor` is the index of the parameter in the whole model in parameter order, whatever part of it is trained how.
+"""
+import functools
+
+import numpy as np
+
+INIT, PERTURB, SHUFFLE, DATA = 0, 1, 2, 3
+
+
+def words(seed, stream, step, tensor, query, count):
+    """The first `count` 64-bit words of one draw.
+
+    seed, stream, step, tensor, query: integers in [0, 2^64).  Returns (count,) uint64.
+    """
+    key = np.array([seed, stream], np.uint64)
+    counter = np.array([0, tensor, step, query], np.uint64)  # the first block computed is block 1
+    return np.random.Philox(key=key, counter=counter).random_raw(count)
+
+
+def half_words(seed, stream, step, tensor, query, count):
+    """The first `count` 16-bit half-words of one draw, low half-word of each word first.  Returns (count,) uint16.
+
+    Reading little-endian 64-bit words as little-endian 16-bit ones is the shift and mask of the contract; the byte
+    order is named, so that a big-endian machine gives the same numbers.
+    """
+    whole = words(seed, stream, step, tensor, query, -(-count // 4))
+    return whole.astype("<u8", copy=False).view("<u2")[:count]
+
+
+def perturbation(seed, step, tensor, query, count, r_max, p_zero):
+    """The INT8 perturbation z of one tensor: symmetric, exactly zero in expectation (CHOICE 5).
+
+    Of half-word h: magnitude h & r_max, negative if bit 7 is set, kept if (h >> 8) < 256 - p_zero, else 0.
+    r_max: 2^k - 1 with 1 <= k <= 6.  p_zero: n of a probability n / 256 of being dropped, 0..255.
+    Returns (count,) int8 in [-r_max, r_max].
+    """
+    drawn = half_words(seed, PERTURB, step, tensor, query, count)
+    return perturbation_table(r_max, p_zero)[drawn]
+
+
+@functools.lru_cache(maxsize=4)
+def perturbation_table(r_max, p_zero):
+    """What each of the 65,536 half-words maps to.  Returns (65536,) int8; one look-up an element beats masking."""
+    h = np.arange(1 << 16, dtype=np.int32)
+    magnitude = h & r_max
+    signed = np.where(h & 0x80, -magnitude, magnitude)
+    return np.where((h >> 8) < 256 - p_zero, signed, 0).astype(np.int8)
+
+
+def uniform_int8(seed, tensor, count, bound):
+    """Initial weights: uniform integers in [-bound, bound], ((h * (2 bound + 1)) >> 16) - bound of half-word h.
+
+    No rejection, so that element j needs half-word j alone; the bias is below 1 in 256 of a value's probability.
+    bound: 0..127.  Returns (count,) int8.
+    """
+    h = half_words(seed, INIT, 0, tensor, 0, count).astype(np.int32)
+    return (((h * (2 * bound + 1)) >> 16) - bound).astype(np.int8)
+
+
+def shuffled(seed, epoch, count):
+    """The order in which an epoch visits its samples: stable argsort of one word a sample.  Returns (count,) int64."""
+    return np.argsort(words(seed, SHUFFLE, epoch, 0, 0, count), kind="stable")

@@ -1,0 +1,24 @@
+"""zo_numpy: ElasticZO in pure NumPy, in float32 and in integers only.
+
+After Sugiura and Matsutani, "ElasticZO: A Memory-Efficient On-Device Learning with Combined Zeroth- and First-Order
+Optimization" (arXiv 2501.04287). The last K fully-connected layers of a network, its tail, are trained by
+backpropagation (BP); all layers before them by zeroth-order (ZO) steps from two forward passes.
+
+The legend, used in every file
+    N        samples in a batch              C H W    channels, height, width of an image
+    K, tail  trailing layers trained by BP   theta    the weights below the tail, trained by ZO
+    z        the random perturbation         L+ L-    the loss at theta + z and at theta - z
+    g        the ZO gradient along z, in INT8 its sign
+
+Where to begin
+    rng.py                  where every random number comes from
+    models.py               the networks, as lists of layers
+    int8/arith.py           integer tensors, rounding, requantisation, the matrix product
+    int8/layers.py          the forwards
+    int8/loss.py            the integer cross-entropy
+    int8/tail.py            the only backwards there are
+    int8/elastic_zo.py      one training step, top to bottom
+    trainer.py              epochs, evaluation, checkpoints
+    int8/SPEC.md            the same numbers as a contract for other implementations
+"""
+__version__ = "0.1.0"

@@ -80,6 +80,10 @@ def fan_in(layer):
     return terms
 
 
+def weight_count(layer):
+    return layer.weight_shape[0] * fan_in(layer)
+
+
 def blocks(layers):
     """Cuts a list of layers into blocks: a layer with weights and the weightless ones that follow it.
 
@@ -93,19 +97,30 @@ def blocks(layers):
     return cut
 
 
+def tail_starts(layers):
+    """Where the linear layers that end the model stand in it: the places where a tail may begin."""
+    starts = []
+    for i, layer in enumerate(layers):
+        if isinstance(layer, Linear):
+            starts.append(i)
+        elif has_weight(layer):
+            starts = []
+    return starts
+
+
+def longest_tail(layers):
+    """How many linear layers the model ends in: the largest K."""
+    return len(tail_starts(layers))
+
+
 def split_tail(layers, bp_tail):
     """Splits a model into the layers trained by ZO and the tail trained by BP (ElasticZO's partition).
 
     bp_tail: K, the number of trailing fully-connected layers in the tail; 0 is vanilla ZO.
-    Returns (head, tail), two tuples of layers whose sum is `layers`. Raises ValueError if the model has not got
-    K linear layers at its end.
+    Returns (head, tail), two tuples of layers whose sum is `layers`.
+    Raises ValueError unless the model ends in at least K linear layers.
     """
-    starts = [i for i, layer in enumerate(layers) if isinstance(layer, Linear)]
-    after_last_other = max((i for i, layer in enumerate(layers) if has_weight(layer) and not isinstance(layer, Linear)),
-                           default=-1)
-    starts = [i for i in starts if i > after_last_other]
-    if not 0 <= bp_tail <= len(starts):
-        raise ValueError(f"a tail of {bp_tail} layers was asked for; the model ends in {len(starts)} linear layers: "
-                         f"choose 0..{len(starts)}")
-    cut = starts[-bp_tail] if bp_tail else len(layers)
+    if not 0 <= bp_tail <= longest_tail(layers):
+        raise ValueError(f"a tail of {bp_tail} layers: this model's may have 0 to {longest_tail(layers)}")
+    cut = tail_starts(layers)[-bp_tail] if bp_tail else len(layers)
     return layers[:cut], layers[cut:]

@@ -8,6 +8,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 
 from . import models
+from .errors import UserError
 
 TILE_BYTES = 4 << 20  # of patches (im2col) a thread may hold at a time: inside a core's share of cache
 
@@ -17,7 +18,7 @@ def threads():
     setting = os.environ.get("ZO_NUMPY_THREADS")
     if setting is not None:
         if not setting.isdecimal() or int(setting) < 1:
-            raise ValueError(f"ZO_NUMPY_THREADS={setting}: set it to a whole number of threads, 1 or more")
+            raise UserError(f"ZO_NUMPY_THREADS={setting}: set it to a whole number of threads, 1 or more")
         return int(setting)
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))

@@ -9,6 +9,8 @@
 theta are the int8 weights below the tail, z a sparse random int8 perturbation that is never stored but drawn again
 from (seed, step) each time. Integers only, from the images to the updated weights.
 """
+import functools
+from decimal import Decimal
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +18,7 @@ import numpy as np
 from .. import models, rng
 from .arith import INT8_MAX, QTensor, bit_width, from_pixels, pseudo_stochastic_shift
 from .layers import forward
-from .loss import LOSSES
+from .loss import FRACTION_BITS, LOSSES
 from .tail import add_steps, forward_tail, gradient_step, tail_gradients, update_tail
 
 
@@ -45,39 +47,43 @@ def init_weights(model, seed, headroom):
         while 12 * 4**k < INT8_MAX**2 * models.fan_in(layer):
             k += 1
         h = headroom[layer.name]
-        count = models.fan_in(layer) * layer.weight_shape[0]
-        data = rng.uniform_int8(seed, tensor, count, INT8_MAX >> h)
+        data = rng.uniform_int8(seed, tensor, models.weight_count(layer), INT8_MAX >> h)
         weights[layer.name] = QTensor(data.reshape(layer.weight_shape), h - k)
     return weights
 
 
-def perturb(weights, names, times, seed, step, settings):
-    """theta += times * z, in place, with z drawn again from (seed, step).  times: +1 or -2."""
-    for tensor, name in names:
-        z = rng.perturbation(seed, step, tensor, 0, weights[name].data.size, settings.r_max, settings.p_zero)
-        weights[name].data.reshape(-1)[...] += np.int8(times) * z   # |2 z| <= 126: no int8 wraps
+def draw(name, tensor, weights, seed, step, settings):
+    """z of one tensor: (size,) int8, the same every time it is asked for."""
+    return rng.perturbation(seed, step, tensor, 0, weights[name].data.size, settings.r_max, settings.p_zero)
 
 
-def restore_and_update(weights, names, g, seed, step, settings):
+def perturb(weights, zo_names, times, seed, step, settings):
+    """theta += times * z, in place.  times: +1 or -2."""
+    for tensor, name in zo_names:
+        theta = weights[name].data.reshape(-1)
+        theta += np.int8(times) * draw(name, tensor, weights, seed, step, settings)   # |2 z| <= 126: no int8 wraps
+
+
+def restore_and_update(weights, zo_names, g, seed, step, settings):
     """theta += z, which restores it exactly, then theta -= g * z scaled to b_zo bits, clipped to +-(127 - R).
 
     g: -1, 0 or 1; 0 restores only.
     """
     shift = max(0, bit_width(settings.r_max) - settings.b_zo)
     bound = INT8_MAX - settings.r_limit
-    for tensor, name in names:
+    for tensor, name in zo_names:
         theta = weights[name].data.reshape(-1)
-        z = rng.perturbation(seed, step, tensor, 0, theta.size, settings.r_max, settings.p_zero)
+        z = draw(name, tensor, weights, seed, step, settings)
         theta += z
         if g:
             theta -= np.int8(g) * pseudo_stochastic_shift(z, shift)   # |theta| + |step| <= 127 - R + R
             np.clip(theta, -bound, bound, out=theta)
 
 
-def clip_for_zo(weights, names, r_limit):
+def clip_for_zo(weights, zo_names, r_limit):
     """Brings the ZO weights into +-(127 - R), in place, so that theta +- z never saturates (CHOICE 9)."""
     bound = INT8_MAX - r_limit
-    for _, name in names:
+    for _, name in zo_names:
         data = weights[name].data
         np.clip(data, -bound, bound, out=data)
 
@@ -88,41 +94,92 @@ def zo_tensors(model, bp_tail):
     return [(tensor, layer.name) for tensor, layer in enumerate(models.weight_layers(head))]
 
 
-def train_step(model, bp_tail, weights, images, labels, seed, step, settings):
+def train_step(model, bp_tail, weights, images, labels, seed, step, settings, record=None):
     """One step of ElasticZO-INT8 on one batch; changes `weights` in place.
 
     images: (N, C, H, W) uint8.  labels: (N,) uint8.  step: from 0, over the whole run.
+    record: None, or called as record(phase, op, name, value) with every tensor of both passes, for golden vectors;
+        the phases are "plus" and "minus", a value is an array, a QTensor, a Python int or a mapping of these.
     Returns (L+, L-, g): two Python ints in units of the loss, and -1, 0 or 1.
     """
     head, tail = models.split_tail(model.layers, bp_tail)
     zo_names = [] if settings.frozen else zo_tensors(model, bp_tail)
-    loss_of = LOSSES[settings.loss]
+    both = settings.tail_passes == "both"
     x = from_pixels(images)
 
-    def forward_pass(with_gradient):
-        logits, inputs = forward_tail(tail, weights, forward(head, weights, x))
-        steps = {}
-        if with_gradient:
-            gradients = tail_gradients(tail, weights, logits, inputs, labels)
-            steps = {name: gradient_step(gradient, settings.b_bp) for name, gradient in gradients.items()}
-        return loss_of(logits, labels), steps
+    def forward_pass(phase, with_gradient):
+        """The loss, and the steps of the tail ({} if not asked for)."""
+        noted = functools.partial(record, phase) if record else None
+        if noted:
+            noted("weights", None, weights)
+            noted("input", None, x)
+        logits, inputs = forward_tail(tail, weights, forward(head, weights, x, noted), noted)
+        gradients = tail_gradients(tail, weights, logits, inputs, labels, noted) if with_gradient else {}
+        steps = {name: gradient_step(gradient, settings.b_bp) for name, gradient in gradients.items()}
+        loss = LOSSES[settings.loss](logits, labels)
+        if noted:
+            noted("gradient_step", None, steps)
+            noted("loss", None, loss)
+        return loss, steps
 
     if settings.frozen:
-        loss, steps = forward_pass(with_gradient=True)
-        update_tail(weights, steps)
-        return loss, loss, 0
-
-    both = settings.tail_passes == "both"
-    perturb(weights, zo_names, +1, seed, step, settings)
-    loss_plus, first_steps = forward_pass(with_gradient=both)
-    perturb(weights, zo_names, -2, seed, step, settings)
-    loss_minus, steps = forward_pass(with_gradient=True)
-    g = (loss_plus > loss_minus) - (loss_plus < loss_minus)
-    restore_and_update(weights, zo_names, g, seed, step, settings)
-    update_tail(weights, add_steps(first_steps, steps) if both else steps)
+        loss_plus, steps = forward_pass("minus", with_gradient=True)
+        loss_minus, g = loss_plus, 0
+    else:
+        perturb(weights, zo_names, +1, seed, step, settings)
+        loss_plus, first_steps = forward_pass("plus", with_gradient=both)
+        perturb(weights, zo_names, -2, seed, step, settings)
+        loss_minus, steps = forward_pass("minus", with_gradient=True)
+        g = (loss_plus > loss_minus) - (loss_plus < loss_minus)
+        restore_and_update(weights, zo_names, g, seed, step, settings)
+        steps = add_steps(first_steps, steps) if both else steps
+    update_tail(weights, steps)
     return loss_plus, loss_minus, g
 
 
-def predict(model, weights, images):
+def logits_of(model, weights, images):
     """Logits of a batch, with nothing perturbed.  images: (N, C, H, W) uint8.  Returns QTensor (N, classes)."""
     return forward(model.layers, weights, from_pixels(images))
+
+
+# What trainer.py asks of a precision.
+
+def initialise(config):
+    """The weights a run starts from: {name: QTensor}."""
+    model = models.MODELS[config.model]
+    weights = init_weights(model, config.seed, dict(zip((layer.name for layer in models.weight_layers(model.layers)), config.headroom)))
+    clip_for_zo(weights, zo_tensors(model, config.bp_tail), max(config.schedules["r_max"]))
+    return weights
+
+
+def settings_at(config, epoch):
+    """The Settings of an epoch, from 0."""
+    scheduled = {name: config.at(name, epoch) for name in ("r_max", "p_zero", "b_zo", "b_bp")}
+    return Settings(**scheduled, r_limit=max(config.schedules["r_max"]), loss=config.loss,
+                    tail_passes=config.tail_passes, frozen=config.zo_frozen)
+
+
+def scores(model, weights, images):
+    """The logits of each image as integers of one scale.  (N, C, H, W) uint8 -> (N, classes) int32."""
+    return logits_of(model, weights, images).data.astype(np.int32)
+
+
+def classify(model, weights, images):
+    """The class of each image, the lowest where logits tie.  (N, C, H, W) uint8 -> (N,) int64."""
+    return scores(model, weights, images).argmax(axis=1)
+
+
+def mean_loss(total, images):
+    """A sum of losses over `images` samples as nats a sample, for people: four decimals, no float on the way."""
+    return Decimal(total * 6931 // (images << FRACTION_BITS)).scaleb(-4)   # ln 2 = 0.6931
+
+
+def to_arrays(weights):
+    """What is saved of the weights: ({name: int8 array}, {name.exponent: int})."""
+    return ({name: weight.data for name, weight in weights.items()},
+            {name + ".exponent": weight.exponent for name, weight in weights.items()})
+
+
+def from_arrays(arrays, numbers):
+    """The inverse of `to_arrays`.  Raises KeyError where a number is missing."""
+    return {name: QTensor(array, numbers[name + ".exponent"]) for name, array in arrays.items()}

@@ -84,27 +84,38 @@ def apply_layer(layer, weights, x):
     raise TypeError(f"no INT8 forward for {layer!r}")
 
 
-def forward_block(block, weights, x):
+def forward_block(block, weights, x, record=None):
     """One block: matmul, the weightless layers behind it, requantise.
 
     The layers run tile by tile over the batch, so that no accumulator of the whole batch exists before pooling; the
     requantisation needs the maximum over the whole batch and comes last.
-    x: QTensor (N, ...).  Returns QTensor (N, ...).
+    x: QTensor (N, ...).  record: None, or called as record(op, block's name, array) with what each op returns.
+    Returns QTensor (N, ...).
     """
-    def run(images):
+    name = block[0].name
+
+    def run(images, record=None):
         for layer in block:
             images = apply_layer(layer, weights, images)
+            if record:
+                record(type(layer).__name__, name, images)
         return images
 
-    n = x.data.shape[0]
-    parts = for_tiles(n, tile_length(block, x.data.shape[1:]), lambda tile: run(x.data[tile]))
-    # Joined along the fastest axis of memory, which is the image index.
-    accumulator = parts[0] if len(parts) == 1 else np.concatenate([p.T for p in parts], axis=-1).T
-    return requantise(accumulator, x.exponent + weights[block[0].name].exponent)
+    if record:   # sees every op on the whole batch
+        accumulator = run(x.data, record)
+    else:
+        n, *sample_shape = x.data.shape
+        parts = for_tiles(n, tile_length(block, sample_shape), lambda tile: run(x.data[tile]))
+        # Joined along the axis that varies fastest in memory, which is the image index.
+        accumulator = parts[0] if len(parts) == 1 else np.concatenate([part.T for part in parts], axis=-1).T
+    out = requantise(accumulator, x.exponent + weights[name].exponent)
+    if record:
+        record("requantise", name, out)
+    return out
 
 
-def forward(layers, weights, x):
+def forward(layers, weights, x, record=None):
     """The forward pass of a list of layers.  x: QTensor (N, ...) -> QTensor (N, ...)."""
     for block in models.blocks(layers):
-        x = forward_block(block, weights, x)
+        x = forward_block(block, weights, x, record)
     return x

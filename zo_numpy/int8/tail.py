@@ -6,14 +6,14 @@ step has at hand. Everything below the tail has no backward at all: that asymmet
 import numpy as np
 
 from .. import models
-from .arith import INT8_MAX, QTensor, bit_width, check_terms, matmul, max_abs, pseudo_stochastic_shift, requantise
+from .arith import INT8_MAX, bit_width, check_terms, matmul, max_abs, pseudo_stochastic_shift, requantise
 from .layers import forward_block
 from .loss import base2_logits, exp2_terms
 
 SOFTMAX_BITS = 15
 
 
-def forward_tail(tail, weights, x):
+def forward_tail(tail, weights, x, record=None):
     """The tail's forward pass, keeping the int8 input of every linear layer for the backward pass.
 
     x: QTensor (N, features).  Returns (logits, inputs): QTensor (N, classes), list of QTensor, one a linear layer.
@@ -21,7 +21,7 @@ def forward_tail(tail, weights, x):
     inputs = []
     for block in models.blocks(tail):
         inputs.append(x)
-        x = forward_block(block, weights, x)
+        x = forward_block(block, weights, x, record)
     return x, inputs
 
 
@@ -59,17 +59,26 @@ def relu_backward(error, x):
     return np.where(x > 0, error, 0)
 
 
-def tail_gradients(tail, weights, logits, inputs, labels):
-    """Backpropagation through the tail.  Returns {name: (out, in) int32}, last layer first; no weight is changed."""
+def tail_gradients(tail, weights, logits, inputs, labels, record=None):
+    """Backpropagation through the tail.  Returns {name: (out, in) int32}, last layer first; no weight is changed.
+
+    record: None, or called as record(op, name, array) with what each op returns.
+    """
+    def noted(op, name, value):
+        if record:
+            record(op, name, value)
+        return value
+
     gradients = {}
-    error = softmax_error(logits, labels)
     linears = models.weight_layers(tail)
+    error = noted("softmax_error", linears[-1].name, softmax_error(logits, labels)) if linears else None
     for i in range(len(linears) - 1, -1, -1):
         name, x = linears[i].name, inputs[i]
-        gradients[name] = linear_gradient(error.data, x.data)
+        gradients[name] = noted("linear_gradient", name, linear_gradient(error.data, x.data))
         if i > 0:
-            behind = relu_backward(linear_backward(error.data, weights[name].data), x.data)
-            error = requantise(behind, error.exponent + weights[name].exponent)
+            passed = noted("linear_backward", name, linear_backward(error.data, weights[name].data))
+            behind = noted("relu_backward", name, relu_backward(passed, x.data))
+            error = noted("requantise", name, requantise(behind, error.exponent + weights[name].exponent))
     return gradients
 
 
@@ -92,5 +101,3 @@ def add_steps(first, second):
     """The sum of two steps, where both forward passes contribute (CHOICE 8)."""
     return {name: first[name] + second[name] for name in first}
 
-
-__all__ = ["QTensor", "forward_tail", "tail_gradients", "gradient_step", "update_tail", "add_steps"]

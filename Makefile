@@ -1,0 +1,47 @@
+# zo_numpy: `make` lists what there is to run. Every variable below can be set on the command line: make mnist-int8 SEED=3
+
+PYTHON  ?= python3
+EPOCHS  ?= 20
+SEED    ?= 0
+BP_TAIL ?= 2
+
+VENV := .venv
+RUN  := $(VENV)/bin/python
+NEEDED := numpy, scipy, h5py, matplotlib, pytest
+
+.PHONY: help mnist-int8 data test clean
+
+help:
+	@echo "make mnist-int8   train LeNet-5 on MNIST with integers only (EPOCHS=$(EPOCHS) SEED=$(SEED) BP_TAIL=$(BP_TAIL) PYTHON=$(PYTHON))"
+	@echo "make data         fetch MNIST and Fashion-MNIST into datasets/cache"
+	@echo "make test         run the test suite (no network needed)"
+	@echo "make clean        remove the environment and Python's caches; runs/ and datasets/cache stay"
+
+mnist-int8: $(VENV)/ready
+	@$(RUN) -m zo_numpy train --model lenet5 --data mnist --precision int8 --bp-tail $(BP_TAIL) \
+	    --epochs $(EPOCHS) --seed $(SEED) --resume
+
+data: $(VENV)/ready
+	@$(RUN) -m datasets.download mnist fashion-mnist
+
+test: $(VENV)/ready
+	@$(RUN) -m pytest
+
+# The environment: this folder's own, made once. Where nothing can be downloaded but PYTHON has the packages, it lends them.
+$(VENV)/ready: setup.cfg pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || \
+	    { echo 'error: "$(PYTHON)" is not a Python of 3.10 or newer; install one, or name it: make PYTHON=/path/to/python3' >&2; exit 2; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
+	    { echo 'error: $(PYTHON) has no venv; install it (on Debian and Ubuntu: apt install python3-venv), or name another Python: make PYTHON=/path/to/python3' >&2; exit 2; }
+	@echo "making the environment $(VENV) (once)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check -e '.[test]' 2>$(VENV)/pip.log || \
+	    { $(PYTHON) -c 'import $(NEEDED)' 2>/dev/null && \
+	      echo 'nothing can be downloaded; using the packages that $(PYTHON) has' && \
+	      $(PYTHON) -m venv --clear --without-pip --system-site-packages $(VENV); } || \
+	    { echo 'error: the packages cannot be installed ($(VENV)/pip.log says why); check the network, or name a Python that has $(NEEDED): make PYTHON=/path/to/python3' >&2; exit 2; }
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build *.egg-info .pytest_cache
+	find zo_numpy datasets experiments tests -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true

@@ -1,0 +1,47 @@
+"""curves.png: a run's training loss and accuracy by epoch."""
+import io
+import json
+
+from .errors import UserError
+from .run_folder import CURVES, METRICS, write_atomically
+
+
+def read_metrics(folder):
+    """The lines of a run's metrics.jsonl, as dicts.  Raises UserError if there are none."""
+    path = folder / METRICS
+    try:
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read ({error}); resume or repeat the run") from None
+    if not lines:
+        raise UserError(f"{path} has no finished epoch yet; resume the run")
+    return lines
+
+
+def draw_curves(folder, title):
+    """Writes curves.png into a run folder from its metrics.  title: one line above the picture."""
+    import matplotlib
+    matplotlib.use("Agg")   # draws without a screen
+    import matplotlib.pyplot as plt
+
+    metrics = read_metrics(folder)
+    kind = "validation" if "validation_accuracy" in metrics[0] else "test"
+    epochs = [line["epoch"] for line in metrics]
+    accuracy = [line[kind + "_accuracy"] for line in metrics]
+    marker = "o" if len(epochs) <= 40 else None
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
+    figure.suptitle(title, fontsize=11)
+    left.plot(epochs, [line["train_loss"] for line in metrics], color="tab:red", marker=marker, markersize=4)
+    left.set(xlabel="epoch", ylabel="cross-entropy, nats a sample", title="training loss, theta + z and theta - z")
+    left.set_ylim(bottom=0)
+    right.plot(epochs, accuracy, color="tab:blue", marker=marker, markersize=4)
+    right.set(xlabel="epoch", ylabel="%", title=f"{kind} accuracy, last epoch {accuracy[-1]:.2f} %")
+    right.axhline(accuracy[-1], color="tab:blue", linewidth=0.8, linestyle=":")
+    for axes in (left, right):
+        axes.grid(alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=110)
+    plt.close(figure)
+    write_atomically(folder / CURVES, picture.getvalue())

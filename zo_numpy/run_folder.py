@@ -1,0 +1,164 @@
+"""A run's folder on disk: what is in it, and how it survives a kill at any moment.
+
+    config.json     the configuration and the data it was trained on; written first, never changed
+    steps.txt       one line a step: step, L+, L-, g, and a digest of the weights every 100 steps and at the last
+    metrics.jsonl   one JSON object a line, one line an epoch
+    checkpoint.npz  weights, and how far the three are; replaced whole
+    curves.png      the picture, made at the end
+
+The logs only grow; each is flushed to disk before the checkpoint that counts it. A run that is cut off leaves a
+checkpoint and perhaps lines behind it: resuming cuts the logs back to what the checkpoint counts and goes on, and as
+every step is a function of (seed, step), it ends in the bytes of a run that was never cut.
+"""
+import contextlib
+import hashlib
+import io
+import json
+import os
+import pathlib
+
+import numpy as np
+
+from .errors import UserError
+
+try:
+    import fcntl
+except ImportError:   # Windows: no advisory locks
+    fcntl = None
+
+CONFIG, STEPS, METRICS, CHECKPOINT, CURVES = "config.json", "steps.txt", "metrics.jsonl", "checkpoint.npz", "curves.png"
+COUNTERS = ("step", "steps_bytes", "metrics_bytes")
+
+
+def write_atomically(path, content):
+    """Replaces a file by `content` (bytes), whole or not at all."""
+    temporary = path.with_name(path.name + ".part")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def digest(arrays):
+    """sha256 of a model's weights: the little-endian bytes of every array, C order, in parameter order.  Hex."""
+    total = hashlib.sha256()
+    for array in arrays.values():
+        total.update(np.ascontiguousarray(array, array.dtype.newbyteorder("<")))
+    return total.hexdigest()
+
+
+def read_npz(path, mend):
+    """The arrays of an .npz file as a dict; a UserError ending in `mend` if it is missing, cut short or damaged."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist; {mend}") from None
+    except Exception as error:   # zipfile, zlib and NumPy each raise their own for damaged bytes
+        raise UserError(f"{path} is damaged ({type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+                        f"); {mend}") from None
+
+
+class RunFolder:
+    """The files of one run, open for writing.  Use as a context manager: it holds the folder's lock."""
+
+    def __init__(self, path):
+        self.path = pathlib.Path(path)
+
+    def __enter__(self):
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self.lock = open(self.path / ".lock", "w")
+        except OSError as error:
+            raise UserError(f"{self.path} cannot be written ({error.strerror}); choose another --out") from None
+        if fcntl:
+            try:
+                fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                self.lock.close()
+                raise UserError(f"another process is training in {self.path}; wait for it or choose another --out") \
+                    from None
+        self.logs = {}
+        return self
+
+    def __exit__(self, *_):
+        for log in self.logs.values():
+            with contextlib.suppress(OSError):   # a full disk was reported where it happened
+                log.close()
+        self.lock.close()
+
+    def exists(self):
+        return (self.path / CONFIG).exists()
+
+    def start(self, description):
+        """Begins a new run.  description: the JSON object that becomes config.json."""
+        for name in (STEPS, METRICS, CHECKPOINT, CURVES):
+            (self.path / name).unlink(missing_ok=True)
+        write_atomically(self.path / CONFIG, (json.dumps(description, indent=2) + "\n").encode())
+
+    def open_logs(self, steps_bytes, metrics_bytes):
+        """Cuts the logs back to what the checkpoint counts, and opens them for appending."""
+        for name, length in ((STEPS, steps_bytes), (METRICS, metrics_bytes)):
+            log = open(self.path / name, "ab")
+            self.logs[name] = log
+            if log.tell() < length:
+                raise UserError(f"{self.path / name} is shorter than its checkpoint says; the run cannot be resumed: "
+                                f"start it again in another --out")
+            log.truncate(length)
+            log.seek(length)
+
+    def append(self, name, line):
+        self.logs[name].write(line.encode() + b"\n")
+
+    def save(self, arrays, step, extra):
+        """Flushes the logs, then replaces the checkpoint.
+
+        arrays: {name: array}, the weights.  extra: {name: array or number}, what else the trainer needs to go on.
+        """
+        for log in self.logs.values():
+            log.flush()
+            os.fsync(log.fileno())
+        counters = {"step": step, "steps_bytes": self.logs[STEPS].tell(), "metrics_bytes": self.logs[METRICS].tell()}
+        write_checkpoint(self.path / CHECKPOINT, arrays, {**counters, **extra})
+
+    def has_checkpoint(self):
+        """False if the run was cut off before its first."""
+        return (self.path / CHECKPOINT).exists()
+
+
+def write_checkpoint(path, arrays, numbers):
+    """Weights and numbers as an .npz whose bytes depend on nothing else."""
+    content = io.BytesIO()
+    np.savez(content, **{"weight." + name: array for name, array in arrays.items()},
+             **{name: np.asarray(value) for name, value in numbers.items()})
+    write_atomically(path, content.getvalue())
+
+
+def read_checkpoint(path):
+    """({name: weight array}, {name: number}) of a checkpoint.  Raises UserError if it is damaged."""
+    mend = "the run cannot be read: train it again in another --out"
+    content = read_npz(path, mend)
+    arrays = {name[len("weight."):]: array for name, array in content.items() if name.startswith("weight.")}
+    numbers = {name: array for name, array in content.items() if not name.startswith("weight.")}
+    if any(name not in numbers or numbers[name].shape != () for name in COUNTERS):
+        raise UserError(f"{path} is not a checkpoint of a run; {mend}")
+    return arrays, {name: value.item() for name, value in numbers.items()}
+
+
+def read_description(path):
+    """The JSON object in a run folder's config.json.  Raises UserError if there is none."""
+    name = pathlib.Path(path) / CONFIG
+    try:
+        description = json.loads(name.read_text())
+    except FileNotFoundError:
+        raise UserError(f"{path} is not a run folder: it has no {CONFIG}; give one that `train --out` made") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{name} cannot be read ({error}); give a run folder that `train --out` made") from None
+    if not isinstance(description, dict):
+        raise UserError(f"{name} is not the configuration of a run; give a run folder that `train --out` made")
+    return description

@@ -1,0 +1,156 @@
+"""Epochs, evaluation, checkpoints: what training is when one does not look inside a step.
+
+Knows nothing of floats or integers: a precision's `elastic_zo` module gives the step, the losses it prints are the
+losses it was given, and counts become percentages through integers. The clock is read for reports only.
+"""
+import json
+import time
+from decimal import Decimal
+
+from . import models, rng
+from .errors import UserError
+from .int8 import elastic_zo as int8
+from .run_folder import CHECKPOINT, CONFIG, METRICS, STEPS, digest, read_checkpoint
+
+PRECISIONS = {"int8": int8}
+EVALUATION_BATCH = 256     # in file order; INT8 requantises by the batch's maximum, so the batch is part of the result
+DIGEST_EVERY = 100         # steps
+SAVE_EVERY_SECONDS = 20
+
+
+class Interrupted(Exception):
+    """The user asked to stop; the state is saved."""
+
+
+def percent(correct, total):
+    """100 correct / total to two decimals, rounded down."""
+    return Decimal(10_000 * correct // total).scaleb(-2)
+
+
+def json_line(record):
+    """One line of JSON; Decimals become plain numbers."""
+    return "{" + ", ".join(f"{json.dumps(name)}: {value if isinstance(value, Decimal) else json.dumps(value)}"
+                           for name, value in record.items()) + "}"
+
+
+def parts(config, dataset):
+    """((training images, labels), (images, labels) to report on, what to call the latter).
+
+    With `validate` the last that many training images are held out and reported on, and the test set is not touched.
+    Raises UserError if nothing would be left to train on.
+    """
+    held = config.validate
+    if not held:
+        return ((dataset.train_images, dataset.train_labels), (dataset.test_images, dataset.test_labels), "test")
+    if held >= len(dataset.train_labels):
+        raise UserError(f"--validate {held} leaves nothing to train on: the data set has "
+                        f"{len(dataset.train_labels)} training samples")
+    return ((dataset.train_images[:-held], dataset.train_labels[:-held]),
+            (dataset.train_images[-held:], dataset.train_labels[-held:]), "validation")
+
+
+def count_correct(precision, model, weights, images, labels, batch=EVALUATION_BATCH):
+    """How many samples are classified correctly, in batches in file order, the last one partial."""
+    correct = 0
+    for start in range(0, len(labels), batch):
+        part = slice(start, start + batch)
+        correct += int((precision.classify(model, weights, images[part]) == labels[part]).sum())
+    return correct
+
+
+def load_weights(config, path):
+    """(weights, the other numbers) of the checkpoint in a run folder.
+
+    Raises UserError unless it is a checkpoint of this configuration's network: names, shapes and dtypes.
+    """
+    precision = PRECISIONS[config.precision]
+    arrays, numbers = read_checkpoint(path / CHECKPOINT)
+    fresh, fresh_numbers = precision.to_arrays(precision.initialise(config))
+    layout = [(name, array.shape, array.dtype) for name, array in arrays.items()]
+    if layout != [(name, array.shape, array.dtype) for name, array in fresh.items()] or fresh_numbers.keys() - numbers:
+        raise UserError(f"{path / CHECKPOINT} does not belong to the {config.model} of {CONFIG} beside it; "
+                        "train again in another --out")
+    return precision.from_arrays(arrays, numbers), numbers
+
+
+class Run:
+    """A training run: its state, and the loop that advances it.
+
+    folder: an entered RunFolder holding the run's config.json.  progress: see progress.py.
+    should_stop: called after each step; true means save and raise Interrupted.
+    """
+
+    def __init__(self, config, dataset, folder, progress, should_stop=lambda: False):
+        self.config, self.folder, self.progress, self.should_stop = config, folder, progress, should_stop
+        self.model = models.MODELS[config.model]
+        self.precision = PRECISIONS[config.precision]
+        (self.images, self.labels), self.report, self.report_name = parts(config, dataset)
+        self.steps_per_epoch = -(-len(self.labels) // config.batch_size)
+        self.total_steps = config.epochs * self.steps_per_epoch
+        self.weights, numbers = self.precision.initialise(config), {}
+        if folder.has_checkpoint():
+            self.weights, numbers = load_weights(config, folder.path)
+        self.step, self.loss_sum = numbers.get("step", 0), numbers.get("loss_sum", 0)
+        folder.open_logs(numbers.get("steps_bytes", 0), numbers.get("metrics_bytes", 0))
+
+    def save(self):
+        arrays, numbers = self.precision.to_arrays(self.weights)
+        self.folder.save(arrays, self.step, {"loss_sum": self.loss_sum, **numbers})
+        self.saved_at = time.monotonic()
+
+    def digest(self):
+        return digest(self.precision.to_arrays(self.weights)[0])
+
+    def train(self):
+        """Trains to the last epoch, from wherever the run stands."""
+        self.saved_at = time.monotonic()
+        while self.step < self.total_steps:
+            self.train_epoch(self.step // self.steps_per_epoch)
+
+    def train_epoch(self, epoch):
+        config = self.config
+        settings = self.precision.settings_at(config, epoch)
+        order = rng.shuffled(config.seed, epoch, len(self.labels))
+        started, first = time.monotonic(), self.step
+        while self.step < (epoch + 1) * self.steps_per_epoch:
+            start = (self.step - epoch * self.steps_per_epoch) * config.batch_size
+            batch = order[start:start + config.batch_size]
+            loss_plus, loss_minus, g = self.precision.train_step(
+                self.model, config.bp_tail, self.weights, self.images[batch], self.labels[batch], config.seed,
+                self.step, settings)
+            self.loss_sum += loss_plus + loss_minus
+            self.log_step(loss_plus, loss_minus, g)
+            self.progress.step(self.step, epoch)
+            if self.step < (epoch + 1) * self.steps_per_epoch:
+                if self.should_stop():
+                    self.save()
+                    raise Interrupted
+                if time.monotonic() - self.saved_at > SAVE_EVERY_SECONDS:
+                    self.save()
+        trained = time.monotonic() - started
+        self.finish_epoch(epoch, trained, self.step - first)
+        self.save()
+        if self.should_stop() and self.step < self.total_steps:
+            raise Interrupted
+
+    def log_step(self, loss_plus, loss_minus, g):
+        """Counts the step just made and writes its line."""
+        line = f"{self.step} {loss_plus} {loss_minus} {g}"
+        self.step += 1
+        if self.step % DIGEST_EVERY == 0 or self.step == self.total_steps:
+            line += f" {self.digest()}"
+        self.folder.append(STEPS, line)
+
+    def finish_epoch(self, epoch, seconds, steps):
+        """Evaluates, writes the epoch's line of metrics and starts the next epoch's sums."""
+        correct = count_correct(self.precision, self.model, self.weights, *self.report)
+        images = min(steps * self.config.batch_size, len(self.labels))
+        record = {"epoch": epoch + 1, "step": self.step,
+                  "train_loss": self.precision.mean_loss(self.loss_sum, 2 * len(self.labels)),
+                  f"{self.report_name}_correct": correct, f"{self.report_name}_images": len(self.report[1]),
+                  f"{self.report_name}_accuracy": percent(correct, len(self.report[1])),
+                  **{name: self.config.at(name, epoch) for name in self.config.schedules},
+                  "seconds": round(seconds, 3), "images_per_second": round(images / max(seconds, 1e-9))}
+        self.loss_sum = 0
+        self.folder.append(METRICS, json_line(record))
+        self.progress.epoch(record, self.config.epochs)

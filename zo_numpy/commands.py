@@ -1,43 +1,32 @@
 """What each command of the command line does.  One function a command; returns the exit status, None for 0."""
+import contextlib
 import dataclasses
 import pathlib
+import shlex
 import signal
 import sys
+import time
 
 import numpy as np
 
-from . import __version__, export as exporting, models
-from .config import config_from_json, make_config
+from . import export as exporting, models
+from .clone import datasets, say
+from .config import describe, make_config, read_config
 from .errors import UserError
+from .golden import commands as golden_commands, runs
+from .images import read_image
 from .plots import draw_curves, read_metrics
 from .progress import Progress, duration
-from .run_folder import CONFIG, RunFolder, read_description, write_atomically
-from .trainer import PRECISIONS, Interrupted, Run, count_correct, load_weights, percent
-
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-if not (ROOT / "datasets" / "download.py").exists():
-    raise SystemExit("error: datasets/ is not beside the zo_numpy package; run from a clone of the project, or "
-                     "install one with `pip install -e .`")
-sys.path.insert(0, str(ROOT))   # of an editable install, called from another folder
-import datasets  # noqa: E402
-from datasets import DataError  # noqa: E402
-
-
-def say(text):
-    print(text, flush=True)
+from .run_folder import CHECKPOINT, CONFIG, RunFolder, digest, read_description, write_atomically
+from .steps import PRECISIONS, parts
+from .tiles import threads
+from .trainer import Interrupted, Run, count_correct, load_weights, percent
 
 
 def run_name(config):
     """mnist-int8-k2-e20-s0 and the like: a folder's name from what mostly distinguishes runs."""
     frozen = "-frozen" if config.zo_frozen else ""
     return f"{config.data}-{config.precision}-k{config.bp_tail}{frozen}-e{config.epochs}-s{config.seed}"
-
-
-def describe(config, dataset):
-    """The JSON object of config.json: the configuration and the data it was trained on."""
-    return {"format_version": 0, "zo_numpy": __version__, **dataclasses.asdict(config),
-            "dataset": {"source": dataset.source, "complete": dataset.complete, "digest": dataset.digest,
-                        "classes": list(dataset.classes)}}
 
 
 def summary(config, dataset, model):
@@ -53,14 +42,6 @@ def summary(config, dataset, model):
         f"and {len(dataset.test_labels):,} test samples ({dataset.source})")
 
 
-def stored_config(path):
-    """The Config of a run folder."""
-    description = read_description(path)
-    for name in ("format_version", "zo_numpy", "dataset"):
-        description.pop(name, None)
-    return config_from_json(description, path / CONFIG)
-
-
 def flat(config):
     """A Config as the options that make it."""
     options = {**dataclasses.asdict(config), **config.schedules}
@@ -70,7 +51,7 @@ def flat(config):
 
 def check_same(config, given, stored_description, dataset, path):
     """Refuses to resume a run under another configuration or on other data, naming the first difference."""
-    stored = stored_config(path)
+    stored = read_config(path)
     for name in given:
         asked, had = ((config.schedules[name], stored.schedules[name]) if name in stored.schedules
                       else (getattr(config, name), getattr(stored, name)))
@@ -83,49 +64,80 @@ def check_same(config, given, stored_description, dataset, path):
 
 
 def train(data_dir=None, offline=False, out=None, resume=False, **given):
-    """`train`: the given options, the rest from the run being resumed, or else from the tuned defaults."""
+    """`train`: the given options, the rest from the run being resumed, or else from the tuned defaults.
+
+    All that can be refused is refused before the folder holds a file.
+    """
     config = make_config(given)
+    threads()
     if out is None:   # a folder the user did not name must hold just this run
         out = pathlib.Path("runs") / run_name(config)
         given = flat(config)
     elif resume and (out / CONFIG).exists():
-        config = make_config({**flat(stored_config(out)), **given})
+        config = make_config({**flat(read_config(out)), **given})
     model = models.MODELS[config.model]
     with RunFolder(out) as folder:
         if folder.exists() and not resume:
             raise UserError(f"{out} holds a run already; add --resume to go on with it or choose another --out")
         dataset = datasets.load(config.data, data_dir=data_dir, offline=offline, announce=say)
+        parts(config, dataset)
         if folder.exists():
             check_same(config, given, read_description(out), dataset, out)
         summary(config, dataset, model)
         if not folder.exists():
             folder.start(describe(config, dataset))
-        stop = []
-        previous = signal.signal(signal.SIGINT, lambda *_: interrupt(stop))
+        again = resume_command(out, data_dir, offline)
         try:
-            run = Run(config, dataset, folder, None, lambda: bool(stop))
-            run.progress = Progress(sys.stdout, run.step, run.total_steps, config.batch_size)
-            say(f"{config.epochs} epochs of {run.steps_per_epoch:,} steps, batch {config.batch_size}, seed "
-                f"{config.seed}, in {out}" + (f", resumed at step {run.step:,}" if run.step else ""))
-            run.train()
+            with stop_signals() as stop:
+                run = Run(config, dataset, folder, None, lambda: bool(stop))
+                run.progress = Progress(sys.stdout, run.step, run.total_steps, config.batch_size)
+                say(f"{config.epochs} epochs of {run.steps_per_epoch:,} steps, batch {config.batch_size}, seed "
+                    f"{config.seed}, in {out}" + (f", resumed at step {run.step:,}" if run.step else ""))
+                run.train()
+            draw_curves(out, f"{out.resolve().name}: {config.precision}, K = {config.bp_tail}, {dataset.name}"
+                        + ("" if dataset.complete else " (not the full data set)"))
         except Interrupted:
             run.progress.clear()
-            print(f"interrupted: step {run.step:,} of {run.total_steps:,} is saved; go on with: python -m zo_numpy "
-                  f"train --resume --out {out}", file=sys.stderr)
-            return 130
-        finally:
-            signal.signal(signal.SIGINT, previous)
-        draw_curves(out, f"{out.name}: {config.precision}, K = {config.bp_tail}, {dataset.name}"
-                    + ("" if dataset.complete else " (embedded subset)"))
+            print(f"interrupted: step {run.step:,} of {run.total_steps:,} is saved; go on with: {again}",
+                  file=sys.stderr)
+            return 128 + stop[0]   # as a shell reports a program that a signal ended
+        except BrokenPipeError:    # who reads the output has left; main() sees to it
+            raise
+        except OSError as error:
+            raise UserError(f"{error.filename or out} cannot be written ({error.strerror or error}); free some space, "
+                            f"then go on with: {again}") from None
         say(last_line(run, dataset, out))
     return 0
 
 
-def interrupt(stop):
-    """The first Ctrl-C asks the run to save and stop after its step; the second does not wait."""
-    if stop:
-        raise KeyboardInterrupt
-    stop.append(True)
+def resume_command(out, data_dir, offline):
+    """What a user types to go on with a run: where its data was is not in its folder."""
+    data = (["--data-dir", str(data_dir)] if data_dir else []) + (["--offline"] if offline else [])
+    return shlex.join(["python", "-m", "zo_numpy", "train", "--resume", "--out", str(out), *data])
+
+
+@contextlib.contextmanager
+def stop_signals():
+    """A list that the first Ctrl-C or SIGTERM puts its number into, asking the run to save and stop after its step.
+
+    The second one does not wait. A signal that is ignored, as in a shell's background jobs, stays ignored.
+    """
+    stop = []
+
+    def note(number, _):
+        if stop:
+            raise KeyboardInterrupt
+        stop.append(number)
+
+    previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        for number, handler in previous.items():
+            if handler != signal.SIG_IGN:
+                signal.signal(number, note)
+        yield stop
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 def last_line(run, dataset, out):
@@ -143,8 +155,8 @@ def last_line(run, dataset, out):
 
 def load_run(path):
     """(config, model, precision module, weights) of a run folder."""
-    config = stored_config(path)
-    if not (path / "checkpoint.npz").exists():
+    config = read_config(path)
+    if not (path / CHECKPOINT).exists():
         raise UserError(f"{path} has no checkpoint yet; finish it with: python -m zo_numpy train --resume --out {path}")
     weights, _ = load_weights(config, path)
     return config, models.MODELS[config.model], PRECISIONS[config.precision], weights
@@ -165,32 +177,13 @@ def evaluate(run, data=None, data_dir=None, offline=False):
         f"{percent(alone, len(labels))} % ({alone:,}) one at a time{subset}")
 
 
-def read_image(path, shape):
-    """(N, *shape) uint8 from a PNG or an .npy file.  Raises UserError naming the file and what it should be."""
-    wanted = "a PNG of 28 x 28 pixels, or .npy of uint8 (28, 28) or (N, 28, 28)"
-    try:
-        if path.suffix == ".npy":
-            image = np.load(path, allow_pickle=False)
-        else:
-            import matplotlib.image
-            image = matplotlib.image.imread(path, format="png")
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist; give {wanted}") from None
-    except Exception as error:   # Pillow and NumPy each raise their own for damaged bytes
-        raise UserError(f"{path} cannot be read ({type(error).__name__}); give {wanted}") from None
-    if path.suffix != ".npy":
-        if image.ndim == 3:
-            image = image[..., :3].mean(axis=2) if image.shape[2] > 2 else image[..., 0]   # RGB(A) or grey and alpha
-        image = image if image.dtype == np.uint8 else (image * 255).round().astype(np.uint8)
-    if image.dtype != np.uint8 or image.ndim not in (2, 3) or image.shape[-2:] != shape[1:] or image.size == 0:
-        raise UserError(f"{path} holds {image.dtype} of shape {image.shape}; give {wanted}")
-    return image.reshape(-1, *shape)
-
-
 def predict(run, images, invert=False):
     """`predict`: the class of each image and the runner-up, by the network's output for that image alone."""
     config, model, precision, weights = load_run(run)
     names = read_description(run)["dataset"]["classes"]
+    if len(names) != model.classes:
+        raise UserError(f"{run / CONFIG} names {len(names)} classes where the network has {model.classes}; give another "
+                        "run folder")
     batches = [(path, read_image(path, model.input_shape)) for path in images]
     for path, batch in batches:
         for i, image in enumerate(batch):
@@ -207,6 +200,27 @@ def export(run, format, out=None):
     arrays, numbers = precision.to_arrays(weights)
     out = out or run / {"npz": "weights.npz", "c": "weights.h"}[format]
     content = (exporting.to_npz(arrays, numbers) if format == "npz" else
-               exporting.to_c(model, arrays, numbers, f"{config.model} trained by zo_numpy, {run.name}").encode())
-    write_atomically(out, content)
+               exporting.to_c(model, arrays, numbers, f"{config.model} trained by zo_numpy, {run.resolve().name}").encode())
+    try:
+        write_atomically(out, content)
+    except OSError as error:
+        raise UserError(f"{out} cannot be written ({error.strerror}); choose another --out") from None
     say(f"wrote {out} ({len(content):,} bytes)")
+
+
+def replay(run, out=None):
+    """`replay`: the weights of a vanilla-ZO run from its log of signs, without data."""
+    config = read_config(run)
+    started = time.monotonic()
+    weights, made, total = runs.replay(run, config, read_description(run)["dataset"]["training_samples"])
+    seconds = max(time.monotonic() - started, 1e-9)
+    arrays, numbers = PRECISIONS[config.precision].to_arrays(weights)
+    if out:
+        write_atomically(out, exporting.to_npz(arrays, numbers))
+    say(f"replayed {made:,} of {total:,} steps ({made / seconds:,.0f} a second), weights sha256 {digest(arrays)}"
+        + (f", written to {out}" if out else ""))
+
+
+def golden(action, **options):
+    """`golden check | update | export | diff`."""
+    return golden_commands.ACTIONS[action](**options)

@@ -1,4 +1,4 @@
-"""The configuration of a run: everything that decides its result, checked, with defaults,as JSON.
+"""The configuration of a run: everything that decides its result, checked, with defaults, as JSON.
 
 Two runs with equal configurations on equal data end in the same bits (INT8) wherever they are made.
 
@@ -8,8 +8,9 @@ e * len(values) // E. `--p-zero 128,192,224` therefore means a third of the run 
 import dataclasses
 from typing import NamedTuple
 
-from . import models
+from . import __version__, models
 from .errors import UserError
+from .run_folder import CONFIG, FORMAT_VERSION, read_description
 
 
 class Allowed(NamedTuple):
@@ -28,7 +29,7 @@ SCHEDULES = {   # what may follow a schedule, by precision
 }
 CHOICES = {
     "model": tuple(models.MODELS),
-    "data": ("mnist", "fashion-mnist"),
+    "data": ("mnist", "fashion-mnist", "mnist-subset"),
     "precision": tuple(SCHEDULES),
     "loss": ("integer", "coarse"),
     "tail_passes": ("second", "both"),
@@ -84,7 +85,10 @@ def make_config(given):
         check_integer(name, given.get(name, getattr(Config, name)), 1, highest)
     check_integer("seed", given.get("seed", Config.seed), 0, 2**64 - 1)
     check_integer("validate", given.get("validate", Config.validate), 0, 10**9)
-    if given.get("zo_frozen") and not bp_tail:
+    frozen = given.get("zo_frozen", False)
+    if type(frozen) is not bool:
+        raise UserError(f"--zo-frozen {frozen}: it is true or false")
+    if frozen and not bp_tail:
         raise UserError("--zo-frozen with --bp-tail 0 would train nothing: choose --bp-tail 1 or more")
 
     tuned = DEFAULTS[precision, bp_tail]
@@ -107,17 +111,36 @@ def make_config(given):
     return Config(**given, headroom=headroom, schedules=schedules)
 
 
+def describe(config, dataset):
+    """The JSON object of a run's config.json: the configuration and the data it is trained on."""
+    return {"format_version": FORMAT_VERSION, "zo_numpy": __version__, **dataclasses.asdict(config),
+            "dataset": {"source": dataset.source, "complete": dataset.complete, "digest": dataset.digest,
+                        "training_samples": len(dataset.train_labels) - config.validate,
+                        "classes": list(dataset.classes)}}
+
+
 def config_from_json(fields, name):
     """The Config a run folder holds, from its JSON object.  name: the file's, for messages.
 
-    Raises UserError if it is not one.
+    Raises UserError if it is not one: every field is there, since a default may not stand in for a lost one.
     """
     try:
-        fields = dict(fields)
-        schedules = fields.pop("schedules")
-        return make_config({**fields, **schedules})
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        schedules = fields["schedules"]
+        for found, wanted in ((set(fields), {field.name for field in dataclasses.fields(Config)}),
+                              (set(schedules), set(SCHEDULES[fields["precision"]]))):
+            if found != wanted:
+                raise UserError(f"{', '.join(sorted(found ^ wanted))} missing or unknown")
+        return make_config({**{key: value for key, value in fields.items() if key != "schedules"}, **schedules})
+    except (UserError, TypeError, KeyError) as error:
         raise UserError(f"{name} is not the configuration of a run ({error}); choose another folder") from None
+
+
+def read_config(path):
+    """The Config of a run folder.  Raises UserError if it is not one."""
+    description = read_description(path)
+    for name in ("format_version", "zo_numpy", "dataset"):
+        description.pop(name, None)
+    return config_from_json(description, path / CONFIG)
 
 
 # Tuned on --validate 5000 of MNIST, see experiments/README.md; never on a test set.

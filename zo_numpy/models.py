@@ -59,7 +59,16 @@ LENET5 = Model("lenet5", (1, 28, 28), 10, (
     Linear("fc3", 84, 10),
 ))
 
-MODELS = {model.name: model for model in (LENET5,)}
+# LeNet-5 in miniature: small enough for every tensor of every step to be kept as a golden vector.
+NARROW_LENET = Model("narrow-lenet", (1, 28, 28), 10, (
+    Conv2d("conv1", 1, 2, kernel=5, pad=2), MaxPool2d(2), ReLU(),
+    Conv2d("conv2", 2, 3, kernel=5, pad=2), MaxPool2d(2), ReLU(), Flatten(),
+    Linear("fc1", 147, 16), ReLU(),
+    Linear("fc2", 16, 12), ReLU(),
+    Linear("fc3", 12, 10),
+))
+
+MODELS = {model.name: model for model in (LENET5, NARROW_LENET)}
 
 
 def has_weight(layer):

@@ -4,7 +4,7 @@ The generator is Philox4x64-10 (Salmon et al., "Parallel random numbers: as easy
 NumPy, whose raw stream is stable by policy. Nothing is stored between draws: +z, -2z and +z of one training step
 regenerate the same z, and a port may produce any element of any draw without producing the others.
 
-The contract
+The contract (CHOICE 12)
     key     = (seed, stream)                    two unsigned 64-bit words
     counter = (block, tensor, step, query)      four unsigned 64-bit words, block the least significant
     words   = Philox4x64-10(counter, key)       four unsigned 64-bit words for each block
@@ -54,7 +54,7 @@ def perturbation(seed, step, tensor, query, count, r_max, p_zero):
     Returns (count,) int8 in [-r_max, r_max].
     """
     drawn = half_words(seed, PERTURB, step, tensor, query, count)
-    return perturbation_table(r_max, p_zero)[drawn]
+    return perturbation_table(r_max, p_zero).take(drawn)
 
 
 @functools.lru_cache(maxsize=4)
@@ -69,13 +69,20 @@ def perturbation_table(r_max, p_zero):
 def uniform_int8(seed, tensor, count, bound):
     """Initial weights: uniform integers in [-bound, bound], ((h * (2 bound + 1)) >> 16) - bound of half-word h.
 
-    No rejection, so that element j needs half-word j alone; the bias is below 1 in 256 of a value's probability.
+    No rejection, so that element j needs half-word j alone; the bias is below 1 in 256 of a value's probability
+    (CHOICE 13).
     bound: 0..127.  Returns (count,) int8.
     """
     h = half_words(seed, INIT, 0, tensor, 0, count).astype(np.int32)
     return (((h * (2 * bound + 1)) >> 16) - bound).astype(np.int8)
 
 
+@functools.lru_cache(maxsize=2)   # every step of an epoch asks for it
 def shuffled(seed, epoch, count):
-    """The order in which an epoch visits its samples: stable argsort of one word a sample.  Returns (count,) int64."""
-    return np.argsort(words(seed, SHUFFLE, epoch, 0, 0, count), kind="stable")
+    """The order in which an epoch visits its samples: stable argsort of one word a sample (CHOICE 14).
+
+    Returns (count,) int64, read-only.
+    """
+    order = np.argsort(words(seed, SHUFFLE, epoch, 0, 0, count), kind="stable")
+    order.setflags(write=False)
+    return order

@@ -5,6 +5,7 @@
     metrics.jsonl   one JSON object a line, one line an epoch
     checkpoint.npz  weights, and how far the three are; replaced whole
     curves.png      the picture, made at the end
+    .lock           empty; held by the process that trains here
 
 The logs only grow; each is flushed to disk before the checkpoint that counts it. A run that is cut off leaves a
 checkpoint and perhaps lines behind it: resuming cuts the logs back to what the checkpoint counts and goes on, and as
@@ -27,7 +28,10 @@ except ImportError:   # Windows: no advisory locks
     fcntl = None
 
 CONFIG, STEPS, METRICS, CHECKPOINT, CURVES = "config.json", "steps.txt", "metrics.jsonl", "checkpoint.npz", "curves.png"
+LOCK = ".lock"
 COUNTERS = ("step", "steps_bytes", "metrics_bytes")
+FORMAT_VERSION = 0   # of config.json and of all that is beside it
+DATASET_FIELDS = {"source": str, "complete": bool, "digest": str, "training_samples": int, "classes": list}
 
 
 def write_atomically(path, content):
@@ -65,52 +69,82 @@ def read_npz(path, mend):
 
 
 class RunFolder:
-    """The files of one run, open for writing.  Use as a context manager: it holds the folder's lock."""
+    """The files of one run, open for writing.  Use as a context manager: it holds the folder's lock.
+
+    A folder it made that is left before `start` is removed again: a refused start leaves nothing behind.
+    """
 
     def __init__(self, path):
         self.path = pathlib.Path(path)
+        self.made, self.lock, self.logs = [], None, {}
 
     def __enter__(self):
         try:
+            self.made = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
             self.path.mkdir(parents=True, exist_ok=True)
-            self.lock = open(self.path / ".lock", "w")
+            self.lock = open(self.path / LOCK, "w")
         except OSError as error:
+            self.__exit__()
             raise UserError(f"{self.path} cannot be written ({error.strerror}); choose another --out") from None
-        if fcntl:
-            try:
-                fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                self.lock.close()
-                raise UserError(f"another process is training in {self.path}; wait for it or choose another --out") \
-                    from None
-        self.logs = {}
+        if self.is_locked_elsewhere():
+            self.lock.close()
+            raise UserError(f"another process is training in {self.path}; wait for it or choose another --out")
         return self
+
+    def is_locked_elsewhere(self):
+        """Takes the lock, unless another process holds it or has just removed it with the folder."""
+        if not fcntl:
+            return False
+        try:
+            fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return not os.path.samestat(os.fstat(self.lock.fileno()), os.stat(self.path / LOCK))
+        except (BlockingIOError, FileNotFoundError):
+            return True
+        except OSError:   # a file system without locks
+            return False
 
     def __exit__(self, *_):
         for log in self.logs.values():
             with contextlib.suppress(OSError):   # a full disk was reported where it happened
                 log.close()
-        self.lock.close()
+        with contextlib.suppress(OSError):       # of a folder that cannot be written or is not empty
+            if self.made and not self.exists():
+                (self.path / LOCK).unlink(missing_ok=True)
+                for folder in self.made:
+                    folder.rmdir()
+        if self.lock:
+            self.lock.close()
 
     def exists(self):
         return (self.path / CONFIG).exists()
 
     def start(self, description):
-        """Begins a new run.  description: the JSON object that becomes config.json."""
+        """Begins a new run.  description: the JSON object that becomes config.json.
+
+        Raises UserError if the folder holds files under a run's names: whatever they are, they are not replaced.
+        """
         for name in (STEPS, METRICS, CHECKPOINT, CURVES):
-            (self.path / name).unlink(missing_ok=True)
+            if (self.path / name).exists():
+                raise UserError(f"{self.path} holds a {name} but no {CONFIG}: it is no run; choose another --out")
         write_atomically(self.path / CONFIG, (json.dumps(description, indent=2) + "\n").encode())
 
-    def open_logs(self, steps_bytes, metrics_bytes):
-        """Cuts the logs back to what the checkpoint counts, and opens them for appending."""
-        for name, length in ((STEPS, steps_bytes), (METRICS, metrics_bytes)):
-            log = open(self.path / name, "ab")
-            self.logs[name] = log
-            if log.tell() < length:
-                raise UserError(f"{self.path / name} is shorter than its checkpoint says; the run cannot be resumed: "
-                                f"start it again in another --out")
-            log.truncate(length)
-            log.seek(length)
+    def open_logs(self, step, steps_bytes, metrics_bytes):
+        """Cuts the logs back to what the checkpoint counts, and opens them for appending.
+
+        Raises UserError, with nothing changed, if the logs do not hold what it counts.
+        """
+        lengths = {STEPS: steps_bytes, METRICS: metrics_bytes}
+        for name, length in lengths.items():
+            path = self.path / name
+            counted = path.read_bytes()[:length] if path.exists() else b""
+            whole = len(counted) == length and counted[-1:] in (b"", b"\n")
+            if not whole or (name == STEPS and counted.count(b"\n") != step):
+                raise UserError(f"{path} does not hold the lines that {CHECKPOINT} counts; the run cannot be resumed: "
+                                "start it again in another --out")
+        for name, length in lengths.items():
+            self.logs[name] = open(self.path / name, "ab")
+            self.logs[name].truncate(length)
+            self.logs[name].seek(length)
 
     def append(self, name, line):
         self.logs[name].write(line.encode() + b"\n")
@@ -145,20 +179,34 @@ def read_checkpoint(path):
     content = read_npz(path, mend)
     arrays = {name[len("weight."):]: array for name, array in content.items() if name.startswith("weight.")}
     numbers = {name: array for name, array in content.items() if not name.startswith("weight.")}
-    if any(name not in numbers or numbers[name].shape != () for name in COUNTERS):
+    if any(array.shape != () or array.dtype.kind not in "iuf" for array in numbers.values()):
         raise UserError(f"{path} is not a checkpoint of a run; {mend}")
-    return arrays, {name: value.item() for name, value in numbers.items()}
+    numbers = {name: value.item() for name, value in numbers.items()}
+    if any(type(numbers.get(name)) is not int or numbers[name] < 0 for name in COUNTERS):
+        raise UserError(f"{path} is not a checkpoint of a run; {mend}")
+    return arrays, numbers
 
 
 def read_description(path):
-    """The JSON object in a run folder's config.json.  Raises UserError if there is none."""
+    """The JSON object in a run folder's config.json, with a `dataset` as `commands.describe` writes it.
+
+    Raises UserError if there is none.
+    """
     name = pathlib.Path(path) / CONFIG
+    mend = "give a run folder that `train --out` made"
     try:
-        description = json.loads(name.read_text())
-    except FileNotFoundError:
-        raise UserError(f"{path} is not a run folder: it has no {CONFIG}; give one that `train --out` made") from None
-    except (OSError, ValueError) as error:
-        raise UserError(f"{name} cannot be read ({error}); give a run folder that `train --out` made") from None
-    if not isinstance(description, dict):
-        raise UserError(f"{name} is not the configuration of a run; give a run folder that `train --out` made")
+        description = json.loads(name.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise UserError(f"{path} is not a run folder: it has no {CONFIG}; {mend}") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"{name} cannot be read ({error}); {mend}") from None
+    if not isinstance(description, dict) or "format_version" not in description:
+        raise UserError(f"{name} is not the configuration of a run; {mend}")
+    if description["format_version"] != FORMAT_VERSION:
+        raise UserError(f"{name} has format_version {description['format_version']}, this zo_numpy reads "
+                        f"{FORMAT_VERSION}; use the zo_numpy that made it, or train again")
+    dataset = description.get("dataset")
+    if not isinstance(dataset, dict) or [type(dataset.get(key)) for key in DATASET_FIELDS] != \
+            list(DATASET_FIELDS.values()) or {type(label) for label in dataset["classes"]} != {str}:
+        raise UserError(f"{name} does not say what data the run was trained on; {mend}")
     return description

@@ -7,14 +7,12 @@ import json
 import time
 from decimal import Decimal
 
-from . import models, rng
+from . import models
 from .errors import UserError
-from .int8 import elastic_zo as int8
-from .run_folder import CHECKPOINT, CONFIG, METRICS, STEPS, digest, read_checkpoint
+from .run_folder import CHECKPOINT, CONFIG, COUNTERS, METRICS, STEPS, digest, read_checkpoint
+from .steps import PRECISIONS, log_line, one_step, parts, steps_in_epoch
 
-PRECISIONS = {"int8": int8}
 EVALUATION_BATCH = 256     # in file order; INT8 requantises by the batch's maximum, so the batch is part of the result
-DIGEST_EVERY = 100         # steps
 SAVE_EVERY_SECONDS = 20
 
 
@@ -31,22 +29,6 @@ def json_line(record):
     """One line of JSON; Decimals become plain numbers."""
     return "{" + ", ".join(f"{json.dumps(name)}: {value if isinstance(value, Decimal) else json.dumps(value)}"
                            for name, value in record.items()) + "}"
-
-
-def parts(config, dataset):
-    """((training images, labels), (images, labels) to report on, what to call the latter).
-
-    With `validate` the last that many training images are held out and reported on, and the test set is not touched.
-    Raises UserError if nothing would be left to train on.
-    """
-    held = config.validate
-    if not held:
-        return ((dataset.train_images, dataset.train_labels), (dataset.test_images, dataset.test_labels), "test")
-    if held >= len(dataset.train_labels):
-        raise UserError(f"--validate {held} leaves nothing to train on: the data set has "
-                        f"{len(dataset.train_labels)} training samples")
-    return ((dataset.train_images[:-held], dataset.train_labels[:-held]),
-            (dataset.train_images[-held:], dataset.train_labels[-held:]), "validation")
 
 
 def count_correct(precision, model, weights, images, labels, batch=EVALUATION_BATCH):
@@ -66,8 +48,10 @@ def load_weights(config, path):
     precision = PRECISIONS[config.precision]
     arrays, numbers = read_checkpoint(path / CHECKPOINT)
     fresh, fresh_numbers = precision.to_arrays(precision.initialise(config))
+    fresh_numbers = {"loss_sum": 0, **fresh_numbers}
     layout = [(name, array.shape, array.dtype) for name, array in arrays.items()]
-    if layout != [(name, array.shape, array.dtype) for name, array in fresh.items()] or fresh_numbers.keys() - numbers:
+    if layout != [(name, array.shape, array.dtype) for name, array in fresh.items()] or \
+            numbers.keys() != {*COUNTERS, *fresh_numbers}:
         raise UserError(f"{path / CHECKPOINT} does not belong to the {config.model} of {CONFIG} beside it; "
                         "train again in another --out")
     return precision.from_arrays(arrays, numbers), numbers
@@ -85,13 +69,16 @@ class Run:
         self.model = models.MODELS[config.model]
         self.precision = PRECISIONS[config.precision]
         (self.images, self.labels), self.report, self.report_name = parts(config, dataset)
-        self.steps_per_epoch = -(-len(self.labels) // config.batch_size)
+        self.steps_per_epoch = steps_in_epoch(config, len(self.labels))
         self.total_steps = config.epochs * self.steps_per_epoch
-        self.weights, numbers = self.precision.initialise(config), {}
+        self.weights, numbers = self.precision.initialise(config), dict.fromkeys((*COUNTERS, "loss_sum"), 0)
         if folder.has_checkpoint():
             self.weights, numbers = load_weights(config, folder.path)
-        self.step, self.loss_sum = numbers.get("step", 0), numbers.get("loss_sum", 0)
-        folder.open_logs(numbers.get("steps_bytes", 0), numbers.get("metrics_bytes", 0))
+        self.step, self.loss_sum = numbers["step"], numbers["loss_sum"]
+        if self.step > self.total_steps:
+            raise UserError(f"{folder.path / CHECKPOINT} is of step {self.step:,} of {self.total_steps:,}: it does not "
+                            f"belong to {CONFIG} beside it; train again in another --out")
+        folder.open_logs(*(numbers[name] for name in COUNTERS))
 
     def save(self):
         arrays, numbers = self.precision.to_arrays(self.weights)
@@ -108,18 +95,12 @@ class Run:
             self.train_epoch(self.step // self.steps_per_epoch)
 
     def train_epoch(self, epoch):
-        config = self.config
-        settings = self.precision.settings_at(config, epoch)
-        order = rng.shuffled(config.seed, epoch, len(self.labels))
         started, first = time.monotonic(), self.step
         while self.step < (epoch + 1) * self.steps_per_epoch:
-            start = (self.step - epoch * self.steps_per_epoch) * config.batch_size
-            batch = order[start:start + config.batch_size]
-            loss_plus, loss_minus, g = self.precision.train_step(
-                self.model, config.bp_tail, self.weights, self.images[batch], self.labels[batch], config.seed,
-                self.step, settings)
-            self.loss_sum += loss_plus + loss_minus
-            self.log_step(loss_plus, loss_minus, g)
+            losses_and_sign = one_step(self.config, self.precision, self.weights, self.images, self.labels, self.step)
+            self.loss_sum += losses_and_sign[0] + losses_and_sign[1]
+            self.step += 1
+            self.folder.append(STEPS, log_line(self.step, self.total_steps, losses_and_sign, self.digest))
             self.progress.step(self.step, epoch)
             if self.step < (epoch + 1) * self.steps_per_epoch:
                 if self.should_stop():
@@ -132,14 +113,6 @@ class Run:
         self.save()
         if self.should_stop() and self.step < self.total_steps:
             raise Interrupted
-
-    def log_step(self, loss_plus, loss_minus, g):
-        """Counts the step just made and writes its line."""
-        line = f"{self.step} {loss_plus} {loss_minus} {g}"
-        self.step += 1
-        if self.step % DIGEST_EVERY == 0 or self.step == self.total_steps:
-            line += f" {self.digest()}"
-        self.folder.append(STEPS, line)
 
     def finish_epoch(self, epoch, seconds, steps):
         """Evaluates, writes the epoch's line of metrics and starts the next epoch's sums."""

@@ -21,7 +21,7 @@ class QTensor(NamedTuple):
 
 
 def from_pixels(images):
-    """(N, C, H, W) uint8 in 0..255 -> the network's input, data in 0..127, exponent -7."""
+    """(N, C, H, W) uint8 in 0..255 -> the network's input, data in 0..127, exponent -7 (CHOICE 11)."""
     return QTensor((images >> 1).astype(np.int8), -7)
 
 
@@ -70,14 +70,20 @@ def pseudo_stochastic_shift(values, shift):
     return np.where(values < 0, -magnitude, magnitude)
 
 
+def requantise_shift(accumulator):
+    """The smallest shift that brings the largest magnitude of an accumulator to 7 bits."""
+    return max(0, bit_width(max_abs(accumulator)) - 7)
+
+
 def requantise(accumulator, exponent):
-    """Brings an int32 accumulator back to int8 by the smallest shift that fits its largest magnitude (NITI).
+    """Brings an int32 accumulator back to int8 by the smallest shift that fits its largest magnitude (NITI;
+    CHOICE 10).
 
     shift = max(0, bit_width(max |accumulator|) - 7); data = round_shift(accumulator, shift) clipped to +-127 (a
     magnitude just below a power of two rounds up to 128); exponent grows by shift.
     accumulator: int32, any shape, memory order kept.  Returns a QTensor of the same shape.
     """
-    shift = max(0, bit_width(max_abs(accumulator)) - 7)
+    shift = requantise_shift(accumulator)
     data = np.clip(round_shift(accumulator, shift), -INT8_MAX, INT8_MAX).astype(np.int8)
     return QTensor(data, exponent + shift)
 

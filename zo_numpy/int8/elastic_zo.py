@@ -53,7 +53,7 @@ def init_weights(model, seed, headroom):
 
 
 def draw(name, tensor, weights, seed, step, settings):
-    """z of one tensor: (size,) int8, the same every time it is asked for."""
+    """z of one tensor: (size,) int8, the same every time it is asked for. One z a step (CHOICE 31)."""
     return rng.perturbation(seed, step, tensor, 0, weights[name].data.size, settings.r_max, settings.p_zero)
 
 
@@ -65,7 +65,8 @@ def perturb(weights, zo_names, times, seed, step, settings):
 
 
 def restore_and_update(weights, zo_names, g, seed, step, settings):
-    """theta += z, which restores it exactly, then theta -= g * z scaled to b_zo bits, clipped to +-(127 - R).
+    """theta += z, which restores it exactly, then theta -= g * z scaled to b_zo bits, clipped to +-(127 - R)
+    (CHOICE 25).
 
     g: -1, 0 or 1; 0 restores only.
     """
@@ -97,7 +98,8 @@ def zo_tensors(model, bp_tail):
 def train_step(model, bp_tail, weights, images, labels, seed, step, settings, record=None):
     """One step of ElasticZO-INT8 on one batch; changes `weights` in place.
 
-    images: (N, C, H, W) uint8.  labels: (N,) uint8.  step: from 0, over the whole run.
+    images: (N, C, H, W) uint8; the last batch of an epoch may be smaller (CHOICE 27).  labels: (N,) uint8.
+    step: from 0, over the whole run.
     record: None, or called as record(phase, op, name, value) with every tensor of both passes, for golden vectors;
         the phases are "plus" and "minus", a value is an array, a QTensor, a Python int or a mapping of these.
     Returns (L+, L-, g): two Python ints in units of the loss, and -1, 0 or 1.
@@ -123,14 +125,14 @@ def train_step(model, bp_tail, weights, images, labels, seed, step, settings, re
         return loss, steps
 
     if settings.frozen:
-        loss_plus, steps = forward_pass("minus", with_gradient=True)
+        loss_plus, steps = forward_pass("minus", with_gradient=True)   # one pass serves the control (CHOICE 26)
         loss_minus, g = loss_plus, 0
     else:
         perturb(weights, zo_names, +1, seed, step, settings)
         loss_plus, first_steps = forward_pass("plus", with_gradient=both)
         perturb(weights, zo_names, -2, seed, step, settings)
-        loss_minus, steps = forward_pass("minus", with_gradient=True)
-        g = (loss_plus > loss_minus) - (loss_plus < loss_minus)
+        loss_minus, steps = forward_pass("minus", with_gradient=True)   # nothing is kept from L+ (CHOICE 24)
+        g = (loss_plus > loss_minus) - (loss_plus < loss_minus)         # 0 if they are equal (CHOICE 23)
         restore_and_update(weights, zo_names, g, seed, step, settings)
         steps = add_steps(first_steps, steps) if both else steps
     update_tail(weights, steps)
@@ -153,19 +155,22 @@ def initialise(config):
 
 
 def settings_at(config, epoch):
-    """The Settings of an epoch, from 0."""
+    """The Settings of an epoch, from 0 (CHOICE 28)."""
     scheduled = {name: config.at(name, epoch) for name in ("r_max", "p_zero", "b_zo", "b_bp")}
     return Settings(**scheduled, r_limit=max(config.schedules["r_max"]), loss=config.loss,
                     tail_passes=config.tail_passes, frozen=config.zo_frozen)
 
 
 def scores(model, weights, images):
-    """The logits of each image as integers of one scale.  (N, C, H, W) uint8 -> (N, classes) int32."""
+    """The logits of each image, integers of one scale that the batch decides (CHOICE 29).
+
+    (N, C, H, W) uint8 -> (N, classes) int32.
+    """
     return logits_of(model, weights, images).data.astype(np.int32)
 
 
 def classify(model, weights, images):
-    """The class of each image, the lowest where logits tie.  (N, C, H, W) uint8 -> (N,) int64."""
+    """The class of each image, the lowest where logits tie (CHOICE 30).  (N, C, H, W) uint8 -> (N,) int64."""
     return scores(model, weights, images).argmax(axis=1)
 
 

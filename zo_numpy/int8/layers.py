@@ -57,13 +57,16 @@ def relu(x):
 
 
 def flatten(x):
-    """(N, C, H, W) -> (N, C H W), features in C order over (C, H, W); the memory order is kept."""
+    """(N, C, H, W) -> (N, C H W), features in C order over (C, H, W) (CHOICE 15); the memory order is kept."""
     n = x.shape[0]
     return x.transpose(1, 2, 3, 0).reshape(-1, n).T
 
 
 def linear(x, weight):
-    """Fully-connected layer.  x: (N, in) int8, weight: (out, in) int8.  Returns the accumulator (N, out) int32."""
+    """Fully-connected layer, no bias (CHOICE 16).
+
+    x: (N, in) int8, weight: (out, in) int8.  Returns the accumulator (N, out) int32.
+    """
     check_terms(weight.shape[1])
     return matmul(weight.astype(np.int32), np.ascontiguousarray(x.T, np.int32)).T
 

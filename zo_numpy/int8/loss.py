@@ -19,7 +19,7 @@ from .arith import round_shift
 
 FRACTION_BITS = 22                  # of u and of the loss
 LOG2_E, LOG2_E_BITS = 47274, 15     # log2(e) = 1.442695 ~ 47274 / 2^15 = 1.442688
-MAX_EXPONENT = 20                   # of the logits: larger ones saturate
+MAX_EXPONENT = 20                   # of the logits: larger ones saturate (CHOICE 18)
 TERM_BITS = 30                      # of 2^(u - max u), in [0, 1]
 # 2^f = 1 + f * p(f) for f in [0, 1), |error| < 2^-26; coefficients of f^0, f^1, ... in units of 2^-30.
 EXP2_COEFFICIENTS = (744261108, 257941996, 59588402, 10363966, 1362811, 223531)
@@ -30,7 +30,7 @@ MAX_BATCH, MAX_CLASSES = 4096, 1000
 
 
 def horner(coefficients, x):
-    """sum_i coefficients[i] * x^i with x and the result in units of 2^-30, truncated after each product."""
+    """sum_i coefficients[i] * x^i with x and the result in units of 2^-30, truncated after each product (CHOICE 17)."""
     value = np.full_like(x, coefficients[-1])
     for coefficient in coefficients[-2::-1]:
         value = coefficient + ((value * x) >> TERM_BITS)
@@ -85,7 +85,7 @@ def cross_entropy(logits, labels):
 def coarse_cross_entropy(logits, labels):
     """Cross-entropy of powers of two alone, with no fraction bits: what precision buys is seen beside it.
 
-    u is floored to an integer, terms 2^(u_j - max u) below 2^-10 vanish, and the logarithm is a bit width.
+    u is floored to an integer, terms 2^(u_j - max u) below 2^-10 vanish, and the logarithm is a bit width (CHOICE 19).
     Same arguments, same unit as `cross_entropy`; the result is a whole number of bits.
     """
     n = logits.data.shape[0]

@@ -55,12 +55,16 @@ def linear_backward(error, weight):
 
 
 def relu_backward(error, x):
-    """Zero where the ReLU was off.  error: int32; x: the stored int8 activation behind the ReLU, same shape."""
+    """Zero where the ReLU was off (CHOICE 20).
+
+    error: int32; x: the stored int8 activation behind the ReLU, same shape.
+    """
     return np.where(x > 0, error, 0)
 
 
 def tail_gradients(tail, weights, logits, inputs, labels, record=None):
-    """Backpropagation through the tail.  Returns {name: (out, in) int32}, last layer first; no weight is changed.
+    """Backpropagation through the tail.  Returns {name: (out, in) int32}, last layer first; no weight is changed
+    (CHOICE 21).
 
     record: None, or called as record(op, name, array) with what each op returns.
     """
@@ -78,12 +82,12 @@ def tail_gradients(tail, weights, logits, inputs, labels, record=None):
         if i > 0:
             passed = noted("linear_backward", name, linear_backward(error.data, weights[name].data))
             behind = noted("relu_backward", name, relu_backward(passed, x.data))
-            error = noted("requantise", name, requantise(behind, error.exponent + weights[name].exponent))
+            error = noted("requantise_error", name, requantise(behind, error.exponent + weights[name].exponent))
     return gradients
 
 
 def gradient_step(gradient, b_bp):
-    """Scales a gradient to about b_bp bits: the learning rate of an integer tail (NITI).
+    """Scales a gradient to about b_bp bits: the learning rate of an integer tail (NITI, CHOICE 22).
 
     gradient: int32.  b_bp: 1..7, the bits its largest magnitude keeps.  Returns int32, |step| <= 2^b_bp.
     """

@@ -1,0 +1,60 @@
+"""Data sets: what each loader returns, and `load`, which finds a data set by name.
+
+    from datasets import load
+    mnist = load("mnist")          # fetched once, verified, then read from the cache
+
+Reading order: `idx.py` (the file format), `image_set.py` (what is known of a data set before it is read),
+`mnist.py` and `fashion_mnist.py` (those facts), `download.py` (where the bytes come from, in which order),
+`store.py`, `mirrors.py` and `registries.py` (those places), `embedded/` (the MNIST subset carried here).
+
+Images stay bytes here: scaling them is the business of the precision that trains on them.
+"""
+
+from importlib import import_module
+from typing import NamedTuple
+
+import numpy as np
+
+# Name -> module with `load(data_dir, offline, announce) -> Dataset`. Imported only when asked for, so
+# that one data set's packages are not needed for another.
+LOADERS = {
+    "mnist": "datasets.mnist",
+    "mnist-subset": "datasets.mnist_subset",
+    "fashion-mnist": "datasets.fashion_mnist",
+}
+
+
+class DataError(ValueError):
+    """Data that cannot be had or used. The message is one line: which file, what is wrong, how to mend it."""
+
+
+class Dataset(NamedTuple):
+    """A classification data set in memory; its arrays are read-only views of the bytes that were verified."""
+
+    name: str                   # the name `load` knows it by
+    train_images: np.ndarray    # (N, 1, 28, 28) uint8, 0 = background .. 255 = ink
+    train_labels: np.ndarray    # (N,) uint8, below len(classes)
+    test_images: np.ndarray     # (N', 1, 28, 28) uint8
+    test_labels: np.ndarray     # (N',) uint8
+    classes: tuple              # name of each class, by label
+    source: str                 # where the bytes came from, one line: which cache, mirror, package or subset
+    complete: bool              # all of the data set's images are here; False for the embedded subset
+    digest: str                 # SHA-256 (hex) over the SHA-256 (32 bytes each) of the four uncompressed IDX
+                                # files: training images, training labels, test images, test labels
+
+
+def load(name, data_dir=None, offline=False, announce=print):
+    """Return the `Dataset` called `name` (a key of LOADERS; `_` may stand for `-`).
+
+    data_dir: a folder that already holds the data set, or has a sub-folder of its name that does. Then only
+        it is read, and nothing is fetched or written. Files that are well formed but not the official ones
+        (another data set in MNIST's layout) are accepted, and `source` and `announce` say "unverified copy".
+    offline: use no network: the cache, else what is embedded.
+    announce: is called with one-line strings: what is tried, and which source was used.
+
+    Raises DataError if the name is unknown, or the data cannot be had or is not well formed.
+    """
+    key = name.replace("_", "-").lower()
+    if key not in LOADERS:
+        raise DataError(f"no data set is called {name!r}: choose one of {', '.join(LOADERS)}")
+    return import_module(LOADERS[key]).load(data_dir, offline, announce)

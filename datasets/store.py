@@ -1,0 +1,108 @@
+"""Data set files in a folder of this machine: found under their customary names, read, kept.
+
+A file appears in a folder whole or not at all; one that is there already is replaced by a verified one only.
+"""
+
+import os
+import secrets
+from pathlib import Path
+
+from datasets import DataError, idx
+from datasets.image_set import FILES
+
+
+def candidates(folder, file):
+    """The copies of `file` in `folder`: plain before gzipped, each under its two customary names."""
+    dotted = file.replace("-idx", ".idx")
+    names = (file, dotted, f"{file}.gz", f"{dotted}.gz")
+    # os.path says no, where Path raises, about a folder that may not be looked into.
+    return [folder / name for name in names if os.path.isfile(folder / name)]
+
+
+def read(path):
+    """Return the bytes of a file. Raises DataError if it cannot be read or is far too large."""
+    try:
+        if path.stat().st_size > idx.MAX_BYTES:
+            raise DataError(f"{short(path)} is too large to be an IDX file of images")
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{short(path)} cannot be read ({error.strerror})") from None
+
+
+def write(path, data):
+    """Write bytes so that `path` has all of them or is as it was, whatever happens. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        with open(temporary, "xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def short(path):
+    """A path as messages name it: from the working directory if it lies inside."""
+    try:
+        return path.relative_to(Path.cwd())
+    except (ValueError, OSError):
+        return path
+
+
+class Cache:
+    """The verified files of one data set, in memory and, where that is possible, in a folder.
+
+    spec: the ImageSet. must_keep: a file that cannot be written to the folder is an error, not a remark.
+    """
+
+    MEND = "make room there or name another folder in ZO_NUMPY_DATA"
+
+    def __init__(self, spec, folder, announce, must_keep):
+        self.spec, self.folder, self.announce, self.must_keep = spec, folder, announce, must_keep
+        self.plain = {}             # file name -> uncompressed bytes, verified
+        self.writable = True        # until a write fails
+
+    def missing(self):
+        """The files that are still to be had."""
+        return [file for file in FILES if file not in self.plain]
+
+    def read(self):
+        """Take what the folder holds. Returns what is to be said of the rest, should nothing else help."""
+        damaged = []
+        for file in FILES:
+            for path in candidates(self.folder, file):
+                try:
+                    self.plain[file] = self.spec.verified(file, read(path), short(path))
+                    break
+                except DataError as error:
+                    self.announce(f"{error}: looking for a sound copy")
+                    damaged.append(path.name)
+        return (f"unusable in {short(self.folder)}: {', '.join(damaged)}" if damaged
+                else f"not in {short(self.folder)}")
+
+    def keep(self, file, data, where):
+        """Verify `file`, given plain or gzipped as `data` out of `where`, and keep it.
+
+        Raises DataError if it is not the official file, KeepError if it must be kept and cannot be.
+        """
+        self.plain[file] = self.spec.verified(file, data, where)
+        path = self.folder / file
+        replaced = os.path.exists(path)
+        try:
+            if self.writable:
+                write(path, self.plain[file])
+        except OSError as error:
+            self.writable = False
+            problem = f"{self.spec.title} cannot be kept in {short(self.folder)} ({error.strerror or error})"
+            if self.must_keep:
+                raise KeepError(f"{problem}: {self.MEND}") from None
+            self.announce(f"{problem}: it is used from memory this time; to keep it, {self.MEND}")
+            return
+        if replaced and self.writable:
+            self.announce(f"{short(path)} is replaced by a verified copy")
+
+
+class KeepError(DataError):
+    """The data was had but could not be kept, which another source would not change."""

@@ -1,0 +1,220 @@
+"""Integers only, from the first step to the last: real steps of every INT8 method under the tripwire, the source.
+
+The tripwire itself is tried with floats planted in a copy of the package: each is found, and its line named.
+"""
+import functools
+import importlib
+import pathlib
+import shutil
+import sys
+
+import numpy as np
+import pytest
+
+import zo_numpy
+from tripwire import FloatFound, Watched, float_sites, package_modules, watching
+from zo_numpy.int8 import elastic_zo
+from zo_numpy.int8.elastic_zo import Settings
+
+PACKAGE = pathlib.Path(zo_numpy.__file__).parent
+INTEGER_FILES = sorted([*(PACKAGE / "int8").glob("*.py"), PACKAGE / "rng.py", PACKAGE / "tiles.py"])
+NEVER_NEGATIVE = {"4 ** k"}          # powers whose exponent counts up from 0
+SETTINGS = Settings(r_max=15, p_zero=64, b_zo=2, b_bp=4, r_limit=31)
+METHODS = {
+    "K=0": (0, {}), "K=1": (1, {}), "K=2": (2, {}), "K=3": (3, {}),
+    "K=1 frozen": (1, {"frozen": True}), "K=2 frozen": (2, {"frozen": True}),
+    "K=3 frozen": (3, {"frozen": True}), "K=1 both": (1, {"tail_passes": "both"}),
+    "K=3 both": (3, {"tail_passes": "both"}), "K=0 coarse": (0, {"loss": "coarse"}), "K=2 coarse": (2, {"loss": "coarse"}),
+}
+
+
+def train(elastic_zo, bp_tail, settings, kind=np.ndarray, steps=2):
+    """(log, final weights, logits) of a short run of LeNet-5 whose arrays are all of `kind` to begin with."""
+    lenet5 = elastic_zo.models.MODELS["lenet5"]                    # of the package that elastic_zo is of
+    headroom = {layer.name: 2 for layer in elastic_zo.models.weight_layers(lenet5.layers)}
+    weights = elastic_zo.init_weights(lenet5, 0, headroom)
+    elastic_zo.clip_for_zo(weights, elastic_zo.zo_tensors(lenet5, bp_tail), settings.r_limit)
+    weights = {name: weight._replace(data=weight.data.view(kind)) for name, weight in weights.items()}
+    log = []
+    for step in range(steps):
+        draw = np.random.default_rng(step)
+        images = draw.integers(0, 256, (6, 1, 28, 28), dtype=np.uint8).view(kind)
+        labels = draw.integers(0, 10, 6).astype(np.uint8).view(kind)
+        log.append(elastic_zo.train_step(lenet5, bp_tail, weights, images, labels, 0, step, settings))
+    logits = elastic_zo.logits_of(lenet5, weights, images)
+    classes = elastic_zo.classify(lenet5, weights, images)
+    final = [weight.data.tobytes() for weight in weights.values()]
+    return log, final, logits.data.tolist(), logits.exponent, classes.tolist()
+
+
+@pytest.mark.parametrize("bp_tail, changes", METHODS.values(), ids=METHODS.keys())
+def test_training_meets_no_float(monkeypatch, bp_tail, changes):
+    settings = SETTINGS._replace(**changes)
+    expected = train(elastic_zo, bp_tail, settings)
+    for threads in ("1", "2"):
+        monkeypatch.setenv("ZO_NUMPY_THREADS", threads)
+        with watching(package_modules("zo_numpy")) as seen:
+            got = train(elastic_zo, bp_tail, settings, Watched)
+        assert got == expected                                     # watching changes nothing
+
+        # And the arrays of every stage were watched, not only those passed in.
+        stages = {"rng.uniform_int8", "arith.requantise", "arith.round_shift", "arith.max_abs", "layers.relu",
+                  "layers.max_pool2d", "loss.base2_logits"}
+        if not settings.frozen:
+            stages |= {"rng.perturbation_table", "elastic_zo.perturb", "elastic_zo.restore_and_update"}
+        if bp_tail:
+            stages |= {"tail.softmax_error", "tail.update_tail", "arith.pseudo_stochastic_shift"}
+        if bp_tail > 1:
+            stages |= {"tail.relu_backward"}
+        if settings.loss == "integer":
+            stages |= {"loss.exp2_terms", "loss.horner", "loss.log2_sum", "loss.cross_entropy"}
+        else:
+            stages |= {"loss.coarse_cross_entropy"}
+        assert stages <= {name.removeprefix("zo_numpy.").removeprefix("int8.") for name in seen}
+
+
+def test_watching_leaves_no_trace():
+    modules = package_modules("zo_numpy")
+    before = [dict(vars(module)) for module in modules]
+    with watching(modules):
+        assert modules[0].np is not np
+    assert [dict(vars(module)) for module in modules] == before
+
+
+@pytest.mark.parametrize("path", INTEGER_FILES, ids=lambda path: path.name)
+def test_source_has_no_float(path):
+    sites = float_sites(path.read_text(), path.name)
+    assert [site for site in sites if not any(site.endswith(f": {text}") for text in NEVER_NEGATIVE)] == []
+
+
+def test_source_files_are_all_there():
+    assert {"rng.py", "tiles.py", "arith.py", "layers.py", "loss.py", "tail.py", "elastic_zo.py"} <= {
+        path.name for path in INTEGER_FILES}
+
+
+# The tripwire tried out
+
+TOTAL = "int(per_sample.sum())\n\n\ndef coarse"     # the end of cross_entropy
+PLANTED = [                                          # file, text, what replaces it
+    ("int8/loss.py", TOTAL, TOTAL.replace("per_sample.sum()", "np.mean(per_sample)")),
+    ("int8/loss.py", TOTAL, TOTAL.replace("per_sample.sum()", "per_sample.mean()")),
+    ("int8/loss.py", TOTAL, TOTAL.replace("per_sample.sum()", "per_sample.sum() / 1")),
+    ("int8/loss.py", TOTAL, TOTAL.replace("per_sample.sum()", "float(per_sample.sum())")),
+    ("int8/loss.py", TOTAL, TOTAL.replace("per_sample.sum()", "round(per_sample.sum())")),
+    ("int8/loss.py", TOTAL, TOTAL.replace("per_sample.sum()", "per_sample.sum(dtype='f8')")),
+    ("int8/loss.py", "value = coefficient + (", "value = coefficient + 0.0 + ("),
+    ("int8/loss.py", "logits.data.astype(np.int64)", "logits.data.astype('d').astype(np.int64)"),
+    ("int8/loss.py", "x = total >> whole", "x = np.exp2(np.log2(total) - whole).astype(np.int64)"),
+    ("int8/tail.py", "<< SOFTMAX_BITS) // terms.sum(", "<< SOFTMAX_BITS) / terms.sum("),
+    ("int8/tail.py", "np.clip(weight - step, ", "np.clip(weight - step, 0.5 - "),
+    ("int8/tail.py", "weight[...] = ", "weight[...] = 1.0 * "),
+    ("int8/arith.py", "magnitude >>= shift\n    return",
+     "np.divide(magnitude, 1 << shift, out=magnitude, casting='unsafe')\n    return"),
+    ("int8/arith.py", "np.empty((n, m), np.int32)", "np.empty((n, m))"),
+    ("int8/arith.py", "return QTensor(data, exponent + shift)",
+     "return QTensor(np.linspace(data, data, 1, dtype=np.int8)[0], exponent + shift)"),
+    ("int8/layers.py", "return np.maximum(x, 0)", "return np.maximum(x, 0.0)"),
+    ("int8/layers.py", "return np.maximum(x, 0)", "return np.float32(1).astype(np.int32) * np.maximum(x, 0)"),
+    ("int8/layers.py", "width + 2 * pad, n), np.int32)", "width + 2 * pad, n), np.float64).astype(np.int32)"),
+    ("int8/elastic_zo.py", "np.int8(times) *", "np.random.default_rng(0).integers(1, 2) *"),
+    ("int8/elastic_zo.py", "np.int8(g) *", "np.array(g, float).astype(np.int8) *"),
+    ("int8/elastic_zo.py", "pseudo_stochastic_shift(z, shift) ", "pseudo_stochastic_shift(z.astype(float), 0) "),
+    ("rng.py", "return np.where((h >> 8) <", "return np.where(h / 256 <"),
+    ("rng.py", "np.arange(1 << 16, dtype=np.int32)", "np.arange(1 << 16, dtype=np.int32) + np.zeros(1)"),
+]
+
+
+@pytest.fixture
+def planted_package(tmp_path, monkeypatch):
+    """plant(file, old, new) imports a copy of zo_numpy under another name, with `old` replaced in one file.
+
+    Returns the copy's elastic_zo and the path of the changed file.
+    """
+    name = "zo_numpy_planted"
+    monkeypatch.syspath_prepend(tmp_path)
+    shutil.copytree(PACKAGE, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+
+    def plant(file, old, new):
+        path = tmp_path / name / file
+        source = path.read_text()
+        assert source.count(old) == 1, f"{old!r} is not once in {file}"
+        path.write_text(source.replace(old, new))
+        importlib.invalidate_caches()
+        return importlib.import_module(f"{name}.int8.elastic_zo"), path
+
+    yield plant
+    for module in [module for module in sys.modules if module.split(".")[0] == name]:
+        del sys.modules[module]
+
+
+@pytest.mark.parametrize("file, old, new", PLANTED, ids=[new[:40] for _, _, new in PLANTED])
+def test_a_planted_float_is_caught_and_its_line_named(planted_package, file, old, new):
+    planted_elastic_zo, path = planted_package(file, old, new)
+    with pytest.raises(FloatFound) as found, watching(package_modules("zo_numpy_planted")):
+        train(planted_elastic_zo, 2, SETTINGS, Watched, steps=1)
+    lines = path.read_text().splitlines()
+    place, _, message = str(found.value).partition(": ")
+    named, _, number = place.rpartition(":")
+    assert named == str(path)
+    changed = [line for line in new.splitlines() if line.strip() and line not in old.splitlines()][0]
+    assert changed.strip() in lines[int(number) - 1]
+    assert message.startswith(lines[int(number) - 1].strip())
+
+
+def test_an_unplanted_copy_is_clean(planted_package):
+    planted_elastic_zo, _ = planted_package("rng.py", "import numpy as np", "import numpy as np")
+    with watching(package_modules("zo_numpy_planted")):
+        got = train(planted_elastic_zo, 2, SETTINGS, Watched, steps=1)
+    assert got == train(elastic_zo, 2, SETTINGS, steps=1)
+
+
+FLOAT_SOURCE = [
+    "x = 0.5", "x = 1e3", "x = 2j", "x = [b for b in a if b > .5]", "def f(x=0.1): pass",
+    "x = a / b", "x /= 2", "x = f(g(a / 2))", "x = 2**-1", "x = 2**k", "x **= k", "x = 2**0.5", "x = pow(2, k)",
+    "x = float(a)", "x = a.astype(float)", "x = round(a)", "x = complex(1)", "x: float = 1",
+    "import math", "from math import log2", "import time", "import numpy", "import numpy as n",
+    "from numpy import mean", "import scipy.special",
+    "x = np.mean(a)", "x = a.mean()", "x = np.linspace(0, 1, 2)", "x = np.sqrt(a)", "x = np.log2(a)",
+    "x = np.exp(a)", "x = np.floor(a)", "x = np.linalg.norm(a)", "x = np.inf",
+    "x = np.random.default_rng(0)", "x = np.random.normal()",
+    "x = np.float32(1)", "x = np.zeros(3, np.float64)", "x = np.zeros(3, 'f4')", "x = a.astype('float64')",
+    "x = np.zeros(3)", "x = np.empty((2, 2))",
+]
+INTEGER_SOURCE = [
+    "x = a // b", "x = 2**31 - 1", "x = -(2**3)", "x = a >> 1", "'1.5 / 2 ** -1'  # 0.5",
+    "x = np.zeros(3, np.int32)", "x = np.zeros((2, 2), dtype=int)", "x = np.maximum(a, 0)", "x = a.sum()",
+    "x = np.random.Philox(key=1).random_raw(4)", "x = np.einsum('nk,km->nm', a, b)",
+    "x = np.searchsorted(a, b, side='right')", "x = settings.mean_of", "import numpy as np",
+    "from .arith import QTensor",
+]
+
+
+@pytest.mark.parametrize("source", FLOAT_SOURCE)
+def test_float_source_is_found_and_its_line_named(source):
+    sites = float_sites(f"'''Doc: 0.5.'''\na = b = k = 1\n{source}\n", "file.py")
+    assert sites and all(site.startswith("file.py:3: ") for site in sites)
+
+
+@pytest.mark.parametrize("source", INTEGER_SOURCE)
+def test_integer_source_is_let_through(source):
+    assert float_sites(source, "file.py") == []
+
+
+WAYS = [
+    lambda a: a / 2, lambda a: a * 0.5, lambda a: a**0.5, lambda a: a > 0.5, lambda a: a + 1j,
+    lambda a: np.add(a, np.float32(1)), lambda a: a.sum() / 2, lambda a: a[0] / 2,
+    lambda a: functools.reduce(lambda s, x: s + x / 2, a, 0),
+    lambda a: np.true_divide(a, 2, out=a, casting="unsafe"), lambda a: np.add.reduce(a, dtype=np.float32),
+    lambda a: a.astype(float), lambda a: a.view("f4"), lambda a: a.__setitem__(0, 1.5),
+    lambda a: a.mean(), lambda a: a.std(), np.mean, np.average, np.sqrt,
+    lambda a: np.concatenate([a, [1.5]]), lambda a: np.where(a > 1, a, 0.5),
+    lambda a: np.full_like(a, 1, dtype=np.float16),
+]
+
+
+@pytest.mark.parametrize("operation", WAYS, ids=range(len(WAYS)))
+def test_every_way_to_a_float_is_watched(operation):
+    scope = {"__name__": "zo_numpy.somewhere", "operation": operation}
+    exec(compile("def run(a): return operation(a)", "somewhere.py", "exec"), scope)
+    with pytest.raises(FloatFound, match="^somewhere.py:1: "):
+        scope["run"](np.arange(4, dtype=np.int32).view(Watched))

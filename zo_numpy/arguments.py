@@ -1,0 +1,95 @@
+"""The options of every command."""
+import argparse
+import pathlib
+
+from .config import CHOICES, SCHEDULES
+from .errors import UserError
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse, with its complaint on one line and no abbreviated options, which a new option could break."""
+
+    def __init__(self, **options):
+        super().__init__(allow_abbrev=False, **options)
+
+    def error(self, message):
+        raise UserError(f"{message} (see `{self.prog} --help`)")
+
+
+def integers(text):
+    """'128,192' -> (128, 192)."""
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number, or several separated by commas") from None
+
+
+def add_run_options(parser):
+    """The options that decide a run's result; those left out do not appear in the parsed options."""
+    add = parser.add_argument
+    add("--model", help=f"{', '.join(CHOICES['model'])} (default lenet5)")
+    add("--data", help=f"{', '.join(CHOICES['data'])} (default mnist)")
+    add("--data-dir", type=pathlib.Path, help="a folder that holds the data set's files")
+    add("--offline", action="store_true", help="use no network: the cache, else the embedded subset")
+    add("--precision", help=f"{', '.join(CHOICES['precision'])} (default int8)")
+    add("--bp-tail", type=int, metavar="K", help="layers trained by backpropagation, 0 is vanilla ZO (default 2)")
+    add("--zo-frozen", action="store_true", help="the control: leave the ZO layers at their initialisation")
+    add("--epochs", type=int, help="default 20")
+    add("--batch-size", type=int, help="default 64")
+    add("--seed", type=int, help="decides every random draw (default 0)")
+    add("--validate", type=int, metavar="N", help="hold the last N training samples out and report on them")
+    add("--loss", help=f"{', '.join(CHOICES['loss'])} (default integer)")
+    add("--tail-passes", help=f"{', '.join(CHOICES['tail_passes'])}: which forward passes give the tail's gradient")
+    add("--headroom", type=integers, metavar="H,H,..", help="bits of headroom of each layer's initial weights")
+    group = parser.add_argument_group("schedules", "one value, or several that share the epochs in equal parts")
+    for name, allowed in SCHEDULES["int8"].items():
+        group.add_argument("--" + name.replace("_", "-"), type=integers, metavar="N,N,..", help=allowed.text)
+
+
+def parse(arguments):
+    """The command and its options, as an argparse namespace.  Raises UserError."""
+    parser = Parser(prog="python -m zo_numpy", description="ElasticZO in pure NumPy.")
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
+
+    train = subparsers.add_parser("train", argument_default=argparse.SUPPRESS,
+                                  help="train a network; see its --help for the schedules")
+    train.description = ("Trains a network: the last K fully-connected layers by backpropagation, all before them by "
+                         "zeroth-order steps. Options left out take defaults tuned on a validation split.")
+    add_run_options(train)
+    train.add_argument("--out", type=pathlib.Path, help="the run's folder (default runs/ and a name of the options)")
+    train.add_argument("--resume", action="store_true", help="go on with the run in --out; start it if there is none")
+
+    evaluate = subparsers.add_parser("evaluate", help="accuracy of a trained run on the test set")
+    evaluate.add_argument("run", type=pathlib.Path)
+    evaluate.add_argument("--data", help="another data set than the one it was trained on")
+    evaluate.add_argument("--data-dir", type=pathlib.Path)
+    evaluate.add_argument("--offline", action="store_true")
+
+    predict = subparsers.add_parser("predict", help="classes of images: 28 x 28 PNG, or .npy of uint8")
+    predict.add_argument("run", type=pathlib.Path)
+    predict.add_argument("images", type=pathlib.Path, nargs="+", metavar="IMAGE")
+    predict.add_argument("--invert", action="store_true", help="the ink is dark and the paper bright")
+
+    export = subparsers.add_parser("export", help="final weights for another program or a device")
+    export.add_argument("run", type=pathlib.Path)
+    export.add_argument("--format", choices=("npz", "c"), default="npz")
+    export.add_argument("--out", type=pathlib.Path, help="the file to write (default in the run folder)")
+
+    replay = subparsers.add_parser("replay", help="rebuild a vanilla-ZO run's weights from its log of signs alone")
+    replay.add_argument("run", type=pathlib.Path)
+    replay.add_argument("--out", type=pathlib.Path, help="write the weights to this .npz file")
+
+    golden = subparsers.add_parser("golden", help="vectors that other implementations are compared with, bit for bit")
+    actions = golden.add_subparsers(dest="action", required=True, metavar="ACTION", parser_class=Parser)
+    actions.add_parser("check", help="recompute the committed vectors and compare them")
+    actions.add_parser("update", help="make the committed vectors anew")
+    export_trace = actions.add_parser("export", argument_default=argparse.SUPPRESS,
+                                      help="write a trace, every tensor of the first steps of a run, into a folder")
+    export_trace.add_argument("folder", type=pathlib.Path)
+    export_trace.add_argument("--steps", type=int, help="how many (default 3)")
+    export_trace.add_argument("--compact", action="store_true", help="large tensors by digest")
+    add_run_options(export_trace)
+    diff = actions.add_parser("diff", help="compare a trace with a reference and name the first divergence")
+    diff.add_argument("reference", type=pathlib.Path)
+    diff.add_argument("mine", type=pathlib.Path)
+    return parser.parse_args(arguments)

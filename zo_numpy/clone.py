@@ -1,0 +1,16 @@
+"""What lies beside this package in a clone of the project, and is not installed with it: datasets/ and tests/golden/."""
+import pathlib
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+if not (ROOT / "datasets" / "download.py").exists():
+    print("error: datasets/ is not beside the zo_numpy package; run from a clone of the project, or install one with "
+          "`pip install -e .`", file=sys.stderr)
+    raise SystemExit(2)
+sys.path.insert(0, str(ROOT))   # of an editable install, called from another folder
+import datasets  # noqa: E402
+from datasets import DataError  # noqa: E402
+
+
+def say(text):
+    print(text, flush=True)

@@ -1,0 +1,119 @@
+"""Recomputes everything committed under tests/golden and compares it byte for byte; and makes it anew."""
+import json
+import pathlib
+import shutil
+import tempfile
+
+from ..config import describe, make_config, read_config
+from ..errors import UserError
+from ..run_folder import CONFIG, STEPS, read_description, write_atomically
+from . import diff, runs, trace
+
+# What is committed. The settings are written out, so that tuning the defaults changes no vector.
+SETTINGS = dict(precision="int8", seed=0, headroom=(1, 1, 0, 1, 2), r_max=(7, 3), p_zero=(128, 192), b_zo=(1,),
+                b_bp=(4, 3))
+# LeNet-5 compactly, the narrow one with every tensor of every phase.
+TRACES = {f"{model}-int8-k{k}": dict(model=model, bp_tail=k, data="mnist-subset", batch_size=2, epochs=1)
+          for model in ("lenet5", "narrow-lenet") for k in range(4)}
+COMPACT, TRACE_STEPS = ("lenet5",), 3
+# Two epochs of half the subset, for the schedules and the last partial batch; one epoch of all of MNIST.
+SUBSET_RUN = dict(data="mnist-subset", epochs=2, validate=5000)
+RUNS = {
+    **{f"subset-int8-k{k}": dict(SUBSET_RUN, bp_tail=k) for k in range(4)},
+    "subset-int8-k1-both": dict(SUBSET_RUN, bp_tail=1, tail_passes="both"),
+    "subset-int8-k2-frozen": dict(SUBSET_RUN, bp_tail=2, zo_frozen=True),
+    **{f"mnist-int8-k{k}": dict(data="mnist", bp_tail=k, epochs=1) for k in range(3)},
+}
+
+
+def make_trace(name, load, folder):
+    """Writes the committed trace of that name into a new folder."""
+    config = make_config({**SETTINGS, **TRACES[name]})
+    folder.mkdir(parents=True)
+    return trace.export_trace(config, load(config.data), folder, TRACE_STEPS, config.model in COMPACT)
+
+
+def check_trace(name, golden, load, scratch):
+    """(records compared, sentences on what differs) of one committed trace."""
+    committed, again = golden / "traces" / name, scratch / name
+    make_trace(name, load, again)
+    found = diff.compare(committed, again)
+    differences = [str(finding) for finding in found.findings] + [f"{file} is not committed" for file in found.extra]
+    if not differences and (committed / trace.MANIFEST).read_bytes() != (again / trace.MANIFEST).read_bytes():
+        differences = [f"{trace.MANIFEST} is not what this version writes"]
+    unlisted = {path.name for path in committed.iterdir()} - {path.name for path in again.iterdir()}
+    return found.compared, differences + [f"{file} is committed but belongs to no record" for file in sorted(unlisted)]
+
+
+def check_run(name, golden, load):
+    """(steps compared, sentences on what differs, why it was skipped or None) of one committed run."""
+    path = golden / "runs" / name
+    config, recorded = read_config(path), read_description(path)["dataset"]
+    dataset = load(config.data)
+    if dataset.digest != recorded["digest"]:
+        return 0, [], f"its data are not here ({recorded['source']}); fetch them with `make data`"
+    compared, difference = runs.first_difference(path / STEPS, config, dataset)
+    return compared, [difference] if difference else [], None
+
+
+def check(golden, load, say):
+    """Recomputes all vectors under `golden`.  Returns how many differences there are.
+
+    load: maps a data set's name to a Dataset.  say: called with each line of the report.
+    Raises UserError if there is nothing to compare.
+    """
+    if not golden.is_dir():
+        raise UserError(f"{golden} does not exist; run this from a clone of the project")
+    differing = compared = 0
+    for title, unit, (count, differences, skipped) in all_checks(golden, load):
+        differing, compared = differing + len(differences), compared + count
+        state = "equal" if not differences else "DIFFERS"
+        say(f"{title}: " + (f"SKIPPED, {skipped}" if skipped else f"{state}, {count:,} {unit}"))
+        for line in differences[:20]:
+            say(f"    {line}")
+    if not compared:
+        raise UserError(f"nothing was compared in {golden}; restore it from the repository")
+    say(f"{compared:,} comparisons, {differing or 'no'} difference{'' if differing == 1 else 's'}")
+    return differing
+
+
+def all_checks(golden, load):
+    """Yields (title, unit, (compared, differences, why skipped or None)) of everything committed."""
+    from . import ops
+    for name in ops.OPS:
+        yield f"op {name}", "cases", (*ops.check_op(golden / "ops", name), None)
+    with tempfile.TemporaryDirectory() as scratch:
+        for name in TRACES:
+            yield f"trace {name}", "records", (*check_trace(name, golden, load, pathlib.Path(scratch)), None)
+    for name in RUNS:
+        yield f"run {name}", "steps", check_run(name, golden, load)
+
+
+def update(golden, load, say):
+    """Makes all vectors anew: into a new folder first, which then takes the old one's place part by part.
+
+    A run whose data are not here is kept as it is, and said so.
+    """
+    with tempfile.TemporaryDirectory(dir=golden.parent) as scratch:
+        new = pathlib.Path(scratch)
+        from . import ops
+        ops.write_ops(new / "ops")
+        for name in TRACES:
+            make_trace(name, load, new / "traces" / name)
+            say(f"made trace {name}")
+        for name, options in RUNS.items():
+            config = make_config({**SETTINGS, **options})
+            dataset = load(config.data)
+            folder = new / "runs" / name
+            if dataset.name != config.data or not dataset.complete and config.data == "mnist":
+                shutil.copytree(golden / "runs" / name, folder)
+                say(f"kept run {name}: its data are not here")
+                continue
+            folder.mkdir(parents=True)
+            write_atomically(folder / CONFIG, (json.dumps(describe(config, dataset), indent=2) + "\n").encode())
+            lines = "".join(line + "\n" for line in runs.made_lines(config, dataset))
+            write_atomically(folder / STEPS, lines.encode())
+            say(f"made run {name}")
+        for part in ("ops", "traces", "runs"):
+            shutil.rmtree(golden / part, ignore_errors=True)
+            (new / part).rename(golden / part)

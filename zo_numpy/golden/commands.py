@@ -1,0 +1,64 @@
+"""The `golden` commands: check, update, export and diff."""
+import os
+import pathlib
+import tempfile
+
+from ..clone import ROOT, datasets, say
+from ..config import check_integer, make_config
+from ..errors import UserError
+from ..steps import parts, steps_in_epoch
+from . import check, diff, trace
+
+GOLDEN = ROOT / "tests" / "golden"
+SHOWN = 20   # divergences after the first
+
+
+def load(name):
+    """A data set without the network and without a word."""
+    return datasets.load(name, offline=True, announce=lambda text: None)
+
+
+def check_all():
+    """Exit status 1 if a committed vector is not what this machine computes."""
+    return 1 if check.check(GOLDEN, load, say) else 0
+
+
+def update_all():
+    check.update(GOLDEN, load, say)
+
+
+def export_one(folder, steps=3, compact=False, data_dir=None, offline=False, **given):
+    """Writes a trace; a folder that is there must be empty."""
+    config = make_config(given)
+    dataset = datasets.load(config.data, data_dir=data_dir, offline=offline, announce=say)
+    check_integer("steps", steps, 1, config.epochs * steps_in_epoch(config, len(parts(config, dataset)[0][1])))
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(f"{folder} is not empty; name a new folder")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as scratch:
+        new = pathlib.Path(scratch) / "trace"
+        new.mkdir()
+        records = trace.export_trace(config, dataset, new, steps, compact)
+        os.replace(new, folder)   # whole or not at all
+    say(f"wrote {folder}: {records} records of {steps} steps")
+
+
+def diff_two(reference, mine):
+    """Exit status 1 if the traces differ."""
+    found = diff.compare(reference, mine)
+    if found.findings:
+        say(f"first divergence: {found.findings[0]}")
+        for finding in found.findings[1:SHOWN + 1]:
+            say(f"    then: {finding}")
+        if len(found.findings) > SHOWN + 1:
+            say(f"    and {len(found.findings) - SHOWN - 1:,} more")
+    for name in found.extra[:SHOWN]:
+        say(f"extra file: {name} belongs to no record of the reference")
+    say(f"{found.compared:,} records compared, {len(found.findings):,} differ"
+        + (f", {found.skipped:,} could not be compared (no file and no {trace.MANIFEST})" if found.skipped else ""))
+    if not found.compared:
+        raise UserError(f"nothing was compared: {mine} has none of the reference's files")
+    return 1 if found.findings or found.extra else 0
+
+
+ACTIONS = {"check": check_all, "update": update_all, "export": export_one, "diff": diff_two}

@@ -14,7 +14,7 @@ import sys
 from zo_numpy import run_folder, trainer
 from zo_numpy.__main__ import main
 
-MOST_OPERATIONS = 60   # that a child survives
+MOST_OPERATIONS = 30   # in the life of a child
 
 
 class Death:

@@ -38,13 +38,13 @@ def write_digits(folder, train=200, test=60, seed=0):
     return folder
 
 
-def train_options(data, out, *more, epochs=3):
+def train_options(data, out, *more, epochs=2):
     """The options of a short run of the smallest network: 13 steps an epoch on 200 images, the last of 8 images."""
     return ["train", "--model", "narrow-lenet", "--data-dir", str(data), "--batch-size", "16", "--epochs", str(epochs),
             "--out", str(out), *map(str, more)]
 
 
-def train(data, out, *more, epochs=3):
+def train(data, out, *more, epochs=2):
     """Trains in this process.  Returns the run's folder."""
     assert main(train_options(data, out, *more, epochs=epochs)) == 0
     return out

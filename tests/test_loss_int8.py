@@ -39,8 +39,8 @@ def error_bound(logits):
     2. u rounded by up to half a unit: the loss is log-sum-exp minus one u, and each moves at most as much.
     3. A term 2^(u - max u) errs by its polynomial (2^-26, relative at most) and by two truncations of 2^-30;
        the sum is at least 1, so its logarithm errs by log2(e) times as much.
-    4. The logarithm errs by its polynomial (2^-26), by truncated products of at most 8 * 2^-30, and by one unit
-       lost in the last shift.
+    4. The logarithm errs by its polynomial (2^-26), by truncated products of at most 8 * 2^-30, and by one
+       unit lost in the last shift.
     """
     data = logits.data.astype(np.int64)
     spread = (data.max(axis=1) - data.min(axis=1)) * 2.0**min(logits.exponent, 20) * np.log2(np.e)
@@ -227,6 +227,11 @@ def test_coarse_is_whole_bits_and_forgets_what_is_far_below():
     # Eight logits far below do not count; eight at the maximum cost three bits.
     assert coarse_cross_entropy(QTensor(np.int8([[100] + [-100] * 8]), -2), np.array([0])) == 0
     assert coarse_cross_entropy(QTensor(np.int8([[100] * 8]), -2), np.array([5])) == 3 * one
+    # Floored u of 0, -1, .. -10 below one another: 2^10 + .. + 2^0 is a bit short of 2^11.
+    ladder = [0, -1, -2, -3, -5, -6, -7, -9, -10, -12, -13]
+    assert coarse_cross_entropy(QTensor(np.int8([ladder]), -1), np.array([0])) == 0
+    assert coarse_cross_entropy(QTensor(np.int8([ladder + [-13]]), -1), np.array([0])) == 1 * one
+    assert coarse_cross_entropy(QTensor(np.int8([ladder + [-14] * 50]), -1), np.array([0])) == 0    # u is -11
     # Floor of a negative u: log2(e) * -1 / 4 = -0.36 is -1, a whole bit below 0.
     assert coarse_cross_entropy(QTensor(np.int8([[0, -1]]), -2), np.array([1])) == 1 * one + 0
 

@@ -1,4 +1,4 @@
-"""Integers only, from the first step to the last: real steps of every INT8 method under the tripwire, the source.
+"""Integers only, from the first step to the last: steps of every method under the tripwire, and the source.
 
 The tripwire itself is tried with floats planted in a copy of the package: each is found, and its line named.
 """
@@ -24,7 +24,8 @@ METHODS = {
     "K=0": (0, {}), "K=1": (1, {}), "K=2": (2, {}), "K=3": (3, {}),
     "K=1 frozen": (1, {"frozen": True}), "K=2 frozen": (2, {"frozen": True}),
     "K=3 frozen": (3, {"frozen": True}), "K=1 both": (1, {"tail_passes": "both"}),
-    "K=3 both": (3, {"tail_passes": "both"}), "K=0 coarse": (0, {"loss": "coarse"}), "K=2 coarse": (2, {"loss": "coarse"}),
+    "K=3 both": (3, {"tail_passes": "both"}),
+    "K=0 coarse": (0, {"loss": "coarse"}), "K=2 coarse": (2, {"loss": "coarse"}),
 }
 
 
@@ -118,7 +119,7 @@ PLANTED = [                                          # file, text, what replaces
     ("int8/layers.py", "width + 2 * pad, n), np.int32)", "width + 2 * pad, n), np.float64).astype(np.int32)"),
     ("int8/elastic_zo.py", "np.int8(times) *", "np.random.default_rng(0).integers(1, 2) *"),
     ("int8/elastic_zo.py", "np.int8(g) *", "np.array(g, float).astype(np.int8) *"),
-    ("int8/elastic_zo.py", "pseudo_stochastic_shift(z, shift) ", "pseudo_stochastic_shift(z.astype(float), 0) "),
+    ("int8/elastic_zo.py", "stochastic_shift(z, shift) ", "stochastic_shift(z.astype(float), 0) "),
     ("rng.py", "return np.where((h >> 8) <", "return np.where(h / 256 <"),
     ("rng.py", "np.arange(1 << 16, dtype=np.int32)", "np.arange(1 << 16, dtype=np.int32) + np.zeros(1)"),
 ]
@@ -170,7 +171,8 @@ def test_an_unplanted_copy_is_clean(planted_package):
 
 FLOAT_SOURCE = [
     "x = 0.5", "x = 1e3", "x = 2j", "x = [b for b in a if b > .5]", "def f(x=0.1): pass",
-    "x = a / b", "x /= 2", "x = f(g(a / 2))", "x = 2**-1", "x = 2**k", "x **= k", "x = 2**0.5", "x = pow(2, k)",
+    "x = a / b", "x /= 2", "x = f(g(a / 2))", "x = 2**-1", "x = 2**k", "x **= k", "x = 2**.5",
+    "x = pow(2, k)",
     "x = float(a)", "x = a.astype(float)", "x = round(a)", "x = complex(1)", "x: float = 1",
     "import math", "from math import log2", "import time", "import numpy", "import numpy as n",
     "from numpy import mean", "import scipy.special",

@@ -5,8 +5,8 @@
     float_sites(source, "loss.py")                  # ["loss.py:7: float literal", ...]
 
 A watched array lets an operation through only if no float or complex number goes in, comes out, or is what it
-computes in. Arrays made inside the modules are watched because their name `np` is replaced by a stand-in, which
-also knows the functions that use floats inside, whatever they return. What neither can see, arithmetic between
+computes in. Arrays made inside the modules are watched because their name `np` is replaced by a stand-in; it
+also knows the functions that use floats inside, whatever they return. What neither can see, arithmetic of
 Python's own numbers, the syntax tree shows.
 
 `FloatFound` names file, line and source text. Operations outside zo_numpy, as a test's own, are let through.
@@ -31,7 +31,8 @@ FLOAT_NAMES = frozenset("""
     linspace logspace geomspace hanning hamming blackman kaiser bartlett
     sqrt cbrt exp exp2 expm1 log log2 log10 log1p logaddexp logaddexp2 power pow float_power
     divide true_divide reciprocal sin cos tan arcsin arccos arctan arctan2 asin acos atan atan2
-    sinh cosh tanh arcsinh arccosh arctanh hypot sinc deg2rad rad2deg degrees radians round around rint fix floor ceil trunc modf frexp ldexp
+    sinh cosh tanh arcsinh arccosh arctanh hypot sinc deg2rad rad2deg degrees radians
+    round around rint fix floor ceil trunc modf frexp ldexp
     spacing nextafter finfo nan inf pi e euler_gamma NaN Inf linalg fft
 """.split())
 FLOAT_BUILTINS = ("float", "complex", "round")

@@ -2,7 +2,7 @@
 
 A tensor is a nested list of ints (`array.tolist()`), a quantised tensor a pair (nested list, exponent), and
 weights are {name: pair} in parameter order. Python's integers have no width, so nothing here can wrap; and no
-`>>`, `//` or `%` meets a negative number. Names are those of `zo_numpy`, and layers those of `zo_numpy.models`.
+`>>`, `//` or `%` meets a negative number. Names are those of `zo_numpy`, layers those of `zo_numpy.models`.
 `twins_training.py` continues with the tail's backward pass, initialisation and the training step.
 """
 import functools

@@ -1,11 +1,18 @@
 """The command line: python -m zo_numpy COMMAND. Runs a command and turns what went wrong into one line."""
+import importlib.util
 import os
 import sys
 
-from . import commands
-from .arguments import parse
-from .clone import DataError
-from .errors import UserError
+missing = [name for name in ("numpy", "matplotlib") if not importlib.util.find_spec(name)]
+if missing:
+    print(f"error: {sys.executable} has no {' and no '.join(missing)}; use the environment that `make` makes "
+          "(.venv/bin/python), or install them with `pip install -e .`", file=sys.stderr)
+    sys.exit(2)
+
+from . import commands  # noqa: E402
+from .arguments import parse  # noqa: E402
+from .clone import DataError  # noqa: E402
+from .errors import UserError  # noqa: E402
 
 
 def complain(error):
@@ -18,7 +25,7 @@ def complain(error):
 def drop_output():
     """Drops what cannot be printed any more, or Python would complain about it at exit."""
     try:
-        sys.stdout.flush()
+        print(end="", flush=True)
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
@@ -28,8 +35,6 @@ def main(arguments=None):
 
     Returns the exit status: 0, 2 for what the user can mend, 130 after Ctrl-C, 141 if nobody reads the output.
     """
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")   # file names may hold what the terminal cannot show
     try:
         options = vars(parse(arguments))
         return getattr(commands, options.pop("command"))(**options) or 0
@@ -47,4 +52,8 @@ def main(arguments=None):
 
 
 if __name__ == "__main__":
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:   # a shell closed it
+            setattr(sys, name, open(os.devnull, "w"))
+        getattr(sys, name).reconfigure(errors="backslashreplace")   # file names may hold what a terminal cannot show
     sys.exit(main())

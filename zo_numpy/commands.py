@@ -17,7 +17,7 @@ from .golden import commands as golden_commands, runs
 from .images import read_image
 from .plots import draw_curves, read_metrics
 from .progress import Progress, duration
-from .run_folder import CHECKPOINT, CONFIG, RunFolder, digest, read_description, write_atomically
+from .run_folder import CHECKPOINT, CONFIG, RUN_FILES, RunFolder, digest, read_description, write_atomically
 from .steps import PRECISIONS, parts
 from .tiles import threads
 from .trainer import Interrupted, Run, count_correct, load_weights, percent
@@ -112,8 +112,10 @@ def train(data_dir=None, offline=False, out=None, resume=False, **given):
 
 def resume_command(out, data_dir, offline):
     """What a user types to go on with a run: where its data was is not in its folder."""
+    interpreter, here = pathlib.Path(sys.executable), pathlib.Path.cwd()
+    interpreter = interpreter.relative_to(here) if interpreter.is_relative_to(here) else interpreter
     data = (["--data-dir", str(data_dir)] if data_dir else []) + (["--offline"] if offline else [])
-    return shlex.join(["python", "-m", "zo_numpy", "train", "--resume", "--out", str(out), *data])
+    return shlex.join([str(interpreter), "-m", "zo_numpy", "train", "--resume", "--out", str(out), *data])
 
 
 @contextlib.contextmanager
@@ -199,8 +201,10 @@ def export(run, format, out=None):
     config, model, precision, weights = load_run(run)
     arrays, numbers = precision.to_arrays(weights)
     out = out or run / {"npz": "weights.npz", "c": "weights.h"}[format]
+    if out.resolve().parent == run.resolve() and out.name in RUN_FILES:
+        raise UserError(f"{out} is a file of the run itself; choose another --out")
     content = (exporting.to_npz(arrays, numbers) if format == "npz" else
-               exporting.to_c(model, arrays, numbers, f"{config.model} trained by zo_numpy, {run.resolve().name}").encode())
+               exporting.to_c(model, arrays, numbers, f"{config.model} trained by zo_numpy, {run.resolve().name}").encode(errors="replace"))
     try:
         write_atomically(out, content)
     except OSError as error:

@@ -21,8 +21,8 @@ def to_c(model, arrays, numbers, origin):
 
     arrays: {name: int8 array}.  numbers: {name.exponent: int}.  origin: one line for the top comment.
     """
-    guard = f"ZO_NUMPY_{model.name.upper()}_H"
-    lines = [f"/* {origin}",
+    guard = f"ZO_NUMPY_{model.name.upper().replace('-', '_')}_H"
+    lines = ["/* " + origin.replace("*/", "* /").replace("/*", "/ *"),
              f" * weights sha256 {digest(arrays)}",
              " * A weight is data * 2^exponent. Linear weights are (out, in), convolutions (out, in, height, width),",
              " * C order; the input of the first linear layer is flattened in C order over (channel, row, column). */",

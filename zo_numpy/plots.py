@@ -10,8 +10,13 @@ def read_metrics(folder):
     """The lines of a run's metrics.jsonl, as dicts.  Raises UserError if there are none."""
     path = folder / METRICS
     try:
-        lines = [json.loads(line) for line in path.read_text().splitlines()]
-    except (OSError, ValueError) as error:
+        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        for line in lines:
+            kind = "validation" if "validation_accuracy" in line else "test"
+            if not {"epoch", "train_loss", "seconds", f"{kind}_accuracy", f"{kind}_correct"} <= line.keys() or \
+                    any(type(value) not in (int, float) for value in line.values()):
+                raise ValueError("a line is no epoch's")
+    except (OSError, ValueError, TypeError, AttributeError) as error:
         raise UserError(f"{path} cannot be read ({error}); resume or repeat the run") from None
     if not lines:
         raise UserError(f"{path} has no finished epoch yet; resume the run")
@@ -30,7 +35,8 @@ def draw_curves(folder, title):
     accuracy = [line[kind + "_accuracy"] for line in metrics]
     marker = "o" if len(epochs) <= 40 else None
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
-    figure.suptitle(title, fontsize=11)
+    drawable = title.encode("latin1", "replace").decode("latin1")   # what the font surely has
+    figure.suptitle(drawable, fontsize=11, parse_math=False)
     left.plot(epochs, [line["train_loss"] for line in metrics], color="tab:red", marker=marker, markersize=4)
     left.set(xlabel="epoch", ylabel="cross-entropy, nats a sample", title="training loss, theta + z and theta - z")
     left.set_ylim(bottom=0)

@@ -29,7 +29,7 @@ except ImportError:   # Windows: no advisory locks
 
 CONFIG, STEPS, METRICS, CHECKPOINT, CURVES = "config.json", "steps.txt", "metrics.jsonl", "checkpoint.npz", "curves.png"
 LOCK = ".lock"
-COUNTERS = ("step", "steps_bytes", "metrics_bytes")
+RUN_FILES = (CONFIG, STEPS, METRICS, CHECKPOINT, CURVES)
 FORMAT_VERSION = 0   # of config.json and of all that is beside it
 DATASET_FIELDS = {"source": str, "complete": bool, "digest": str, "training_samples": int, "classes": list}
 
@@ -121,26 +121,31 @@ class RunFolder:
     def start(self, description):
         """Begins a new run.  description: the JSON object that becomes config.json.
 
-        Raises UserError if the folder holds files under a run's names: whatever they are, they are not replaced.
+        Raises UserError if it cannot be written, or holds files under a run's names: whatever they are, they stay.
         """
-        for name in (STEPS, METRICS, CHECKPOINT, CURVES):
+        for name in RUN_FILES:
             if (self.path / name).exists():
                 raise UserError(f"{self.path} holds a {name} but no {CONFIG}: it is no run; choose another --out")
-        write_atomically(self.path / CONFIG, (json.dumps(description, indent=2) + "\n").encode())
+        try:
+            write_atomically(self.path / CONFIG, (json.dumps(description, indent=2) + "\n").encode())
+        except OSError as error:
+            raise UserError(f"{self.path} cannot be written ({error.strerror}); free some space or choose another "
+                            "--out") from None
 
-    def open_logs(self, step, steps_bytes, metrics_bytes):
-        """Cuts the logs back to what the checkpoint counts, and opens them for appending.
+    def open_logs(self, steps, epochs):
+        """Cuts the logs back to the steps and epochs of the checkpoint, and opens them for appending.
 
-        Raises UserError, with nothing changed, if the logs do not hold what it counts.
+        Raises UserError, with nothing changed, if the logs have fewer lines.
         """
-        lengths = {STEPS: steps_bytes, METRICS: metrics_bytes}
-        for name, length in lengths.items():
+        lengths = {}
+        for name, count in ((STEPS, steps), (METRICS, epochs)):
             path = self.path / name
-            counted = path.read_bytes()[:length] if path.exists() else b""
-            whole = len(counted) == length and counted[-1:] in (b"", b"\n")
-            if not whole or (name == STEPS and counted.count(b"\n") != step):
-                raise UserError(f"{path} does not hold the lines that {CHECKPOINT} counts; the run cannot be resumed: "
-                                "start it again in another --out")
+            content = path.read_bytes() if path.exists() else b""
+            *lines, rest = content.split(b"\n", count)
+            if len(lines) < count:
+                raise UserError(f"{path} has {len(lines):,} lines where {CHECKPOINT} counts {count:,}; the run cannot be "
+                                "resumed: start it again in another --out")
+            lengths[name] = len(content) - len(rest)
         for name, length in lengths.items():
             self.logs[name] = open(self.path / name, "ab")
             self.logs[name].truncate(length)
@@ -149,16 +154,15 @@ class RunFolder:
     def append(self, name, line):
         self.logs[name].write(line.encode() + b"\n")
 
-    def save(self, arrays, step, extra):
+    def save(self, arrays, numbers):
         """Flushes the logs, then replaces the checkpoint.
 
-        arrays: {name: array}, the weights.  extra: {name: array or number}, what else the trainer needs to go on.
+        arrays: {name: array}, the weights.  numbers: {name: number}, `step` and what else the trainer needs to go on.
         """
         for log in self.logs.values():
             log.flush()
             os.fsync(log.fileno())
-        counters = {"step": step, "steps_bytes": self.logs[STEPS].tell(), "metrics_bytes": self.logs[METRICS].tell()}
-        write_checkpoint(self.path / CHECKPOINT, arrays, {**counters, **extra})
+        write_checkpoint(self.path / CHECKPOINT, arrays, numbers)
 
     def has_checkpoint(self):
         """False if the run was cut off before its first."""
@@ -182,7 +186,7 @@ def read_checkpoint(path):
     if any(array.shape != () or array.dtype.kind not in "iuf" for array in numbers.values()):
         raise UserError(f"{path} is not a checkpoint of a run; {mend}")
     numbers = {name: value.item() for name, value in numbers.items()}
-    if any(type(numbers.get(name)) is not int or numbers[name] < 0 for name in COUNTERS):
+    if type(numbers.get("step")) is not int or numbers["step"] < 0:
         raise UserError(f"{path} is not a checkpoint of a run; {mend}")
     return arrays, numbers
 

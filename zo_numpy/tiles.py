@@ -17,8 +17,8 @@ def threads():
     """How many threads to use: $ZO_NUMPY_THREADS, or one for each processor this process may run on."""
     setting = os.environ.get("ZO_NUMPY_THREADS")
     if setting is not None:
-        if not setting.isdecimal() or int(setting) < 1:
-            raise UserError(f"ZO_NUMPY_THREADS={setting}: set it to a whole number of threads, 1 or more")
+        if not setting.isdecimal() or len(setting) > 4 or int(setting) < 1:
+            raise UserError(f"ZO_NUMPY_THREADS={setting}: set it to a whole number of threads, 1 to 9999")
         return int(setting)
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from . import models
 from .errors import UserError
-from .run_folder import CHECKPOINT, CONFIG, COUNTERS, METRICS, STEPS, digest, read_checkpoint
+from .run_folder import CHECKPOINT, CONFIG, METRICS, STEPS, digest, read_checkpoint
 from .steps import PRECISIONS, log_line, one_step, parts, steps_in_epoch
 
 EVALUATION_BATCH = 256     # in file order; INT8 requantises by the batch's maximum, so the batch is part of the result
@@ -48,10 +48,9 @@ def load_weights(config, path):
     precision = PRECISIONS[config.precision]
     arrays, numbers = read_checkpoint(path / CHECKPOINT)
     fresh, fresh_numbers = precision.to_arrays(precision.initialise(config))
-    fresh_numbers = {"loss_sum": 0, **fresh_numbers}
     layout = [(name, array.shape, array.dtype) for name, array in arrays.items()]
     if layout != [(name, array.shape, array.dtype) for name, array in fresh.items()] or \
-            numbers.keys() != {*COUNTERS, *fresh_numbers}:
+            numbers.keys() != {"step", "loss_sum", *fresh_numbers}:
         raise UserError(f"{path / CHECKPOINT} does not belong to the {config.model} of {CONFIG} beside it; "
                         "train again in another --out")
     return precision.from_arrays(arrays, numbers), numbers
@@ -71,18 +70,18 @@ class Run:
         (self.images, self.labels), self.report, self.report_name = parts(config, dataset)
         self.steps_per_epoch = steps_in_epoch(config, len(self.labels))
         self.total_steps = config.epochs * self.steps_per_epoch
-        self.weights, numbers = self.precision.initialise(config), dict.fromkeys((*COUNTERS, "loss_sum"), 0)
+        self.weights, numbers = self.precision.initialise(config), {"step": 0, "loss_sum": 0}
         if folder.has_checkpoint():
             self.weights, numbers = load_weights(config, folder.path)
         self.step, self.loss_sum = numbers["step"], numbers["loss_sum"]
         if self.step > self.total_steps:
             raise UserError(f"{folder.path / CHECKPOINT} is of step {self.step:,} of {self.total_steps:,}: it does not "
                             f"belong to {CONFIG} beside it; train again in another --out")
-        folder.open_logs(*(numbers[name] for name in COUNTERS))
+        folder.open_logs(self.step, self.step // self.steps_per_epoch)
 
     def save(self):
         arrays, numbers = self.precision.to_arrays(self.weights)
-        self.folder.save(arrays, self.step, {"loss_sum": self.loss_sum, **numbers})
+        self.folder.save(arrays, {"step": self.step, "loss_sum": self.loss_sum, **numbers})
         self.saved_at = time.monotonic()
 
     def digest(self):

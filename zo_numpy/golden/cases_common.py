@@ -8,7 +8,7 @@ from typing import Callable, NamedTuple
 
 import numpy as np
 
-from .. import rng
+from .. import models, rng
 from ..int8.arith import INT8_MAX, QTensor
 
 DATA_SEED = 2501   # of the made-up tensors; any number would do
@@ -81,7 +81,18 @@ def class_labels(labels, logits):
     return labels
 
 
+def layers_from(descriptions):
+    """The layers of models.py that `described` describes."""
+    return tuple(getattr(models, layer["type"])(**{name: value for name, value in layer.items() if name != "type"})
+                 for layer in descriptions)
+
+
 # To JSON.
+
+def described(layers):
+    """Layers as a list of {"type": .., and the fields of the type in models.py}."""
+    return [{"type": type(layer).__name__, **layer._asdict()} for layer in layers]
+
 
 def listed(tensor):
     """A QTensor as {"data": ..., "exponent": n}."""
@@ -113,6 +124,11 @@ def flat(values):
 
 def has_negative(values):
     return any(v < 0 for v in flat(values))
+
+
+def axes(name, *which):
+    """The lengths of some axes of a four-dimensional input."""
+    return lambda inputs: tuple(np.shape(inputs[name])[axis] for axis in which)
 
 
 def beyond(values, largest):

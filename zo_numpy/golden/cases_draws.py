@@ -110,7 +110,7 @@ ARGSORT = Op(
      argsort_case("equal pairs", [7, 3, 7, 3, 7, 3]),
      argsort_case("around the sign bit", [HIGH, HIGH - 1, 2**64 - 1, 0, HIGH + 1], "SubtractingComparator",
                   "FloatKeys", "Keys32"),
-     argsort_case("the extremes", [2**64 - 1, 0, 1], "SubtractingComparator", "Keys32"),
+     argsort_case("the extremes", [2**64 - 1, 0, 1], "SubtractingComparator"),
      argsort_case("neighbours that a float cannot tell apart", [2**60 + 2, 2**60 + 1, 2**60], "FloatKeys"),
      argsort_case("low halves in the opposite order", [3 * 2**32 + 1, 2 * 2**32 + 2, 2**32 + 3], "Keys32")])
 

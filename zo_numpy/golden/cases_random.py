@@ -132,7 +132,7 @@ UNIFORM = Op(
      "ProductIn16Bits": Flag("The product is kept in 16 bits, so that its high part is lost.",
                              lambda i, p, e: any(v != -p["bound"] for v in e["data"])),
      "SignedHalfWord": Flag("h is a signed 16-bit number.",
-                            lambda i, p, e: p["bound"] > 0 and max(e["half_words"]) >= 2**15),
+                            lambda i, p, e: max(e["half_words"]) >= 2**15),
      "WrongStream": Flag("Half-words of the perturbation's stream are used.", lambda i, p, e: p["bound"] > 0),
      "TensorIgnored": Flag("Every tensor starts from the words of tensor 0.",
                            lambda i, p, e: p["tensor"] != 0 and p["bound"] > 0)},

@@ -7,7 +7,7 @@ import tempfile
 from ..config import describe, make_config, read_config
 from ..errors import UserError
 from ..run_folder import CONFIG, STEPS, read_description, write_atomically
-from . import diff, runs, trace
+from . import diff, ops, runs, trace
 
 # What is committed. The settings are written out, so that tuning the defaults changes no vector.
 SETTINGS = dict(precision="int8", seed=0, headroom=(1, 1, 0, 1, 2), r_max=(7, 3), p_zero=(128, 192), b_zo=(1,),
@@ -22,7 +22,7 @@ RUNS = {
     **{f"subset-int8-k{k}": dict(SUBSET_RUN, bp_tail=k) for k in range(4)},
     "subset-int8-k1-both": dict(SUBSET_RUN, bp_tail=1, tail_passes="both"),
     "subset-int8-k2-frozen": dict(SUBSET_RUN, bp_tail=2, zo_frozen=True),
-    **{f"mnist-int8-k{k}": dict(data="mnist", bp_tail=k, epochs=1) for k in range(3)},
+    **{f"mnist-int8-k{k}": dict(data="mnist", bp_tail=k, epochs=1) for k in (0, 2)},
 }
 
 
@@ -31,6 +31,16 @@ def make_trace(name, load, folder):
     config = make_config({**SETTINGS, **TRACES[name]})
     folder.mkdir(parents=True)
     return trace.export_trace(config, load(config.data), folder, TRACE_STEPS, config.model in COMPACT)
+
+
+def check_ops(folder):
+    """(numbers compared, sentences on what differs) of all op vectors."""
+    mismatches, compared = ops.check_ops(folder)
+    differences = [str(mismatch) for mismatch in mismatches]
+    if not differences:
+        differences = [f"{name}.json is not, byte for byte, what this version writes" for name in ops.OPS
+                       if (folder / f"{name}.json").read_bytes() != ops.to_bytes(ops.vectors(name))]
+    return compared, differences
 
 
 def check_trace(name, golden, load, scratch):
@@ -79,9 +89,7 @@ def check(golden, load, say):
 
 def all_checks(golden, load):
     """Yields (title, unit, (compared, differences, why skipped or None)) of everything committed."""
-    from . import ops
-    for name in ops.OPS:
-        yield f"op {name}", "cases", (*ops.check_op(golden / "ops", name), None)
+    yield f"{len(ops.OPS)} ops", "numbers", (*check_ops(golden / "ops"), None)
     with tempfile.TemporaryDirectory() as scratch:
         for name in TRACES:
             yield f"trace {name}", "records", (*check_trace(name, golden, load, pathlib.Path(scratch)), None)
@@ -96,7 +104,6 @@ def update(golden, load, say):
     """
     with tempfile.TemporaryDirectory(dir=golden.parent) as scratch:
         new = pathlib.Path(scratch)
-        from . import ops
         ops.write_ops(new / "ops")
         for name in TRACES:
             make_trace(name, load, new / "traces" / name)

@@ -133,10 +133,9 @@ def compare_record(reference, mine_folder, mine, expected):
         return None
     try:
         if expected is not None and (mine is None or "file" in mine):
-            return first_difference(expected, read_array(mine_folder, {**reference, **(mine or {}),
-                                                                       "dtype": reference["dtype"],
-                                                                       "shape": reference["shape"]})) or ""
-        if mine.get("file"):
+            name = (mine or reference)["file"]
+            return first_difference(expected, read_array(mine_folder, {**reference, "file": name})) or ""
+        if "file" in mine:
             digest = array_digest(read_array(mine_folder, {**reference, "file": mine["file"]}))
         else:
             digest = mine.get("sha256")
@@ -151,6 +150,9 @@ def compare(reference_folder, mine_folder):
     records = read_manifest(reference_folder)["records"]
     if not mine_folder.is_dir():
         raise UserError(f"{mine_folder} is not a folder; give the folder that holds your trace's files")
+    if not any((mine_folder / name).exists() for record in records if "file" in record
+               for name in (MANIFEST, record["file"], pathlib.Path(record["file"]).with_suffix(".bin"))):
+        raise UserError(f"{mine_folder} has none of the reference's files: there is nothing to compare")
     by_key = None
     if (mine_folder / MANIFEST).exists():
         by_key = {key_of(record): record for record in read_manifest(mine_folder)["records"]}

@@ -8,8 +8,8 @@ A trace is a folder of .npy files (version 1.0, little-endian, C order) and a ma
 `sha256` is that of the array's bytes, without the .npy header. `inputs` are the numbers of the records, from 0, that
 the op read. A number that is not an array stands in the record itself as `value`; an int8 tensor's record has its
 `exponent`, a requantisation's also the `max_abs` and `shift` of its accumulator. A record without `file` holds the
-digest alone: a compact trace, of a large network, has files of tensors over 20,000 bytes in its first step only, of
-those over 120,000 bytes never, and of parameters only as they are at the start.
+digest alone: a compact trace, of a large network, has files in its first step only, never of tensors over 120,000
+bytes, and of parameters only as they are at the start.
 
 Phases of a step: init (step 0 only), batch, draw, plus, minus, update.
 """
@@ -27,7 +27,7 @@ from ..steps import batch_of, one_step, parts
 from . import FORMAT_VERSION
 
 MANIFEST = "manifest.json"
-COMPACT_BYTES, COMPACT_FIRST_STEP_BYTES = 20_000, 120_000
+COMPACT_BYTES = 120_000
 
 
 def array_digest(array):
@@ -48,8 +48,8 @@ class Recorder:
 
     def keeps(self, array, phase, op):
         """Whether the trace holds the array itself or its digest alone."""
-        limit = COMPACT_BYTES if self.step else COMPACT_FIRST_STEP_BYTES
-        return not self.compact or (array.nbytes <= limit and (op != "weights" or phase == "init"))
+        return not self.compact or (self.step == 0 and array.nbytes <= COMPACT_BYTES
+                                    and (op != "weights" or phase == "init"))
 
     def add(self, phase, op, name, value, inputs=(), **extra):
         """Appends one record; returns its number."""

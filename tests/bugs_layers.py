@@ -1,0 +1,183 @@
+"""Ports with one bug each in the forwards: BUGS[op][flag], see twin_ops.py."""
+import struct
+
+import numpy as np
+
+import twins
+from bugs_arith import of_each_sample
+from twin_ops import answering, as_dict, misread, using, wrapped
+from twins import mapped, requantise, shaped
+from zo_numpy.golden.cases_common import layers_from
+
+
+def reread(name, *order):
+    """The bug of a port that takes a tensor's memory for one whose axes are stored in another order.
+
+    order: the axes, outermost in memory first.
+    """
+    def change(i):
+        array = np.array(i[name])
+        stored = array.reshape([array.shape[axis] for axis in order])
+        return {name: stored.transpose(np.argsort(order)).tolist()}
+    return misread(change)
+
+
+def rewritten(field, *order):
+    """The bug of a port that writes its result's memory with the axes in another order."""
+    def change(i, p, right):
+        array = np.array(right[field])
+        return array.transpose(order).reshape(array.shape).tolist()
+    return answering(**{field: change})
+
+
+def of_bits(name, change):
+    """The bug of a port that changes each element of an input."""
+    return misread(lambda i: {name: mapped(change, i[name])})
+
+
+def unsigned(v):
+    return v % 256
+
+
+def cut_to(bits, field="accumulator"):
+    return answering(**{field: lambda i, p, right: mapped(lambda v: wrapped(v, bits), right[field])})
+
+
+def float32(value):
+    return struct.unpack("<f", struct.pack("<f", value))[0]
+
+
+def float32_matmul(a, b):
+    out = []
+    for row in a:
+        out.append([])
+        for column in zip(*b):
+            total = 0.0
+            for x, y in zip(row, column):
+                total = float32(total + x * y)
+            out[-1].append(int(total))
+    return out
+
+
+def int8_products(a, b):
+    return [[sum(wrapped(x * y, 8) for x, y in zip(row, column)) for column in zip(*b)] for row in a]
+
+
+MATMUL = {
+    "Int16Accumulator": cut_to(16),
+    "Int8Product": using(matmul=int8_products),
+    "Float32Accumulator": using(matmul=float32_matmul),
+    "UnsignedOperand": of_bits("a", unsigned),
+    "RectangularTransposed": reread("b", 1, 0)}
+
+LINEAR = {
+    "WeightTransposed": reread("weight", 1, 0),
+    "OutputTransposed": rewritten("accumulator", 1, 0),
+    "FirstSampleOnly": answering(accumulator=lambda i, p, right: [right["accumulator"][0]] * len(i["x"])),
+    "LastFeatureDropped": misread(lambda i: {"x": [row[:-1] + [0] if len(row) % 2 else row for row in i["x"]]}),
+    "Int16Accumulator": cut_to(16),
+    "UnsignedActivations": of_bits("x", unsigned)}
+
+
+# Convolution.
+
+def padded(before, after, mode="constant"):
+    """The bug of a port that pads in another way."""
+    def bug(twin, i, p):
+        pads = [(0, 0), (0, 0)] + [(before(p["pad"]), after(p["pad"]))] * 2
+        return twin({**i, "x": np.pad(np.array(i["x"]), pads, mode=mode).tolist()}, {**p, "pad": 0})
+    return bug
+
+
+def reread_weight_by_input_channel(i):
+    w = np.array(i["weight"])
+    return {"weight": w.reshape(w.shape[1], w.shape[0], *w.shape[2:]).swapaxes(0, 1).tolist()}
+
+
+CONV2D = {
+    "KernelFlipped": misread(lambda i: {"weight": np.array(i["weight"])[:, :, ::-1, ::-1].tolist()}),
+    "KernelTransposed": misread(lambda i: {"weight": np.array(i["weight"]).swapaxes(2, 3).tolist()}),
+    "WeightOrder": misread(reread_weight_by_input_channel),
+    "ChannelsLast": reread("x", 0, 2, 3, 1),
+    "RectangularTransposed": reread("x", 0, 1, 3, 2),
+    "FirstChannelOnly": misread(lambda i: {"x": [image[-1:] for image in i["x"]],
+                                           "weight": [kernel[-1:] for kernel in i["weight"]]}),
+    "PaddedAfterOnly": padded(lambda pad: 0, lambda pad: 2 * pad),
+    "EdgeReplicated": padded(lambda pad: pad, lambda pad: pad, "edge"),
+    "Int16Accumulator": cut_to(16),
+    "UnsignedActivations": of_bits("x", unsigned)}
+
+
+# Layers without weights.
+
+def pooled(choose, stride=None):
+    """Pooling in which choose(list) stands for max, and windows that reach beyond the edge are cut off."""
+    def max_pool2d(x, size):
+        step = stride or size
+        return [[[[choose([v for row in plane[a * step:a * step + size] for v in row[b * step:b * step + size]])
+                   for b in range(len(plane[0]) // size)] for a in range(len(plane) // size)]
+                 for plane in image] for image in x]
+    return using(max_pool2d=max_pool2d)
+
+
+MAX_POOL2D = {
+    "ZeroStart": pooled(lambda values: max(0, *values)),
+    "StrideOne": pooled(max, stride=1),
+    "LargestMagnitude": pooled(lambda values: max(values, key=lambda v: (abs(v), v))),
+    "Average": pooled(lambda values: sum(values) // len(values)),
+    "NarrowedFirst": of_bits("x", lambda v: wrapped(v, 16)),
+    "RectangularTransposed": reread("x", 0, 1, 3, 2)}
+
+RELU = {
+    "Magnitude": using(relu=lambda x: mapped(abs, x)),
+    "ReluMissing": using(relu=lambda x: x),
+    "NarrowedFirst": of_bits("x", lambda v: wrapped(v, 16)),
+    "ClippedTo127": using(relu=lambda x: mapped(lambda v: min(127, max(0, v)), x))}
+
+FLATTEN = {
+    "ChannelsLast": misread(lambda i: {"x": np.array(i["x"]).transpose(0, 2, 3, 1).tolist()}),
+    "ColumnsFirst": misread(lambda i: {"x": np.array(i["x"]).swapaxes(2, 3).tolist()}),
+    "BatchInside": answering(result=lambda i, p, right: shaped(
+        [v for feature in zip(*right["result"]) for v in feature], np.shape(right["result"])))}
+
+
+def requantised_first(twin, i, p):
+    first, *others = layers_from(p["layers"])
+    accumulator = twins.apply_layer(first, i["weight"]["data"], i["x"]["data"])
+    data, exponent = requantise(accumulator, i["x"]["exponent"] + i["weight"]["exponent"])
+    after = []
+    for layer in others:
+        data = twins.apply_layer(layer, None, data)
+        after.append(data)
+    return {**twin(i, p), "after": after, **as_dict((data, exponent))}
+
+
+def without_exponent(name):
+    return misread(lambda i: {name: {**i[name], "exponent": 0}})
+
+
+FORWARD_BLOCK = {
+    "RequantisedFirst": requantised_first,
+    "MaximumOfEachSample": using(requantise=of_each_sample),
+    "WeightExponentForgotten": without_exponent("weight"),
+    "InputExponentForgotten": without_exponent("x"),
+    "ReluMissing": using(relu=lambda x: x)}
+
+
+def zero_start(row):
+    best, best_class = 0, 0
+    for k, v in enumerate(row):
+        if v > best:
+            best, best_class = v, k
+    return best_class
+
+
+CLASSIFY = {
+    "LastOfEqual": answering(classes=lambda i, p, right: [
+        len(row) - 1 - row[::-1].index(max(row)) for row in i["logits"]]),
+    "ZeroStart": answering(classes=lambda i, p, right: [zero_start(row) for row in i["logits"]]),
+    "UnsignedLogits": of_bits("logits", unsigned)}
+
+
+BUGS = {"matmul": MATMUL, "linear": LINEAR, "conv2d": CONV2D, "max_pool2d": MAX_POOL2D, "relu": RELU,
+        "flatten": FLATTEN, "forward_block": FORWARD_BLOCK, "classify": CLASSIFY}

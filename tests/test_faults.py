@@ -1,0 +1,424 @@
+"""What happens to a run: kills, Ctrl-C, full disks, damaged files. After each, a resumed run is the undisturbed one."""
+import contextlib
+import json
+import os
+import random
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from small_runs import (ROOT, assert_same_run, environment, main, metrics, one_line, python, refused, snapshot, start,
+                        train, train_options, write_digits)
+from zo_numpy.run_folder import RunFolder, read_checkpoint
+
+EPOCHS = 30   # 390 steps, one or two seconds
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory):
+    return write_digits(tmp_path_factory.mktemp("digits"))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory, digits):
+    return train(digits, tmp_path_factory.mktemp("undisturbed") / "run", epochs=EPOCHS)
+
+
+@pytest.fixture(scope="module")
+def short(tmp_path_factory, digits):
+    """A finished run of 2 epochs, not to be changed."""
+    return train(digits, tmp_path_factory.mktemp("short") / "run")
+
+
+@pytest.fixture
+def run(short, tmp_path):
+    """A copy of the short run, to be damaged."""
+    return pathlib_copy(short, tmp_path / "run")
+
+
+def pathlib_copy(folder, to):
+    shutil.copytree(folder, to)
+    return to
+
+
+def wait_for(process, beginning):
+    """Reads a child's output up to the line that begins so."""
+    for line in process.stdout:
+        if line.startswith(beginning):
+            return
+    pytest.fail(f"no line {beginning!r}: {process.communicate()}")
+
+
+# Kills
+
+def test_killed_at_random_moments(tmp_path, digits, undisturbed):
+    draw, kills = random.Random(7), 0
+    for _ in range(12):
+        process = start(*train_options(digits, tmp_path / "run", "--resume", epochs=EPOCHS), save_every=0.02)
+        wait_for(process, f"{EPOCHS} epochs of")
+        time.sleep(draw.uniform(0, 0.06))
+        process.kill()
+        process.communicate()
+        kills += process.returncode == -signal.SIGKILL
+    assert kills >= 10
+    train(digits, tmp_path / "run", "--resume", epochs=EPOCHS)
+    assert_same_run(tmp_path / "run", undisturbed)
+
+
+def test_killed_in_the_middle_of_file_operations(tmp_path, digits, short):
+    result = python(ROOT / "tests" / "dying_run.py", 4, *train_options(digits, tmp_path / "run"),
+                    env={"ZO_NUMPY_THREADS": "1"})
+    assert result.returncode == 0, result.stderr
+    deaths = {kind: int(count) for kind, count in (line.rsplit(" ", 1) for line in result.stdout.splitlines())}
+    assert set(deaths) == {"write", "flush", "truncate", "fsync to come", "fsync done", "replace to come",
+                           "replace done"}
+    assert sum(deaths.values()) >= 30
+    assert_same_run(tmp_path / "run", short)
+
+
+def test_power_fails_after_the_logs_and_before_the_checkpoint_is_on_disk(tmp_path, digits, short, monkeypatch):
+    """The order that survives it: both logs reach the disk, then the new checkpoint, then it takes the old one's name."""
+    happened = []
+    names = {}
+    real_fsync, real_replace = os.fsync, os.replace
+
+    def fsync(number):
+        name = os.path.basename(os.readlink(f"/proc/self/fd/{number}")) if os.path.exists("/proc/self/fd") else ""
+        names.setdefault(name, len(names))
+        happened.append(f"sync {name}")
+        real_fsync(number)
+
+    def replace(old, new):
+        happened.append(f"replace {os.path.basename(new)}")
+        real_replace(old, new)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(os, "replace", replace)
+    train(digits, tmp_path / "run", epochs=1)
+    if not os.path.exists("/proc/self/fd"):
+        pytest.skip("this system does not tell which file is synced")
+    assert happened == ["sync config.json.part", "replace config.json",
+                        "sync steps.txt", "sync metrics.jsonl", "sync checkpoint.npz.part", "replace checkpoint.npz",
+                        "sync curves.png.part", "replace curves.png"]
+
+
+def test_a_half_written_file_left_by_a_kill_is_harmless(run, short, digits):
+    for name in ("checkpoint.npz", "curves.png"):
+        (run / name).rename(run / (name + ".part"))
+    (run / "steps.txt").write_bytes((run / "steps.txt").read_bytes()[:-7])
+    train(digits, run, "--resume")
+    assert_same_run(run, short)
+
+
+# Ctrl-C and SIGTERM
+
+@pytest.mark.parametrize("number, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_saves_the_step_and_says_how_to_go_on(tmp_path, digits, undisturbed, number, status):
+    out = tmp_path / "a run"   # the space must be quoted in what the message says to type
+    process = start(*train_options(digits, out, epochs=EPOCHS))
+    wait_for(process, "epoch  1/")
+    time.sleep(0.05)
+    process.send_signal(number)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == status
+    assert stderr.startswith("interrupted: step ") and stderr.count("\n") == 1
+    saved = read_checkpoint(out / "checkpoint.npz")[1]["step"]
+    assert 13 < saved < 13 * EPOCHS
+    assert f"step {saved:,} of {13 * EPOCHS:,} is saved" in stderr
+    assert len((out / "steps.txt").read_text().splitlines()) == saved
+    command = stderr.split("go on with: ")[1].strip()
+    assert command.endswith(f" -m zo_numpy train --resume --out '{out}' --data-dir {digits}")
+    again = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=120, env=environment())
+    assert again.returncode == 0, again.stderr
+    assert f"resumed at step {saved:,}" in again.stdout
+    assert_same_run(out, undisturbed)
+
+
+def test_a_signal_that_a_background_job_ignores_stays_ignored(tmp_path, digits, undisturbed):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "zo_numpy", *train_options(digits, tmp_path / "run", epochs=EPOCHS)], text=True,
+        env=environment(), stdout=subprocess.PIPE, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))
+    wait_for(process, "epoch  1/")
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert_same_run(tmp_path / "run", undisturbed)
+
+
+def test_two_runs_on_one_folder(run, digits, capsys):
+    before = snapshot(run)
+    with RunFolder(run):
+        assert "another process" in refused(capsys, *train_options(digits, run, "--resume"))
+    assert snapshot(run) == before
+    train(digits, run, "--resume")   # the lock went with its holder
+
+
+def test_a_lock_left_by_a_dead_process_does_not_lock(run, digits):
+    (run / ".lock").write_text("")
+    train(digits, run, "--resume")
+
+
+# Resuming what cannot be resumed
+
+def damage(run, name, change):
+    (run / name).write_bytes(change((run / name).read_bytes()))
+
+
+@pytest.mark.parametrize("option", [["--seed", 1], ["--epochs", 3], ["--bp-tail", 1], ["--batch-size", 17],
+                                    ["--p-zero", "128,129"], ["--headroom", "0,0,0,0,0"], ["--validate", 5],
+                                    ["--loss", "coarse"], ["--zo-frozen"], ["--tail-passes", "both"]], ids=str)
+def test_resume_refuses_another_configuration(run, digits, capsys, option):
+    before = snapshot(run)
+    message = refused(capsys, "train", "--model", "narrow-lenet", "--data-dir", digits, "--out", run, "--resume",
+                      *option)
+    assert str(run) in message and option[0][2:].replace("-", "_") in message and "another --out" in message
+    assert snapshot(run) == before
+
+
+def test_resume_takes_what_is_left_out_from_the_run(run, digits, short):
+    (run / "checkpoint.npz").unlink()
+    assert main(["train", "--data-dir", str(digits), "--out", str(run), "--resume"]) == 0
+    assert_same_run(run, short)
+
+
+def test_resume_refuses_other_data(run, tmp_path, capsys):
+    before = snapshot(run)
+    other = write_digits(tmp_path / "other", seed=1)
+    assert "other data" in refused(capsys, *train_options(other, run, "--resume"))
+    assert snapshot(run) == before
+
+
+def test_without_resume_a_run_is_not_overwritten(run, digits, capsys):
+    before = snapshot(run)
+    assert "--resume" in refused(capsys, *train_options(digits, run))
+    assert snapshot(run) == before
+
+
+def other_network(content, run):
+    """The checkpoint of LeNet-5 with the same counters."""
+    _, numbers = read_checkpoint(run / "checkpoint.npz")
+    np.savez(run / "other.npz", **{"weight.conv1": np.zeros((6, 1, 5, 5), np.int8)}, **numbers)
+    return (run / "other.npz").read_bytes()
+
+
+def with_numbers(run, **changes):
+    arrays, numbers = read_checkpoint(run / "checkpoint.npz")
+    changed = {name: value for name, value in {**numbers, **changes}.items() if value is not None}
+    np.savez(run / "checkpoint.npz", **{"weight." + name: array for name, array in arrays.items()}, **changed)
+
+
+DAMAGES = {
+    "checkpoint cut": lambda run: damage(run, "checkpoint.npz", lambda c: c[:len(c) // 2]),
+    "checkpoint empty": lambda run: damage(run, "checkpoint.npz", lambda c: b""),
+    "checkpoint random": lambda run: damage(run, "checkpoint.npz", lambda c: random.Random(0).randbytes(5000)),
+    "checkpoint zeros": lambda run: damage(run, "checkpoint.npz", lambda c: bytes(len(c))),
+    "one bit of a weight": lambda run: damage(run, "checkpoint.npz", lambda c: c[:900] + bytes([c[900] ^ 1]) + c[901:]),
+    "checkpoint of another network": lambda run: damage(run, "checkpoint.npz", lambda c: other_network(c, run)),
+    "checkpoint is a folder": lambda run: ((run / "checkpoint.npz").unlink(), (run / "checkpoint.npz").mkdir()),
+    "checkpoint pickled": lambda run: np.save(open(run / "checkpoint.npz", "wb"), [{}]),
+    "steps.txt shorter": lambda run: damage(run, "steps.txt", lambda c: c[:-1]),
+    "steps.txt gone": lambda run: (run / "steps.txt").unlink(),
+    "steps.txt of other steps": lambda run: damage(run, "steps.txt", lambda c: c.replace(b"\n", b" ", 1)),
+    "metrics.jsonl shorter": lambda run: damage(run, "metrics.jsonl", lambda c: c[:-40]),
+    "metrics.jsonl gone": lambda run: (run / "metrics.jsonl").unlink(),
+    "steps.txt is a folder": lambda run: ((run / "steps.txt").unlink(), (run / "steps.txt").mkdir()),
+    "a step beyond the last": lambda run: with_numbers(run, step=10**6),
+    "a step below 0": lambda run: with_numbers(run, step=-1),
+    "a step that is no number": lambda run: with_numbers(run, step="13"),
+    "a step that is not whole": lambda run: with_numbers(run, step=13.0),
+    "a step of many": lambda run: with_numbers(run, step=np.arange(3)),
+    "a huge step": lambda run: with_numbers(run, step=2**62),
+    "no sum of losses": lambda run: with_numbers(run, loss_sum=None),
+    "an exponent of many": lambda run: with_numbers(run, **{"conv1.exponent": np.arange(2)}),
+    "no exponent": lambda run: with_numbers(run, **{"conv1.exponent": None}),
+    "config.json empty": lambda run: damage(run, "config.json", lambda c: b""),
+    "config.json cut": lambda run: damage(run, "config.json", lambda c: c[:-9]),
+    "config.json binary": lambda run: damage(run, "config.json", lambda c: bytes(range(256))),
+    "config.json a list": lambda run: damage(run, "config.json", lambda c: b"[]"),
+    "config.json deep": lambda run: damage(run, "config.json", lambda c: b"[" * 200_000),
+    "config.json of another format": lambda run: damage(run, "config.json", lambda c: c.replace(b": 0,", b": 99,", 1)),
+    "config.json is a folder": lambda run: ((run / "config.json").unlink(), (run / "config.json").mkdir()),
+    "config.json gone": lambda run: (run / "config.json").unlink(),
+}
+
+
+@pytest.mark.parametrize("what", DAMAGES)
+def test_resume_refuses_a_damaged_run_and_leaves_it_alone(run, digits, capsys, what):
+    DAMAGES[what](run)
+    before = snapshot(run)
+    message = refused(capsys, *train_options(digits, run, "--resume"))
+    assert str(run) in message
+    assert snapshot(run) == before
+
+
+@pytest.mark.parametrize("what", [what for what in DAMAGES if what.split()[0] in ("checkpoint", "config.json", "no")
+                                  and what != "config.json gone"] + ["config.json gone"])
+def test_no_other_command_uses_a_damaged_run(run, digits, capsys, what):
+    image = run / "image.npy"
+    np.save(image, np.zeros((28, 28), np.uint8))
+    DAMAGES[what](run)
+    before = snapshot(run)
+    for command in (["evaluate", run, "--data-dir", digits], ["predict", run, image], ["export", run]):
+        assert str(run) in refused(capsys, *command)
+    assert snapshot(run) == before
+
+
+def test_random_damage_to_any_file_is_refused_or_without_effect(run, short, digits, tmp_path, capsys):
+    """300 random byte flips, cuts and insertions: a command says so in one line, or does what it would have done."""
+    draw = random.Random(1)
+    arrays, numbers = read_checkpoint(short / "checkpoint.npz")
+    refusals = 0
+    for _ in range(300):
+        name = draw.choice(["config.json", "checkpoint.npz"])
+        content = bytearray((short / name).read_bytes())
+        for _ in range(draw.randint(1, 3)):
+            place = draw.randrange(len(content))
+            kind = draw.randrange(3)
+            if kind == 0:
+                content[place] = draw.randrange(256)
+            elif kind == 1:
+                del content[place:place + draw.randint(1, 50)]
+            else:
+                content[place:place] = draw.randbytes(draw.randint(1, 8))
+        (run / name).write_bytes(content)
+        capsys.readouterr()
+        status = main(["export", str(run), "--out", str(tmp_path / "weights.npz")])
+        stderr = capsys.readouterr().err
+        if status:
+            refusals += 1
+            one_line(stderr)
+        elif name == "checkpoint.npz":
+            with np.load(tmp_path / "weights.npz", allow_pickle=False) as exported:
+                for array in arrays:
+                    np.testing.assert_array_equal(exported[array], arrays[array])
+                assert all(exported[key] == numbers[key] for key in numbers if key.endswith(".exponent"))
+        shutil.copy(short / name, run / name)
+    assert refusals > 200
+
+
+# Disks
+
+@contextlib.contextmanager
+def tiny_disk(folder, size):
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("only the superuser can mount a small disk")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+def check_full_and_freed(failed, out, digits, undisturbed):
+    """Of a run that ran out of space: said in one line, the checkpoint is sound, and it can be resumed."""
+    assert failed.returncode == 2, failed.stderr
+    message = one_line(failed.stderr)
+    assert str(out) in message and f"train --resume --out {out} --data-dir {digits}" in message
+    step = read_checkpoint(out / "checkpoint.npz")[1]["step"]
+    assert 0 < step < 13 * EPOCHS
+    assert not list(out.glob("*.part"))
+
+
+def test_full_disk(tmp_path, digits, undisturbed):
+    with tiny_disk(tmp_path / "disk", "48k") as disk:
+        filler = disk / "filler"
+        filler.write_bytes(bytes(12 << 10))
+        failed = python("-m", "zo_numpy", *train_options(digits, disk / "run", epochs=EPOCHS))
+        check_full_and_freed(failed, disk / "run", digits, undisturbed)
+        filler.unlink()
+        subprocess.run(["mount", "-o", "remount,size=1m", str(disk)], check=True)
+        train(digits, disk / "run", "--resume", epochs=EPOCHS)
+        assert_same_run(disk / "run", undisturbed)
+
+
+@pytest.mark.parametrize("size", ["0", "8k", "16k", "24k"])
+def test_disk_that_is_full_from_the_start(tmp_path, digits, short, size):
+    with tiny_disk(tmp_path / "disk", "64k") as disk:
+        filler = disk / "filler"
+        filler.write_bytes(bytes((64 - int(size.rstrip("k"))) << 10))
+        failed = python("-m", "zo_numpy", *train_options(digits, disk / "run"))
+        assert failed.returncode == 2 and str(disk / "run") in one_line(failed.stderr)
+        if not (disk / "run" / "config.json").exists():
+            assert not (disk / "run").exists()
+        filler.unlink()
+        subprocess.run(["mount", "-o", "remount,size=1m", str(disk)], check=True)
+        train(digits, disk / "run", "--resume")
+        assert_same_run(disk / "run", short)
+
+
+def test_files_of_bounded_size(tmp_path, digits, undisturbed):
+    """As a full disk, for those who cannot mount one: the log outgrows what a file may have."""
+    def bound():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (9000, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+    out = tmp_path / "run"
+    failed = python("-m", "zo_numpy", *train_options(digits, out, epochs=EPOCHS), preexec_fn=bound)
+    check_full_and_freed(failed, out, digits, undisturbed)
+    train(digits, out, "--resume", epochs=EPOCHS)
+    assert_same_run(out, undisturbed)
+
+
+def test_checkpoint_that_does_not_fit(tmp_path, digits, short):
+    def bound():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4000, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+    out = tmp_path / "run"
+    failed = python("-m", "zo_numpy", *train_options(digits, out), preexec_fn=bound)
+    assert failed.returncode == 2 and str(out) in one_line(failed.stderr)
+    assert {path.name for path in out.iterdir()} == {".lock", "config.json", "steps.txt", "metrics.jsonl"}
+    train(digits, out, "--resume")
+    assert_same_run(out, short)
+
+
+@pytest.mark.parametrize("out", ["/dev/null/run", "/proc/run", "file", "file/run"])
+def test_folder_that_cannot_be_made(tmp_path, digits, capsys, out, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("mine")
+    before = snapshot(tmp_path)
+    assert out in refused(capsys, *train_options(digits, out))
+    assert snapshot(tmp_path) == before
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may write everywhere")
+def test_read_only_folder(tmp_path, digits, capsys):
+    (tmp_path / "mine").mkdir(mode=0o500)
+    assert "Permission denied" in refused(capsys, *train_options(digits, tmp_path / "mine" / "run"))
+    assert "Permission denied" in refused(capsys, *train_options(digits, tmp_path / "mine"))
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
+def test_output_that_cannot_be_written(tmp_path, digits):
+    with open("/dev/full", "w") as full:
+        process = start(*train_options(digits, tmp_path / "run"), stdout=full)
+        _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert "No space left" in one_line(stderr)
+
+
+def test_reader_that_leaves(tmp_path, digits, undisturbed):
+    """As `train | head -1`: the run ends quietly, and can be resumed."""
+    out = tmp_path / "run"
+    process = start(*train_options(digits, out, epochs=EPOCHS), save_every=0.02)
+    wait_for(process, "epoch  1/")
+    process.stdout.close()
+    assert process.wait(timeout=60) == 128 + signal.SIGPIPE
+    assert process.stderr.read() == ""
+    process.stderr.close()
+    train(digits, out, "--resume", epochs=EPOCHS)
+    assert_same_run(out, undisturbed)
+
+
+def test_clock_that_jumps(tmp_path, digits, short, monkeypatch):
+    """The wall clock decides nothing: with it a year back at every look, the run is the same."""
+    real = time.time
+    looks = []
+    monkeypatch.setattr(time, "time", lambda: looks.append(0) or real() - 31_536_000 * len(looks))
+    out = train(digits, tmp_path / "run")
+    assert_same_run(out, short)
+    assert all(line["seconds"] >= 0 for line in map(json.loads, open(out / "metrics.jsonl")))
+    assert metrics(out) == metrics(short)

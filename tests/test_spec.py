@@ -1,0 +1,300 @@
+"""SPEC.md, the contract that ports are written from: its tables against the code, its worked example against zo_numpy
+and against the twins, digit by digit."""
+import ast
+import dataclasses
+import pathlib
+import re
+import types
+
+import numpy as np
+import pytest
+
+import spec_example
+import twins
+import twins_training
+from datasets.mnist import MNIST
+from zo_numpy import config, models, rng
+from zo_numpy.int8 import arith, elastic_zo, layers, loss, tail
+from zo_numpy.trainer import EVALUATION_BATCH
+
+PACKAGE = pathlib.Path(config.__file__).parent
+SPEC = (PACKAGE / "int8" / "SPEC.md").read_text(encoding="utf-8")
+
+
+# Reading the document.
+
+def section(number):
+    """The text of section `number`, such as '4.3', without the sections below it."""
+    return re.search(rf"^##+ {re.escape(number)}\.? .*?(?=^##|\Z)", SPEC, re.M | re.S)[0]
+
+
+def rows(text, first_column):
+    """The rows of the tables in a text whose first column has that heading: lists of cells."""
+    found = []
+    for table in re.findall(r"(?:^\|.*\n)+", text, re.M):
+        heading, _, *body = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in table.splitlines()]
+        if heading[0] == first_column:
+            found += body
+    assert found, first_column
+    return found
+
+
+def assignments(text):
+    """[(name, text of its value)] of the `name = value` lines in a text's fenced blocks; indented lines continue."""
+    lines = "".join(re.findall(r"^```text\n(.*?)^```", text, re.M | re.S))
+    pairs = re.findall(r"^(\S+) =((?: .*)?\n(?: .*\n)*)", lines, re.M)
+    assert "".join(f"{name} ={value}" for name, value in pairs) == lines     # nothing else in the blocks
+    return [(name, value.strip()) for name, value in pairs]
+
+
+def integers(cell):
+    return [int(number, 0) for number in re.findall(r"-?\b(?:0x[0-9a-fA-F]+|\d+)\b", cell)]
+
+
+# The worked example.
+
+EXAMPLE = section("14")
+WRITTEN = assignments(EXAMPLE)
+
+
+def values_of(pairs):
+    values = {name: ast.literal_eval(text) for name, text in pairs}
+    assert len(values) == len(pairs)                                         # no name twice
+    return values
+
+
+@pytest.mark.parametrize("compute", [spec_example.from_library, spec_example.from_twins])
+def test_example(compute):
+    written, computed = values_of(WRITTEN), compute()
+    assert written.keys() == computed.keys()
+    assert {name: (written[name], computed[name]) for name in written if written[name] != computed[name]} == {}
+
+
+def test_every_digit_of_the_example_counts():
+    """Since the example is compared as a whole, another digit anywhere in it must read as another value."""
+    digits = 0
+    for name, text in WRITTEN:
+        value = ast.literal_eval(text)
+        for found in re.finditer(r"[0-9]", text):
+            i = found.start()
+            changed = text[:i] + ("8" if text[i] == "9" else "9") + text[i + 1:]
+            if text[i + 1:i + 2] == "x":
+                continue                                                     # the 0 of 0x
+            assert ast.literal_eval(changed) != value, (name, i)
+            digits += 1
+    assert digits > 2000
+
+
+def test_remarks_on_the_example():
+    prose = re.sub(r"^```text\n.*?^```", "", EXAMPLE, flags=re.M | re.S)
+    values, remarks = values_of(WRITTEN), re.findall(r"`(\w[\w.]*)((?:\[\d+\])*) = ([^`]+)`", prose)
+    assert len(remarks) >= 15
+    for name, indices, claimed in remarks:
+        value = values[name]
+        for index in integers(indices):
+            value = value[index]
+        assert value == ast.literal_eval(claimed), (name, indices)
+
+
+def test_example_shows_what_it_is_meant_to():
+    v = values_of(WRITTEN)
+    assert v["g"] != 0 and v["plus.L"] != v["minus.L"]
+    assert v["zo_step.conv1"] != v["z.data"] and np.any(v["zo_step.conv1"])
+    assert all(np.any(v[f"tail.{name}.step"]) for name in ("fc1", "fc2"))
+    accumulator, shift = v["plus.fc2.accumulator"][0][0], v["plus.fc2.shift"]
+    assert accumulator < 0 and -accumulator % 2**shift == 2**(shift - 1)     # a negative tie
+    assert {v[f"tail.{name}.gradient_shift"] % 2 for name in ("fc1", "fc2")} == {0, 1}
+
+
+# Random numbers.
+
+def philox(counter, key, constants):
+    """Section 4.1 with the constants of its table, the products in halves as it says for want of 128 bits."""
+    def product(a, b):
+        (ah, al), (bh, bl) = divmod(a, 2**32), divmod(b, 2**32)
+        p = al * bl
+        q = ah * bl + (p >> 32)
+        r = al * bh + (q & 0xFFFFFFFF)
+        assert max(p, q, r) < 2**64
+        return ah * bh + (q >> 32) + (r >> 32), a * b % 2**64
+
+    (c0, c1, c2, c3), (k0, k1) = counter, key
+    for _ in range(10):
+        (hi0, lo0), (hi1, lo1) = product(constants["M0"], c0), product(constants["M1"], c2)
+        c0, c1, c2, c3 = hi1 ^ c1 ^ k0, lo1, hi0 ^ c3 ^ k1, lo0
+        k0, k1 = (k0 + constants["W0"]) % 2**64, (k1 + constants["W1"]) % 2**64
+    return [c0, c1, c2, c3]
+
+
+def test_philox():
+    constants = {name: int(value, 16) for name, value in rows(section("4.1"), "constant")}
+    known = rows(section("4.1"), "c0 c1 c2 c3")
+    assert len(known) == 2
+    for counter, key, block in known:
+        assert philox(integers(counter), integers(key), constants) == integers(block)
+        assert list(twins.philox4x64_10(tuple(integers(counter)), tuple(integers(key)))) == integers(block)
+    blocks = [philox((block, 7, 5, 0), (3, rng.PERTURB), constants) for block in (1, 2)]
+    assert rng.words(3, rng.PERTURB, 5, 7, 0, 8).tolist() == blocks[0] + blocks[1]
+
+
+def test_streams():
+    streams = {row[0]: int(row[1]) for row in rows(section("4.2"), "stream")}
+    assert streams == {name: getattr(rng, name) for name in ("INIT", "PERTURB", "SHUFFLE", "DATA")}
+
+
+def test_half_words_to_z():
+    for h, r_max, p_zero, z in (integers(" ".join(row)) for row in rows(section("4.3"), "h")):
+        assert rng.perturbation_table(r_max, p_zero)[h] == twins.perturbation_of(h, r_max, p_zero) == z
+
+
+@pytest.mark.parametrize("module", [rng, twins])
+def test_draws(module):
+    assert values_of(assignments(section("4.3"))) == {
+        "draw.words": list(map(int, module.words(1, 1, 2, 3, 0, 5))),
+        "draw.half_words": list(map(int, module.half_words(1, 1, 2, 3, 0, 6))),
+        "draw.z_7_64": list(module.perturbation(1, 2, 3, 0, 16, 7, 64)),
+        "draw.z_63_0": list(module.perturbation(1, 2, 3, 0, 16, 63, 0)),
+        "draw.uniform_63": list(module.uniform_int8(1, 3, 16, 63)),
+        "draw.order_10": list(module.shuffled(1, 2, 10))}
+
+
+# Arithmetic, network, loss.
+
+def test_shifts():
+    for a, s, rounded, pseudo in (integers(" ".join(row)) for row in rows(section("5.2"), "a")):
+        assert arith.round_shift(np.array([a], np.int32), s) == twins.round_shift(a, s) == rounded
+        assert arith.pseudo_stochastic_shift(np.array([a], np.int32), s) == twins.pseudo_stochastic_shift(a, s) == pseudo
+
+
+def test_requantise():
+    for row in rows(section("5.3"), "A"):
+        accumulator, (exponent,), (shift,), data, (after,) = map(integers, row)
+        out = arith.requantise(np.array(accumulator, np.int32), exponent)
+        assert (out.data.tolist(), out.exponent) == twins.requantise(accumulator, exponent) == (data, after)
+        assert after == exponent + shift
+
+
+def test_accumulators():
+    terms = int(re.search(r"t <= (\d+)", section("5.4"))[1])
+    assert terms == arith.MAX_TERMS
+    assert terms * 127**2 < 2**31 - 2**23 <= (terms + 1) * 127**2
+    lenet = models.weight_layers(models.LENET5.layers)
+    assert integers(" ".join(re.findall(r"\((\d+) at most\)", section("5.4")))) == [
+        max(models.fan_in(layer) for layer in lenet),
+        max(layer.out_features for layer in lenet[-models.longest_tail(models.LENET5.layers):]), loss.MAX_BATCH]
+
+
+def test_parameters():
+    listed = rows(section("6.1"), "tensor")
+    networks = (models.LENET5, models.NARROW_LENET)
+    expected = []
+    for model in networks:
+        weights = elastic_zo.init_weights(model, 0, dict.fromkeys(model_names(model), 0))
+        for tensor, layer in enumerate(models.weight_layers(model.layers)):
+            fan_in = models.fan_in(layer)
+            assert weights[layer.name].exponent == twins_training.init_exponent(fan_in, 0)
+            expected.append([str(tensor), layer.name, str(layer.weight_shape), str(models.weight_count(layer)),
+                             str(fan_in), str(-weights[layer.name].exponent)])
+        count = sum(map(models.weight_count, models.weight_layers(model.layers)))
+        assert re.search(rf"`{model.name}`\)?,[^,]*?\b{count} weights", section("6.1"))
+    assert listed == expected
+
+
+def model_names(model):
+    return [layer.name for layer in models.weight_layers(model.layers)]
+
+
+def test_shapes_of_the_forward_pass():
+    x = arith.from_pixels(np.zeros((2, 1, 28, 28), np.uint8))
+    weights = elastic_zo.init_weights(models.LENET5, 0, dict.fromkeys(model_names(models.LENET5), 0))
+    expected = []
+    for block in models.blocks(models.LENET5.layers):
+        shapes = {"MaxPool2d": None}
+        out = layers.forward_block(block, weights, x, lambda op, _, value: shapes.update(
+            {op: value.data.shape if op == "requantise" else value.shape}))
+        ops = ("Conv2d" if "Conv2d" in shapes else "Linear", "MaxPool2d", "requantise")
+        expected.append([block[0].name, *(str(shape).replace("(2,", "(N,") if shape else "-"
+                                          for shape in (x.data.shape, *(shapes[op] for op in ops)))])
+        x = out
+    assert rows(section("7"), "block") == expected
+
+
+def test_constants():
+    listed = {name: int(value) for name, value, _ in rows(section("8"), "constant")}
+    assert listed == {name: getattr(tail if name == "SOFTMAX_BITS" else loss, name) for name in listed}
+    assert {name for name in vars(loss) if name.isupper() and type(getattr(loss, name)) is int} < listed.keys()
+    assert (listed["LOG2_E"] - 1) / 2**15 < np.log2(np.e) < (listed["LOG2_E"] + 1) / 2**15
+    assert {arith.INT8_MAX, EVALUATION_BATCH} == {127, 256}
+
+
+def test_polynomials():
+    listed = {row[0]: integers(" ".join(row[1:])) for row in rows(section("8"), "polynomial")}
+    assert listed == {"EXP2": list(loss.EXP2_COEFFICIENTS), "LOG2": list(loss.LOG2_COEFFICIENTS)}
+    assert listed == {"EXP2": list(twins.EXP2), "LOG2": list(twins.LOG2)}
+    assert sum(listed["EXP2"]) < 2**30
+
+
+def test_nothing_overflows():
+    listed = rows(section("8.3"), "quantity")
+    assert len(listed) == 9
+    for quantity, at_most, below in listed:
+        at_most, below = (eval(text.replace("^", "**")) for text in (at_most, below))
+        assert 0.9 < np.log2(below) - np.log2(at_most) + 0.9 and below <= 2**63, quantity
+        assert at_most < below, quantity
+    steepest = ((2**31 - 1 - 2**30) << 30) // (2**31 - 1 + 2**30)            # the largest t
+    value = loss.LOG2_COEFFICIENTS[-1]
+    for coefficient in loss.LOG2_COEFFICIENTS[-2::-1]:
+        assert value * steepest < 2**28.5 * 2**31.6
+        value = coefficient + (value * (steepest * steepest >> 30) >> 30)
+    assert steepest < 2**28.5 and value < 2**31.6
+
+
+# Data, configuration, choices.
+
+def test_data_files():
+    listed = {name: (int(samples), digest) for name, samples, digest in rows(section("3"), "file")}
+    assert list(listed) == list(MNIST.sha256)
+    assert {name: digest for name, (_, digest) in listed.items()} == MNIST.sha256
+    assert [samples for samples, _ in listed.values()] == [MNIST.train_count] * 2 + [MNIST.test_count] * 2
+
+
+def test_fields_of_the_configuration():
+    listed = {name: values for names, values, _ in rows(section("12"), "field") for name in names.split(", ")}
+    dataset = types.SimpleNamespace(source="", complete=True, digest="", train_labels=[0] * 9, classes=())
+    described = config.describe(config.make_config({}), dataset)
+    assert listed.keys() == {*described, *(f"schedules.{name}" for name in described["schedules"]),
+                             *(f"dataset.{name}" for name in described["dataset"])}
+    assert described.keys() - {"format_version", "zo_numpy", "dataset"} == \
+        {field.name for field in dataclasses.fields(config.Config)}
+    for name, values in config.CHOICES.items():
+        assert re.findall(r'"(.*?)"', listed[name]) == list(values)
+    for name, allowed in config.SCHEDULES["int8"].items():
+        written = integers(listed[f"schedules.{name}"].replace("..", " "))
+        if ".." in listed[f"schedules.{name}"]:
+            written = range(written[0], written[1] + 1)
+        assert list(written) == list(allowed.values)
+    assert integers(listed["batch_size"].replace("..", " ")) == [1, config.LARGEST_BATCH] == [1, loss.MAX_BATCH]
+    assert integers(re.search(r"K, (.*)", listed["bp_tail"])[1].replace("..", " ")) == \
+        [0, models.longest_tail(models.LENET5.layers)]
+
+
+def test_every_choice_has_a_row_and_every_row_a_place():
+    sources = {str(path.relative_to(PACKAGE)).replace("\\", "/"): path.read_text(encoding="utf-8")
+               for path in [*PACKAGE.glob("int8/*.py"), *PACKAGE.glob("*.py")]}
+    marked = {name: list(map(int, re.findall(r"CHOICE (\d+)", text))) for name, text in sources.items()}
+    listed = rows(section("13"), "CHOICE")
+    numbers = [int(row[0]) for row in listed]
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert sorted(sum(marked.values(), [])) == numbers                       # each in the code, and once
+    for number, (*_, where) in zip(numbers, listed):
+        name, thing = re.fullmatch(r"`(.*?)` (\w+)", where).groups()
+        assert number in marked[name], f"CHOICE {number} is not in {name}"
+        assert re.search(rf"^(def {thing}\(|{thing}\b.* = )", sources[name], re.M), f"{name} has no {thing}"
+
+
+def test_document_is_plain():
+    assert all(ord(character) < 128 for character in SPEC)
+    assert max(len(line) for line in SPEC.splitlines() if not line.startswith("|")) <= 120
+    headings = re.findall(r"^##+ (\d+(?:\.\d+)?)", SPEC, re.M)
+    for referred in re.findall(r"[Ss]ections? (\d+(?:\.\d+)?)", SPEC):
+        assert referred in headings

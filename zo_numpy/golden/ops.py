@@ -1,0 +1,203 @@
+"""Tier 1: golden vectors of every integer op, one JSON file an op, in the manner of Wycheproof.
+
+    {"format_version": .., "op": "..", "description": "..", "flags": {"FlagName": "the bug it catches"},
+     "cases": [{"id": 1, "comment": "..", "flags": [..], "inputs": {..}, "parameters": {..}, "expected": {..}}, ..]}
+
+All numbers are integers, written in decimal; some need 64 bits. An array is a nested list in C order, an int8 tensor
+with its exponent {"data": .., "exponent": n}. `expected` holds intermediate results too. A case carries a flag exactly
+if a port with that bug, and no other, gives another answer in some field. The cases are in cases_*.py; to check is to
+recompute every case of a file, from the inputs it holds, and to compare every number.
+"""
+import json
+import pathlib
+from typing import NamedTuple
+
+from ..errors import UserError
+from ..run_folder import write_atomically
+from . import (FORMAT_VERSION, cases_draws, cases_layers, cases_loss, cases_loss_parts, cases_products, cases_quantise,
+               cases_random, cases_shifts, cases_step, cases_tail, cases_tail_update, cases_zo)
+
+# In the order in which a port is best brought up.
+DEFINITIONS = {
+    **cases_random.OPS, **cases_draws.OPS, **cases_shifts.OPS, **cases_quantise.OPS, **cases_products.OPS,
+    **cases_layers.OPS, **cases_loss_parts.OPS, **cases_loss.OPS, **cases_tail.OPS, **cases_tail_update.OPS,
+    **cases_zo.OPS, **cases_step.OPS}
+OPS = {name: op.compute for name, op in DEFINITIONS.items()}   # op(inputs, parameters) -> expected, by the library
+
+LARGEST_FILE = 4 << 20       # bytes
+DEEPEST = 12                 # lists and objects within each other
+HEADER = ("format_version", "op", "description", "flags", "cases")
+CASE = ("id", "comment", "flags", "inputs", "parameters", "expected")
+
+
+class Mismatch(NamedTuple):
+    """One number, or one length, that differs."""
+    file: str
+    case: int
+    field: str       # of `expected`
+    index: tuple     # within the field: positions in lists, names in objects
+    expected: object
+    got: object
+
+
+# Writing.
+
+def with_expectation(op, number, case):
+    """One entry of `cases`."""
+    expected = op.compute(case.inputs, case.parameters)
+    flags = [name for name, flag in op.flags.items()
+             if name in case.flags or (flag.shows and flag.shows(case.inputs, case.parameters, expected))]
+    return dict(zip(CASE, (number, case.comment, flags, case.inputs, case.parameters, expected)))
+
+
+def vectors(name):
+    """The contents of an op's file, computed by the library."""
+    op = DEFINITIONS[name]
+    flags = {flag: definition.catches for flag, definition in op.flags.items()}
+    cases = [with_expectation(op, number, case) for number, case in enumerate(op.cases, 1)]
+    return dict(zip(HEADER, (FORMAT_VERSION, name, op.description, flags, cases)))
+
+
+def to_bytes(content):
+    """An op's file: ASCII, a line for each entry of the header and for each case, the same bytes everywhere."""
+    header = json.dumps({key: content[key] for key in HEADER[:-1]}, indent=2)
+    cases = ",\n".join("    " + json.dumps(case) for case in content["cases"])
+    return f'{header[:-2]},\n  "cases": [\n{cases}\n  ]\n}}\n'.encode("ascii")
+
+
+def write_ops(folder):
+    """Writes every op's file into `folder`, which is made if need be.  Returns how many."""
+    folder = pathlib.Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in DEFINITIONS:
+        write_atomically(folder / f"{name}.json", to_bytes(vectors(name)))
+    return len(DEFINITIONS)
+
+
+# Reading.
+
+def refuse_float(text):
+    raise ValueError(f"{text} is not an integer")
+
+
+def bounded_int(text):
+    value = int(text[:21])   # no number has as many digits
+    if not -2**63 <= value < 2**64:
+        raise ValueError(f"{text[:21]} does not fit 64 bits")
+    return value
+
+
+def check_values(value, depth=0):
+    """Refuses whatever is not an int, a string, or a list or object of such."""
+    if depth > DEEPEST:
+        raise ValueError("nested too deeply")
+    if isinstance(value, (dict, list)):
+        for part in value.values() if isinstance(value, dict) else value:
+            check_values(part, depth + 1)
+    elif type(value) not in (int, str):
+        raise ValueError(f"{value} stands where an integer should")
+
+
+def check_layout(content, name):
+    """Refuses an object that is not the vectors of op `name`.  Raises ValueError saying why."""
+    if not isinstance(content, dict) or tuple(content) != HEADER:
+        raise ValueError(f"it does not have exactly the entries {', '.join(HEADER)}")
+    if content["format_version"] != FORMAT_VERSION:
+        raise ValueError(f"format_version is {content['format_version']}, this program reads {FORMAT_VERSION}")
+    if content["op"] != name:
+        raise ValueError(f"it is of op {content['op']!r}")
+    if not isinstance(content["flags"], dict) or not isinstance(content["cases"], list):
+        raise ValueError("flags are not an object or cases are not a list")
+    if not content["cases"]:
+        raise ValueError("it has no cases")
+    for number, case in enumerate(content["cases"], 1):
+        if not isinstance(case, dict) or tuple(case) != CASE or case["id"] != number:
+            raise ValueError(f"case {number} does not have the id {number} and exactly the entries {', '.join(CASE)}")
+        if not isinstance(case["flags"], list) or any(flag not in content["flags"] for flag in case["flags"]):
+            raise ValueError(f"case {number} has a flag that the file does not explain")
+        if not all(isinstance(case[part], dict) for part in ("inputs", "parameters", "expected")):
+            raise ValueError(f"inputs, parameters or expected of case {number} are not an object")
+        if not case["expected"]:
+            raise ValueError(f"case {number} expects nothing")
+    check_values(content)
+
+
+def load_vectors(path):
+    """The contents of one op's file.  Raises UserError, in one line, if it is missing, damaged or of another format."""
+    path = pathlib.Path(path)
+    mend = "restore it, or write it anew with `make golden-update`"
+    try:
+        with open(path, "rb") as file:
+            data = file.read(LARGEST_FILE + 1)
+        if len(data) > LARGEST_FILE:
+            raise ValueError(f"it is longer than {LARGEST_FILE} bytes")
+        content = json.loads(data.decode("ascii"), parse_int=bounded_int, parse_float=refuse_float,
+                             parse_constant=refuse_float)
+        check_layout(content, path.stem)
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist; {mend}") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}); {mend}") from None
+    except (ValueError, TypeError, RecursionError) as error:
+        raise UserError(f"{path} is damaged ({type(error).__name__}: {error}); {mend}") from None
+    return content
+
+
+# Checking.
+
+def differences(expected, got, path=()):
+    """Yields (path, expected, got) wherever two values of JSON's types differ; a length or a type counts as one."""
+    if type(expected) is type(got) is dict and expected.keys() == got.keys():
+        for name in expected:
+            yield from differences(expected[name], got[name], (*path, name))
+    elif type(expected) is type(got) is list and len(expected) == len(got):
+        for i, pair in enumerate(zip(expected, got)):
+            yield from differences(*pair, (*path, i))
+    elif type(expected) is type(got) is list:
+        yield path, f"{len(expected)} elements", f"{len(got)} elements"
+    elif type(expected) is not type(got) or expected != got:
+        yield path, expected, got
+
+
+def leaves(value):
+    """How many numbers and strings a value of JSON's types holds."""
+    if isinstance(value, (dict, list)):
+        return sum(map(leaves, value.values() if isinstance(value, dict) else value))
+    return 1
+
+
+def check_file(path):
+    """(mismatches, numbers compared) of one op's file.  Raises UserError if it is damaged."""
+    content = load_vectors(path)
+    mismatches, compared = [], 0
+    for case in content["cases"]:
+        try:
+            got = OPS[content["op"]](case["inputs"], case["parameters"])
+        except (ValueError, TypeError, LookupError, OverflowError, ArithmeticError, AttributeError, MemoryError) as error:
+            raise UserError(f"{path} is damaged: case {case['id']} cannot be computed ({type(error).__name__}: "
+                            f"{str(error).splitlines()[0] if str(error) else ''}); restore it") from None
+        compared += leaves(case["expected"])
+        for name in {**case["expected"], **got}:
+            expected_field, got_field = case["expected"].get(name, "no such field"), got.get(name, "no such field")
+            mismatches += [Mismatch(path.name, case["id"], name, index, *pair)
+                           for index, *pair in differences(expected_field, got_field)]
+    return mismatches, compared
+
+
+def check_ops(folder):
+    """(mismatches, numbers compared) of all files in a folder of op vectors.
+
+    Raises UserError if a file is damaged, if one is missing or of no known op, or if nothing was compared.
+    """
+    folder = pathlib.Path(folder)
+    unknown = sorted(path.name for path in folder.iterdir() if path.stem not in OPS) if folder.is_dir() else []
+    if unknown:
+        raise UserError(f"{folder / unknown[0]} is of no op that this program knows; remove it, or update the program")
+    mismatches, compared = [], 0
+    for name in OPS:
+        found, numbers = check_file(folder / f"{name}.json")
+        mismatches += found
+        compared += numbers
+    if not compared:
+        raise UserError(f"nothing in {folder} was compared; restore it, or write it anew with `make golden-update`")
+    return mismatches, compared

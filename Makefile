@@ -34,7 +34,8 @@ $(VENV)/ready: setup.cfg pyproject.toml
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
 	    { echo 'error: $(PYTHON) has no venv; install it (on Debian and Ubuntu: apt install python3-venv), or name another Python: make PYTHON=/path/to/python3' >&2; exit 2; }
 	@echo "making the environment $(VENV) (once)"
-	@$(PYTHON) -m venv $(VENV)
+	@said=$$($(PYTHON) -m venv --clear $(VENV) 2>&1) || \
+	    { echo "error: the environment $(VENV) cannot be made:" $$said '- or name another Python: make PYTHON=/path/to/python3' >&2; exit 2; }
 	@$(VENV)/bin/pip install --quiet --disable-pip-version-check -e '.[test]' 2>$(VENV)/pip.log || \
 	    { $(PYTHON) -c 'import $(NEEDED)' 2>/dev/null && \
 	      echo 'nothing can be downloaded; using the packages that $(PYTHON) has' && \

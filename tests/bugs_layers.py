@@ -6,7 +6,7 @@ import numpy as np
 import twins
 from bugs_arith import of_each_sample
 from twin_ops import answering, as_dict, misread, using, wrapped
-from twins import mapped, requantise, shaped
+from twins import flat, mapped, requantise, shaped
 from zo_numpy.golden.cases_common import layers_from
 
 
@@ -20,6 +20,14 @@ def reread(name, *order):
         stored = array.reshape([array.shape[axis] for axis in order])
         return {name: stored.transpose(np.argsort(order)).tolist()}
     return misread(change)
+
+
+def rows_a_height_apart(i):
+    """Each image row is read from where it would begin if rows were as long as the image is high."""
+    memory, (n, c, height, width) = flat(i["x"]), np.shape(i["x"])
+    return {"x": [[[[memory[((image * c + channel) * height * width + row * height + column) % len(memory)]
+                     for column in range(width)] for row in range(height)]
+                   for channel in range(c)] for image in range(n)]}
 
 
 def rewritten(field, *order):
@@ -99,7 +107,7 @@ CONV2D = {
     "KernelTransposed": misread(lambda i: {"weight": np.array(i["weight"]).swapaxes(2, 3).tolist()}),
     "WeightOrder": misread(reread_weight_by_input_channel),
     "ChannelsLast": reread("x", 0, 2, 3, 1),
-    "RectangularTransposed": reread("x", 0, 1, 3, 2),
+    "RowStride": misread(rows_a_height_apart),
     "FirstChannelOnly": misread(lambda i: {"x": [image[-1:] for image in i["x"]],
                                            "weight": [kernel[-1:] for kernel in i["weight"]]}),
     "PaddedAfterOnly": padded(lambda pad: 0, lambda pad: 2 * pad),
@@ -126,7 +134,7 @@ MAX_POOL2D = {
     "LargestMagnitude": pooled(lambda values: max(values, key=lambda v: (abs(v), v))),
     "Average": pooled(lambda values: sum(values) // len(values)),
     "NarrowedFirst": of_bits("x", lambda v: wrapped(v, 16)),
-    "RectangularTransposed": reread("x", 0, 1, 3, 2)}
+    "RowStride": misread(rows_a_height_apart)}
 
 RELU = {
     "Magnitude": using(relu=lambda x: mapped(abs, x)),

@@ -13,7 +13,7 @@ import twins
 import twins_training
 from twins import flat, shaped
 from zo_numpy import models, rng, steps
-from zo_numpy.int8 import elastic_zo, loss
+from zo_numpy.int8 import elastic_zo, loss, tail
 from zo_numpy.int8.arith import QTensor, bit_width, max_abs, pseudo_stochastic_shift
 from zo_numpy.models import Conv2d, Flatten, Linear, MaxPool2d, ReLU
 from zo_numpy.run_folder import digest
@@ -62,7 +62,7 @@ def from_library():
                "zo_shift": ZO_SHIFT,
                "zo_step.conv1": plain(pseudo_stochastic_shift(z, ZO_SHIFT).reshape(weights[name].data.shape))}
 
-    before = {}       # what the last requantisation was given
+    before = {}   # what the last requantisation was given and returned
 
     def record(phase, op, name, value):
         match op, value:
@@ -81,12 +81,13 @@ def from_library():
                 if name == "fc2":
                     values.update(loss_from_library(f"{phase}.", QTensor(data, exponent)))
             case "softmax_error", QTensor(data, exponent):
-                terms = loss.exp2_terms(loss.base2_logits(before["logits"]))
-                softmax = (terms << 15) // terms.sum(axis=1, keepdims=True)
+                terms = loss.exp2_terms(loss.base2_logits(before["output"]))
+                softmax = (terms << tail.SOFTMAX_BITS) // terms.sum(axis=1, keepdims=True)
                 values["tail.softmax"] = plain(softmax)
-                before["values"] = softmax - (np.arange(TINY.classes) == np.array(LABELS)[:, None]) * 2**15
+                one_hot = np.arange(TINY.classes) == np.array(LABELS)[:, None]
+                before["values"] = softmax - (one_hot << tail.SOFTMAX_BITS)
                 values["tail.softmax_error"] = plain(before["values"])
-                requantised("tail.fc2.error_", data, exponent, -15)
+                requantised("tail.fc2.error_", data, exponent, -tail.SOFTMAX_BITS)
                 before["exponent"] = exponent
             case "linear_backward", _:
                 values["tail.fc1.passed"] = plain(value)
@@ -107,7 +108,7 @@ def from_library():
     def requantised(prefix, data, exponent, came_with):
         values.update({prefix + "max": max_abs(before["values"]), prefix + "shift": exponent - came_with,
                        prefix + "data": plain(data), prefix + "exponent": exponent})
-        before["logits"] = QTensor(data, exponent)
+        before["output"] = QTensor(data, exponent)
 
     images, labels = np.array(IMAGES, np.uint8), np.array(LABELS, np.uint8)
     outcome = elastic_zo.train_step(TINY, BP_TAIL, weights, images, labels, SEED, STEP, SETTINGS, record)

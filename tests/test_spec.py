@@ -32,7 +32,8 @@ def rows(text, first_column):
     """The rows of the tables in a text whose first column has that heading: lists of cells."""
     found = []
     for table in re.findall(r"(?:^\|.*\n)+", text, re.M):
-        heading, _, *body = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in table.splitlines()]
+        lines = [re.split(r"(?<!\\)\|", line)[1:-1] for line in table.splitlines()]
+        heading, _, *body = [[cell.strip() for cell in line] for line in lines]
         if heading[0] == first_column:
             found += body
     assert found, first_column
@@ -86,7 +87,7 @@ def test_every_digit_of_the_example_counts():
 
 
 def test_remarks_on_the_example():
-    prose = re.sub(r"^```text\n.*?^```", "", EXAMPLE, flags=re.M | re.S)
+    prose = " ".join(re.sub(r"^```text\n.*?^```", "", EXAMPLE, flags=re.M | re.S).split())
     values, remarks = values_of(WRITTEN), re.findall(r"`(\w[\w.]*)((?:\[\d+\])*) = ([^`]+)`", prose)
     assert len(remarks) >= 15
     for name, indices, claimed in remarks:
@@ -138,8 +139,20 @@ def test_philox():
 
 
 def test_streams():
-    streams = {row[0]: int(row[1]) for row in rows(section("4.2"), "stream")}
-    assert streams == {name: getattr(rng, name) for name in ("INIT", "PERTURB", "SHUFFLE", "DATA")}
+    listed = {name: columns for name, *columns in rows(section("4.2"), "stream")}
+    assert {name: int(columns[0]) for name, columns in listed.items()} == \
+        {name: getattr(rng, name) for name in ("INIT", "PERTURB", "SHUFFLE", "DATA")}
+    (init, _, init_step, init_query, _), (shuffle, shuffle_tensor, _, shuffle_query, _) = \
+        listed["INIT"], listed["SHUFFLE"]
+    perturb, perturb_query = listed["PERTURB"][0], listed["PERTURB"][3]
+    h = rng.half_words(6, int(init), int(init_step), 4, int(init_query), 9).astype(int)
+    assert rng.uniform_int8(6, 4, 9, 127).tolist() == ((h * 255 >> 16) - 127).tolist()
+    order = rng.words(6, int(shuffle), 8, int(shuffle_tensor), int(shuffle_query), 9)
+    assert rng.shuffled(6, 8, 9).tolist() == order.argsort(kind="stable").tolist()
+    h = rng.half_words(6, int(perturb), 8, 4, int(perturb_query), 25)
+    weights = {"w": arith.QTensor(np.zeros((5, 5), np.int8), 0)}
+    settings = elastic_zo.Settings(r_max=63, p_zero=9, b_zo=1, b_bp=1, r_limit=63)
+    assert elastic_zo.draw("w", 4, weights, 6, 8, settings).tolist() == rng.perturbation_table(63, 9)[h].tolist()
 
 
 def test_half_words_to_z():
@@ -160,10 +173,24 @@ def test_draws(module):
 
 # Arithmetic, network, loss.
 
+def test_widths_and_ranges():
+    widths = re.findall(r"width\((\d+)\) = (\d+)", section("1"))
+    assert len(widths) == 4
+    for magnitude, width in widths:
+        assert arith.bit_width(int(magnitude)) == twins.bit_width(int(magnitude)) == int(width)
+    ranges = {quantity: integers(limits.replace("..", " ")) for quantity, _, limits in rows(section("2"), "quantity")}
+    assert ranges["weights, activations, logits, errors"] == [-arith.INT8_MAX, arith.INT8_MAX]
+    largest = max(config.SCHEDULES["int8"]["r_max"].values)
+    assert ranges["z"] == [-largest, largest]
+    largest = 2 * 2**max(config.SCHEDULES["int8"]["b_bp"].values)
+    assert ranges["steps of a tail weight"] == [-largest, largest]
+
+
 def test_shifts():
     for a, s, rounded, pseudo in (integers(" ".join(row)) for row in rows(section("5.2"), "a")):
         assert arith.round_shift(np.array([a], np.int32), s) == twins.round_shift(a, s) == rounded
-        assert arith.pseudo_stochastic_shift(np.array([a], np.int32), s) == twins.pseudo_stochastic_shift(a, s) == pseudo
+        shifted = arith.pseudo_stochastic_shift(np.array([a], np.int32), s)
+        assert shifted == twins.pseudo_stochastic_shift(a, s) == pseudo
 
 
 def test_requantise():
@@ -196,7 +223,7 @@ def test_parameters():
             expected.append([str(tensor), layer.name, str(layer.weight_shape), str(models.weight_count(layer)),
                              str(fan_in), str(-weights[layer.name].exponent)])
         count = sum(map(models.weight_count, models.weight_layers(model.layers)))
-        assert re.search(rf"`{model.name}`\)?,[^,]*?\b{count} weights", section("6.1"))
+        assert int(re.search(rf"`{model.name}`.*?(\d+) weights", section("6.1"), re.S)[1]) == count
     assert listed == expected
 
 
@@ -237,10 +264,14 @@ def test_polynomials():
 def test_nothing_overflows():
     listed = rows(section("8.3"), "quantity")
     assert len(listed) == 9
-    for quantity, at_most, below in listed:
-        at_most, below = (eval(text.replace("^", "**")) for text in (at_most, below))
-        assert 0.9 < np.log2(below) - np.log2(at_most) + 0.9 and below <= 2**63, quantity
-        assert at_most < below, quantity
+    bounds = [[eval(text.replace("^", "**")) for text in row[1:]] for row in listed]
+    assert all(at_most < below <= 2**63 for at_most, below in bounds)
+    u = arith.INT8_MAX * loss.LOG2_E * 2**(loss.FRACTION_BITS - loss.LOG2_E_BITS + loss.MAX_EXPONENT)
+    one, unit = 2**loss.TERM_BITS, 2**loss.FRACTION_BITS
+    log2_classes = (loss.MAX_CLASSES - 1).bit_length()
+    assert [at_most for at_most, _ in bounds if type(at_most) is int] == [
+        arith.INT8_MAX * loss.LOG2_E, u, 2 * u + unit, one * one, one * 2**tail.SOFTMAX_BITS, loss.MAX_CLASSES * one,
+        one * one, loss.MAX_BATCH * (2 * u + log2_classes * unit)]
     steepest = ((2**31 - 1 - 2**30) << 30) // (2**31 - 1 + 2**30)            # the largest t
     value = loss.LOG2_COEFFICIENTS[-1]
     for coefficient in loss.LOG2_COEFFICIENTS[-2::-1]:
@@ -279,13 +310,13 @@ def test_fields_of_the_configuration():
 
 
 def test_every_choice_has_a_row_and_every_row_a_place():
-    sources = {str(path.relative_to(PACKAGE)).replace("\\", "/"): path.read_text(encoding="utf-8")
-               for path in [*PACKAGE.glob("int8/*.py"), *PACKAGE.glob("*.py")]}
+    sources = {path.relative_to(PACKAGE).as_posix(): path.read_text(encoding="utf-8")
+               for path in PACKAGE.rglob("*.py")}
     marked = {name: list(map(int, re.findall(r"CHOICE (\d+)", text))) for name, text in sources.items()}
     listed = rows(section("13"), "CHOICE")
     numbers = [int(row[0]) for row in listed]
     assert numbers == list(range(1, len(numbers) + 1))
-    assert sorted(sum(marked.values(), [])) == numbers                       # each in the code, and once
+    assert set(sum(marked.values(), [])) == set(numbers)
     for number, (*_, where) in zip(numbers, listed):
         name, thing = re.fullmatch(r"`(.*?)` (\w+)", where).groups()
         assert number in marked[name], f"CHOICE {number} is not in {name}"

@@ -97,7 +97,10 @@ def blocks(layers):
     """Cuts a list of layers into blocks: a layer with weights and the weightless ones that follow it.
 
     A block is what INT8 requantises once, at its end. LeNet-5 has five.
+    Raises ValueError if the list begins with a layer without weights.
     """
+    if layers and not has_weight(layers[0]):
+        raise ValueError(f"the network begins with {layers[0]!r}: its first layer must have weights")
     cut = []
     for layer in layers:
         if has_weight(layer):

@@ -59,7 +59,7 @@ def digest(arrays):
 def read_npz(path, mend):
     """The arrays of an .npz file as a dict; a UserError ending in `mend` if it is missing, cut short or damaged."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; {mend}") from None

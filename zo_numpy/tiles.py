@@ -43,7 +43,7 @@ def for_tiles(count, length, work):
     Results are in the order of the tiles. An exception in a tile is raised here.
     """
     workers = threads()
-    tiles = max(min(workers, count), -(-count // length))
+    tiles = max(1, min(workers, count), -(-count // length))
     bounds = [count * i // tiles for i in range(tiles + 1)]
     slices = [slice(a, b) for a, b in zip(bounds, bounds[1:])]
     if workers == 1 or tiles == 1:

@@ -18,6 +18,10 @@ def windows(x, size):
     return x.reshape(n, c, h // size, size, w // size, size).swapaxes(3, 4).reshape(-1, size * size)
 
 
+def not_constant(inputs):
+    return len(set(flat(inputs["x"]))) > 1
+
+
 def pool_case(comment, x, size):
     return Case(comment, {"x": x}, {"size": size})
 
@@ -29,15 +33,15 @@ MAX_POOL2D = Op(
     {"ZeroStart": Flag("The maximum starts from 0, so that it is never negative.",
                        lambda i, p, e: has_negative(e["result"])),
      "StrideOne": Flag("Windows move by one and overlap.", lambda i, p, e: p["size"] > 1 and len(flat(
-         e["result"])) > len(i["x"]) * len(i["x"][0])),
+         e["result"])) > len(i["x"]) * len(i["x"][0]) and not_constant(i)),
      "LargestMagnitude": Flag("The element of largest magnitude is taken.", lambda i, p, e: any(
-         -row.min() > row.max() for row in windows(i["x"], p["size"]))),
+         -row.min() > row.max() > row.min() for row in windows(i["x"], p["size"]))),
      "Average": Flag("The mean is taken.", lambda i, p, e: any(
          row.min() < row.max() for row in windows(i["x"], p["size"]))),
      "NarrowedFirst": Flag("The accumulator is cut to 16 bits before pooling.",
                            lambda i, p, e: beyond(i["x"], 2**15)),
-     "RectangularTransposed": Flag("The image's memory is read as (N, C, W, H).",
-                                   lambda i, p, e: len(set(axes("x", 2, 3)(i))) > 1)},
+     "RowStride": Flag("The rows of an image are taken to lie its height apart in memory, not its width.",
+                       lambda i, p, e: len(set(axes("x", 2, 3)(i))) > 1 and not_constant(i))},
     [pool_case("one window", [[[[1, 2], [3, 4]]]], 2),
      pool_case("the maximum in each corner", [[[[9, 1, 1, 9], [1, 1, 1, 1], [1, 1, 1, 1], [9, 1, 1, 9]]]], 2),
      pool_case("all negative", [[[[-5, -7], [-6, -8]]]], 2),
@@ -115,18 +119,23 @@ FORWARD_BLOCK = Op(
      "InputExponentForgotten": Flag("The exponent of x is not added.", lambda i, p, e: i["x"]["exponent"] != 0),
      "ReluMissing": Flag("ReLU is left out.")},
     [block_case("the largest magnitude is negative and does not survive ReLU", (Linear("fc", 1, 2), ReLU()),
-                [[100]], [[-127], [1]]),
+                [[100]], [[-127], [1]],
+                "RequantisedFirst", "ReluMissing"),
      block_case("one without ReLU, as the last of a network", (Linear("fc", 2, 2),), [[100, 5], [-3, 2]],
-                [[-127, 3], [1, 0]]),
+                [[-127, 3], [1, 0]],
+                "MaximumOfEachSample"),
      block_case("a batch of two: one bright, one dark", (Linear("fc", 2, 2), ReLU()), [[127, 127], [1, 2]],
-                [[127, 127], [3, -4]]),
-     block_case("nothing survives", (Linear("fc", 2, 2), ReLU()), [[1, 2]], [[-5, -6], [-7, 1]]),
+                [[127, 127], [3, -4]],
+                "RequantisedFirst", "MaximumOfEachSample", "ReluMissing"),
+     block_case("nothing survives", (Linear("fc", 2, 2), ReLU()), [[1, 2]], [[-5, -6], [-7, 1]],
+                "ReluMissing"),
      block_case("convolution, pooling, ReLU", (Conv2d("conv", 1, 2, 3, 1), MaxPool2d(2), ReLU()),
-                made_up(40, (2, 1, 4, 4)), made_up(41, (2, 1, 3, 3))),
+                made_up(40, (2, 1, 4, 4)), made_up(41, (2, 1, 3, 3)),
+                "RequantisedFirst", "ReluMissing"),
      block_case("convolution, pooling, ReLU, flatten", (Conv2d("conv", 2, 3, 3, 1), MaxPool2d(2), ReLU(), Flatten()),
-                made_up(42, (2, 2, 4, 2)), made_up(43, (3, 2, 3, 3)), exponents=(-3, -8)),
-     block_case("no shift", (Linear("fc", 3, 2), ReLU()), [[1, 2, 3]], [[4, 5, 6], [-7, 8, -9]], exponents=(0, 0)),
-     block_case("a linear layer, batch 3", (Linear("fc", 7, 5), ReLU()), made_up(44, (3, 7)), made_up(45, (5, 7)),
+                made_up(42, (2, 2, 4, 2)), made_up(43, (3, 2, 3, 3)), "RequantisedFirst", exponents=(-3, -8)),
+     block_case("no shift", (Linear("fc", 3, 2), ReLU()), [[1, 2, 3]], [[4, 5, 6], [-7, 8, -9]], "ReluMissing", exponents=(0, 0)),
+     block_case("a linear layer, batch 3", (Linear("fc", 7, 5), ReLU()), made_up(44, (3, 7)), made_up(45, (5, 7)), "RequantisedFirst", "MaximumOfEachSample", "ReluMissing",
                 exponents=(2, -8))])
 
 

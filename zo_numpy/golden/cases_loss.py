@@ -31,7 +31,7 @@ def batch_larger_than_one(inputs, parameters, expected):
 
 def other_label(inputs, parameters, expected):
     """Labels that count from 1 point at another u."""
-    return any(row[label] != row[label - 1] for row, label in zip(inputs["logits"]["data"], inputs["labels"]))
+    return any(row[label] != row[label - 1] for row, label in zip(expected["u"], inputs["labels"]))
 
 
 EACH_DISTANCE = [0, -1, -2, -3, -5, -6, -7, -9, -10, -12, -13]   # floor(u) is 0, -1, ..., -10 at exponent -1
@@ -82,6 +82,15 @@ def coarse_of(inputs, parameters):
             "loss": loss.coarse_cross_entropy(logits, labels)}
 
 
+COARSE_SPREAD = {   # exponent of SPREAD: what shows there
+    -40: (), -22: ("TruncatedNotFloored", "RoundedU", "WidthAtPowerOfTwo"),
+    -12: ("TruncatedNotFloored", "RoundedU", "WidthAtPowerOfTwo"),
+    -8: ("TruncatedNotFloored", "RoundedU", "WidthAtPowerOfTwo"), -7: ("RoundedU", "WidthAtPowerOfTwo"),
+    -5: ("TruncatedNotFloored", "RoundedU", "WidthAtPowerOfTwo"),
+    -3: ("TruncatedNotFloored", "RoundedU", "WidthAtPowerOfTwo"), -1: ("RoundedU", "WidthAtPowerOfTwo"),
+    0: ("TruncatedNotFloored", "RoundedU", "WidthAtPowerOfTwo"), 3: ("TruncatedNotFloored", "RoundedU"),
+    9: ("TruncatedNotFloored",), 20: (), 21: (), 40: ()}
+
 COARSE = Op(
     "The loss without fraction bits: v = u / 2^22 rounded down (towards minus infinity: the one place where it is), "
     "distance = max v - v, terms 2^10 >> distance (0 beyond 10), bits of a sample = bit_width(sum of terms) - 11 + "
@@ -92,18 +101,21 @@ COARSE = Op(
      "WindowTooShort": Flag("Terms at a distance of 10 vanish."),
      "WindowTooLong": Flag("Terms at a distance of 11 count 1."),
      "WidthAtPowerOfTwo": Flag("The logarithm of the sum is rounded up instead of down."),
-     "LabelFromOne": Flag("Labels are taken to count from 1."),
+     "LabelFromOne": Flag("Labels are taken to count from 1.", lambda i, p, e: any(
+         row[label] >> FRACTION_BITS != row[label - 1] >> FRACTION_BITS for row, label in zip(e["u"], i["labels"]))),
      "WholeBits": Flag("The loss is given in bits, not in units of 2^-22.", lambda i, p, e: e["loss"] != 0)},
-    [case(f"exponent {exponent}", SPREAD, exponent, [2, 1, 3]) for exponent in
-     (-40, -22, -12, *range(-9, 4), 9, 20, 21, 40)]
+    [case(f"exponent {exponent}", SPREAD, exponent, [2, 1, 3], *flags) for exponent, flags in COARSE_SPREAD.items()]
     + [case("eight equal logits", [[100] * 8], -2, [5]),
-       case("seven equal logits", [[100] * 7], -2, [5]),
-       case("a logit just below zero", [[0, -1]], -2, [1]),
+       case("seven equal logits", [[100] * 7], -2, [5], "WidthAtPowerOfTwo"),
+       case("a logit just below zero", [[0, -1]], -2, [0], "WidthAtPowerOfTwo", "TruncatedNotFloored", "RoundedU"),
        case("a logit just above zero", [[0, 1]], -2, [0]),
-       case("distances 0 to 10, and 10 once more: the last makes the sum 2^11", [[*EACH_DISTANCE, -13]], -1, [0]),
-       case("distances 0 to 11: the sum stays below 2^11", [[*EACH_DISTANCE, -14]], -1, [11]),
+       case("distances 0 to 10, and 10 once more: the last makes the sum 2^11", [[*EACH_DISTANCE, -13]], -1, [0],
+            "WindowTooShort"),
+       case("distances 0 to 11: the sum stays below 2^11", [[*EACH_DISTANCE, -14]], -1, [11], "WindowTooLong",
+            "WidthAtPowerOfTwo"),
        case("one class", [[-33]], 4, [0]),
-       case("batch 5, ten classes", made_up(3, (5, 10)), -4, [0, 9, 3, 3, 7])])
+       case("batch 5, ten classes", made_up(3, (5, 10)), -4, [0, 9, 3, 3, 7], "TruncatedNotFloored", "RoundedU",
+            "WidthAtPowerOfTwo")])
 
 
 # The sign of a difference.
@@ -146,14 +158,14 @@ SIGN = Op(
      sign_case("less than a bit apart, worse", [[100, 10]], [[101, 10]], [0], exponents=(-5, -5)),
      sign_case("less than a bit apart, better", [[101, 10]], [[100, 10]], [0], exponents=(-5, -5)),
      sign_case("a few units apart, worse", [[0] * 10] * 4, [[0] * 10] * 3 + [[1] + [0] * 9], [0] * 4,
-               exponents=(-22, -22)),
+               "Float32Losses", exponents=(-22, -22)),
      sign_case("a few units apart, better", [[0] * 10] * 3 + [[1] + [0] * 9], [[0] * 10] * 4, [0] * 4,
-               exponents=(-22, -22)),
-     sign_case("far apart: the low 32 bits of the difference have the other sign", [[127, 2]], [[127, 0]], [0],
-               exponents=(20, 20)),
-     sign_case("far apart, worse", [[127, -2]], [[127, 0]], [1], exponents=(20, 20)),
-     sign_case("far apart, better", [[127, 0]], [[127, -2]], [1], exponents=(20, 20)),
-     sign_case("losses far above 2^32", [[127, -127], [5, 6]], [[127, -126], [6, 5]], [1, 0], exponents=(12, 12)),
+               "Float32Losses", exponents=(-22, -22)),
+     sign_case("far apart, worse: the low 32 bits of the difference have the other sign", [[127, -2]], [[127, 0]], [1],
+               "Int32Difference", exponents=(20, 20)),
+     sign_case("and better", [[127, 0]], [[127, -2]], [1], "Int32Difference", exponents=(20, 20)),
+     sign_case("losses far above 2^32", [[127, -127], [5, 6]], [[127, -126], [6, 5]], [1, 0], "Int32Difference",
+               exponents=(12, 12)),
      sign_case("other exponents, worse", [[20, 10, 0]], [[20, 10, 0]], [1], exponents=(-2, -3)),
      sign_case("other exponents, better", [[20, 10, 0]], [[20, 10, 0]], [0], exponents=(-2, -3))])
 

@@ -97,7 +97,7 @@ EXP2_TERMS = Op(
     + ", ".join(map(str, loss.EXP2_COEFFICIENTS)) + ". 64-bit.",
     exp2_of,
     {"MaximumNotSubtracted": Flag("0 is taken for the maximum of every row, and 2^30 for every larger u.",
-                                  lambda i, p, e: any(max(row) != 0 for row in i["u"])),
+                                  lambda i, p, e: [max(0, -v) for v in flat(i["u"])] != flat(e["distance"])),
      "MaximumOfBatch": Flag("The maximum of the whole batch is subtracted.",
                             lambda i, p, e: len({max(row) for row in i["u"]}) > 1),
      "FractionNotComplemented": Flag("whole is rounded down and f = distance - whole.", any_distance(has_fraction)),
@@ -110,16 +110,19 @@ EXP2_TERMS = Op(
     [u_case("equal logits", [[5, 5, 5]]),
      u_case("one class", [[-ONE]]),
      u_case("whole distances", [below(*(k * ONE for k in range(1, 9)))]),
-     u_case("whole distances where the term becomes 1 and then 0", [below(*(k * ONE for k in (29, 30, 31)))]),
+     u_case("whole distances where the term becomes 1 and then 0", [below(*(k * ONE for k in (29, 30, 31)))],
+            "ExactExp2"),
      u_case("32, 33, 47", [below(*(k * ONE for k in (32, 33, 47)))]),
      u_case("63, 64, 65, 94, 96, 128", [below(*(k * ONE for k in (63, 64, 65, 94, 96, 128)))]),
-     u_case("one unit from whole distances", [below(1, ONE - 1, ONE + 1, 2 * ONE - 1, 30 * ONE - 1, 30 * ONE + 1)]),
-     u_case("halves and quarters", [below(ONE // 2, 3 * ONE // 2, ONE // 4, 3 * ONE // 4)]),
-     u_case("sixteenths", [below(*(k * ONE // 16 for k in range(1, 16)))]),
-     u_case("a maximum below 0", [[-3 * ONE - 77, -5 * ONE, -4 * ONE - 1]]),
+     u_case("one unit from whole distances", [below(1, ONE - 1, ONE + 1, 2 * ONE - 1, 30 * ONE - 1, 30 * ONE + 1)],
+            "HornerRounded", "ExactExp2"),
+     u_case("halves and quarters", [below(ONE // 2, 3 * ONE // 2, ONE // 4, 3 * ONE // 4)], "HornerRounded",
+            "ExactExp2"),
+     u_case("sixteenths", [below(*(k * ONE // 16 for k in range(1, 16)))], "HornerRounded", "ExactExp2"),
+     u_case("a maximum below 0", [[-3 * ONE - 77, -5 * ONE, -4 * ONE - 1]], "HornerRounded", "ExactExp2"),
      u_case("two rows with maxima of their own", [[ONE, 0], [12 * ONE, 11 * ONE + 12345]]),
      u_case("the largest distance there may be", [[127 * 47274 << 27, -127 * 47274 << 27]]),
-     u_case("ten classes, batch 3", scaled(made_up(0, (3, 10)), 123457))])
+     u_case("ten classes, batch 3", scaled(made_up(0, (3, 10)), 123457), "HornerRounded", "ExactExp2")])
 
 
 def log2_of(inputs, parameters):
@@ -140,20 +143,24 @@ LOG2_SUM = Op(
      "WholeForgotten": Flag("Only the fraction is given.", lambda i, p, e: any(v >= 2**31 for v in i["totals"])),
      "DivisionRounded": Flag("t is rounded to nearest."),
      "HornerRounded": Flag("Products are rounded to nearest instead of truncated."),
-     "CoefficientsReversed": Flag("The coefficients are taken in the opposite order.", lambda i, p, e: any(
-         v & (v - 1) for v in i["totals"])),
+     "CoefficientsReversed": Flag("The coefficients are taken in the opposite order."),
      "ExactLog2": Flag("An exact logarithm is rounded to nearest, as from a library's log2.")},
     [total_case("1", [2**30]),
-     total_case("just above 1", [2**30 + 1, 2**30 + 2, 2**30 + 1000]),
-     total_case("just below 2", [2**31 - 1]),
-     total_case("2", [2**31]),
-     total_case("powers of two", [2**b for b in range(32, 40)]),
+     total_case("just above 1", [2**30 + 1, 2**30 + 2, 2**30 + 1000], "CoefficientsReversed", "ExactLog2"),
+     total_case("just below 2", [2**31 - 1], "CoefficientsReversed", "ExactLog2"),
+     total_case("2", [2**31], "WidthAtPowerOfTwo"),
+     total_case("powers of two", [2**b for b in range(32, 40)], "WidthAtPowerOfTwo"),
      total_case("a unit above powers of two", [2**b + 1 for b in range(31, 40)]),
-     total_case("a unit below powers of two", [2**b - 1 for b in range(32, 40)]),
-     total_case("ten equal terms", [10 * 2**30]),
-     total_case("a thousand equal terms", [1000 * 2**30]),
-     total_case("1.5 and 1.25", [3 * 2**29, 5 * 2**28]),
-     total_case("over the octave", [2**30 + k * 2**26 + 12345 for k in range(16)])])
+     total_case("a unit below powers of two", [2**b - 1 for b in range(32, 40)], "CoefficientsReversed",
+                "ExactLog2"),
+     total_case("ten equal terms", [10 * 2**30], "CoefficientsReversed"),
+     total_case("a thousand equal terms", [1000 * 2**30], "CoefficientsReversed", "ExactLog2"),
+     total_case("1.5 and 1.25", [3 * 2**29, 5 * 2**28], "CoefficientsReversed", "ExactLog2"),
+     total_case("over the octave", [2**30 + k * 2**26 + 12345 for k in range(16)], "CoefficientsReversed", "ExactLog2"),
+     total_case("where a rounded t shows", [5835837043, 4866239050, 1126004440], "DivisionRounded",
+                "CoefficientsReversed", "ExactLog2"),
+     total_case("where rounded products show", [9272339455, 2648383179, 1332261100], "HornerRounded",
+                "CoefficientsReversed", "ExactLog2")])
 
 
 OPS = {"base2_logits": BASE2_LOGITS, "exp2_terms": EXP2_TERMS, "log2_sum": LOG2_SUM}

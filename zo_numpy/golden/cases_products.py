@@ -92,8 +92,8 @@ def conv_case(comment, x, weight, pad):
 
 
 def turned(transform):
-    """The predicate of kernels seen through `transform`, on inputs that are not zero."""
-    return lambda i, p, e: any_sum(i, p, e) and np.any(
+    """The predicate of kernels seen through `transform`, on images of more than one pixel that are not zero."""
+    return lambda i, p, e: any_sum(i, p, e) and max(axes("x", 2, 3)(i)) > 1 and np.any(
         np.array(i["weight"]) != transform(np.array(i["weight"])))
 
 
@@ -112,8 +112,8 @@ CONV2D = Op(
      "WeightOrder": Flag("The weight's memory is read as (C, C_out, k, k).",
                          turned(lambda w: w.reshape(w.shape[1], w.shape[0], *w.shape[2:]).swapaxes(0, 1))),
      "ChannelsLast": Flag("The image's memory is read as (N, H, W, C).",
-                          lambda i, p, e: axes("x", 1)(i) > (1,) and any_sum(i, p, e)),
-     "RectangularTransposed": Flag("The image's memory is read as (N, C, W, H).",
+                          lambda i, p, e: axes("x", 1)(i) > (1,) and len(set(flat(i["x"]))) > 1),
+     "RowStride": Flag("The rows of an image are taken to lie its height apart in memory, not its width.",
                                    lambda i, p, e: len(set(axes("x", 2, 3)(i))) > 1 and any_sum(i, p, e)),
      "FirstChannelOnly": Flag("The accumulator starts anew with each input channel's image: only one is summed.",
                               lambda i, p, e: axes("x", 1)(i) > (1,) and any_sum(i, p, e)),

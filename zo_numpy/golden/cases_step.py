@@ -5,7 +5,7 @@ from .. import models
 from ..int8 import elastic_zo
 from ..models import Conv2d, Flatten, Linear, MaxPool2d, ReLU
 from ..run_folder import digest
-from .cases_common import (Case, Flag, Op, always, described, flat, int8, integers, layers_from, made_up, quantised,
+from .cases_common import (Case, Flag, Op, always, beyond, described, flat, int8, integers, layers_from, made_up, quantised,
                            uint8)
 
 SETTINGS = ("r_max", "p_zero", "b_zo", "b_bp", "r_limit", "loss", "tail_passes", "frozen")
@@ -59,17 +59,22 @@ TRAIN_STEP = Op(
      "TensorsReversed": Flag("Tensors are numbered from the last layer.", lambda i, p, e: zo_layers(i, p) > 0),
      "ZoSignInverted": Flag("The ZO layers are updated uphill.", lambda i, p, e: e["g"] != 0),
      "UpdatedAtZero": Flag("g = 0 updates as g = 1 does.", lambda i, p, e: zo_layers(i, p) > 0 and e["g"] == 0),
-     "NotRestored": Flag("ZO layers are updated from theta - z.", lambda i, p, e: zo_layers(i, p) > 0),
+     "WeightsNotRestored": Flag("ZO layers are updated from theta - z.", lambda i, p, e: zo_layers(i, p) > 0),
      "TailPerturbed": Flag("The tail is perturbed and updated by ZO too.",
                            lambda i, p, e: p["bp_tail"] > 0 and not p["frozen"]),
-     "OnePassOnly": Flag("The step of the tail with both passes is that of the second alone."),
-     "FirstPassGradient": Flag("The tail's gradient is that of the pass at theta + z."),
+     "OnePassOnly": Flag("The step of the tail with both passes is that of the second alone.",
+                         lambda i, p, e: p["bp_tail"] > 0 and p["tail_passes"] == "both"),
+     "FirstPassGradient": Flag("The tail's gradient is that of the pass at theta + z.", lambda i, p, e: p[
+         "bp_tail"] > 0 and zo_layers(i, p) > 0 and p["tail_passes"] == "second"),
      "TailSignInverted": Flag("The tail is updated uphill.", lambda i, p, e: p["bp_tail"] > 0),
-     "UpdateBeforeError": Flag("A layer of the tail is updated before the error passes through it."),
+     "UpdateBeforeError": Flag("A layer of the tail is updated before the error passes through it.",
+                               lambda i, p, e: p["bp_tail"] > 1),
      "TailNeverUpdated": Flag("The tail keeps its weights.", lambda i, p, e: p["bp_tail"] > 0),
      "ZoNeverUpdated": Flag("The ZO layers keep their weights.", lambda i, p, e: e["g"] != 0),
      "FrozenIgnored": Flag("A frozen run trains its ZO layers.", lambda i, p, e: p["frozen"]),
-     "TailClippedToZoRange": Flag("The tail's weights are clipped to +-(127 - r_limit) as the ZO layers' are."),
+     "TailClippedToZoRange": Flag("The tail's weights are clipped to +-(127 - r_limit) as the ZO layers' are.",
+                                  lambda i, p, e: p["bp_tail"] > 0 and any(
+                                      beyond(weight, 127 - p["r_limit"]) for weight in e["weights"][-p["bp_tail"]:])),
      "SignedPixels": Flag("Pixels are read as signed 8-bit numbers.", always)},
     [step_case(f"a convolution and two linear layers, K = {k}", CONVOLUTIONAL, k, 200 + 10 * k) for k in range(3)]
     + [step_case(f"three linear layers, K = {k}", FULLY_CONNECTED, k, 240 + 10 * k, batch=3) for k in range(4)]
@@ -81,8 +86,8 @@ TRAIN_STEP = Op(
        step_case("frozen, two layers", CONVOLUTIONAL, 2, 340, frozen=1, step=3),
        step_case("the coarse loss", CONVOLUTIONAL, 0, 350, loss="coarse", exponent=-4, r_max=31, r_limit=31),
        step_case("the coarse loss of tiny logits: equal losses, g 0", CONVOLUTIONAL, 1, 360, loss="coarse",
-                 exponent=-12),
-       step_case("weights at the ends of their range", FULLY_CONNECTED, 1, 370, largest=127, r_max=3, r_limit=3, b_zo=2,
+                 exponent=-7, b_bp=7),
+       step_case("weights at the ends of their range", FULLY_CONNECTED, 1, 371, largest=127, r_max=3, r_limit=3, b_zo=2,
                  b_bp=7, step=1),
        step_case("r_max 63", CONVOLUTIONAL, 0, 380, largest=64, r_max=63, r_limit=63, p_zero=0, b_zo=3),
        step_case("r_max below r_limit", CONVOLUTIONAL, 1, 390, largest=64, r_max=3, r_limit=63, p_zero=128)])

@@ -95,18 +95,19 @@ UPDATE_TAIL = Op(
      "StepInInt8": Flag("Each step is stored in an int8: 128 becomes -128."),
      "SumInInt8": Flag("The sum of the two steps is stored in an int8 and wraps."),
      "SummedBeforeShift": Flag("The gradients of the two passes are added before they are scaled."),
-     "SecondPassOnly": Flag("The first pass's step is left out.")},
+     "SecondPassOnly": Flag("The first pass's step is left out.", both_passes)},
     [update_case("no step", [[5, -127]], [filled(0, (1, 2))], 4),
      update_case("up and down", [[5, -5], [0, 100]], [[[1, -1], [2, 3]]], 7),
      update_case("clipped at both ends", [[127, -127, 120, -120]], [[[-9, 9, -8, 8]]], 4),
      update_case("just reaching the ends", [[120, -120]], [[[-7, 7]]], 4),
      update_case("one beyond the ends", [[120, -120]], [[[-8, 8]]], 4),
      update_case("scaled to one bit", [[10, 20, 30]], [[[1000, -600, 3]]], 1),
-     update_case("a step of 128", [[127, -127, 1]], [[[255, -255, 254]]], 7, "StepInInt8"),
-     update_case("both passes", [[10, 20, 30]], [[[100, -60, 3]], [[90, 60, -7]]], 3),
+     update_case("a step of 128", [[127, -127, 1]], [[[255, -255, 254]]], 7, "StepInInt8", "SumInInt8"),
+     update_case("both passes", [[10, 20, 30]], [[[100, -60, 3]], [[90, 60, -7]]], 3, "SummedBeforeShift"),
      update_case("both passes cancel", [[10, 20]], [[[100, -60]], [[-100, 60]]], 3),
-     update_case("both passes, of very different size", [[10, 20]], [[[100000, -60000]], [[3, 2]]], 2),
-     update_case("both passes add up to more than an int8", [[127, -127, 0]], [[[200, -200, 200]], [[180, -180, 180]]], 7),
+     update_case("both passes, of very different size", [[10, 20]], [[[100000, -60000]], [[3, 2]]], 2, "SummedBeforeShift"),
+     update_case("both passes add up to more than an int8", [[127, -127, 0]], [[[200, -200, 200]], [[180, -180, 180]]], 7,
+                 "SumInInt8", "SummedBeforeShift"),
      update_case("a matrix", made_up(2, (3, 4)), [scaled(made_up(3, (3, 4)), 55)], 5)])
 
 
@@ -152,17 +153,16 @@ TAIL_STEP = Op(
     {"UpdateBeforeError": Flag("A layer is updated before the error passes through it.", several_layers),
      "UpdateSignInverted": Flag("The steps are added.", always),
      "OneHotSign": Flag("The error is one-hot minus softmax.", always),
-     "ReluMaskMissing": Flag("The error is not masked by the ReLU."),
-     "MaskGreaterEqual": Flag("The error is kept also where the activation is 0."),
+     "ReluMaskMissing": Flag("The error is not masked by the ReLU.", several_layers),
      "RequantisedBeforeMask": Flag("The error is requantised before it is masked."),
      "ErrorNotRequantised": Flag("The error's int32 is cut to its low 8 bits.", several_layers),
      "ErrorExponentForgotten": Flag("The exponent of the weights is not added to the error's.", several_layers)},
     [tail_case("one layer, batch 1", (5, 3), 1, 100),
      tail_case("one layer, batch 3", (6, 4), 3, 110),
-     tail_case("two layers, batch 1", (5, 4, 3), 1, 120),
+     tail_case("two layers, batch 1", (5, 4, 3), 1, 120, "RequantisedBeforeMask"),
      tail_case("two layers, batch 3, b_bp 1", (5, 6, 3), 3, 130, b_bp=1),
      tail_case("two layers, batch 2, b_bp 7", (4, 5, 4), 2, 140, b_bp=7),
-     tail_case("three layers, batch 3", (7, 6, 5, 3), 3, 170)])
+     tail_case("three layers, batch 3", (7, 6, 5, 3), 3, 170, "RequantisedBeforeMask")])
 
 
 OPS = {"gradient_step": GRADIENT_STEP, "update_tail": UPDATE_TAIL, "tail_step": TAIL_STEP}

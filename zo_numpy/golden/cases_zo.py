@@ -169,7 +169,7 @@ RESTORE_AND_UPDATE = Op(
     "After both passes the weights are theta - z. theta += z restores them; then, unless g is 0, theta -= g * step with "
     "step = pseudo_stochastic_shift(z, shift), shift = max(0, bit_width(r_max) - b_zo), clipped to +-(127 - r_limit).",
     restore_of,
-    {"NotRestored": Flag("The weights are updated from theta - z.", any_z),
+    {"WeightsNotRestored": Flag("The weights are updated from theta - z.", any_z),
      "UpdateSignInverted": Flag("g * step is added.", sign_matters),
      "UpdatedAtZero": Flag("g = 0 updates as g = 1 does.", lambda i, p, e: p["g"] == 0 and some_step(i, p, e)),
      "FullZ": Flag("z itself is subtracted, not scaled to b_zo bits.", lambda i, p, e: e["steps"] != e["z"]),

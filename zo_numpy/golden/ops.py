@@ -26,6 +26,9 @@ OPS = {name: op.compute for name, op in DEFINITIONS.items()}   # op(inputs, para
 
 LARGEST_FILE = 4 << 20       # bytes
 DEEPEST = 12                 # lists and objects within each other
+LARGEST_SIZE = 10**5         # of what a parameter asks to be drawn or laid out
+SIZES = ("count", "samples", "batch_size", "epochs", "fan_in", "pad", "size")
+MEND = "restore it, or write it anew with `make golden-update`"
 HEADER = ("format_version", "op", "description", "flags", "cases")
 CASE = ("id", "comment", "flags", "inputs", "parameters", "expected")
 
@@ -38,6 +41,10 @@ class Mismatch(NamedTuple):
     index: tuple     # within the field: positions in lists, names in objects
     expected: object
     got: object
+
+    def __str__(self):
+        place = self.field + "".join(f"[{part}]" for part in self.index)
+        return f"{self.file}, case {self.case}: {place} is to be {self.expected}, got {self.got}"
 
 
 # Writing.
@@ -105,7 +112,7 @@ def check_layout(content, name):
     if content["format_version"] != FORMAT_VERSION:
         raise ValueError(f"format_version is {content['format_version']}, this program reads {FORMAT_VERSION}")
     if content["op"] != name:
-        raise ValueError(f"it is of op {content['op']!r}")
+        raise ValueError(f"it is not of op {name}")
     if not isinstance(content["flags"], dict) or not isinstance(content["cases"], list):
         raise ValueError("flags are not an object or cases are not a list")
     if not content["cases"]:
@@ -119,13 +126,15 @@ def check_layout(content, name):
             raise ValueError(f"inputs, parameters or expected of case {number} are not an object")
         if not case["expected"]:
             raise ValueError(f"case {number} expects nothing")
+        sizes = [case["parameters"].get(size, 0) for size in SIZES]
+        if any(type(size) is not int or size > LARGEST_SIZE for size in sizes):
+            raise ValueError(f"case {number} asks for more than {LARGEST_SIZE} of something")
     check_values(content)
 
 
 def load_vectors(path):
     """The contents of one op's file.  Raises UserError, in one line, if it is missing, damaged or of another format."""
     path = pathlib.Path(path)
-    mend = "restore it, or write it anew with `make golden-update`"
     try:
         with open(path, "rb") as file:
             data = file.read(LARGEST_FILE + 1)
@@ -135,11 +144,11 @@ def load_vectors(path):
                              parse_constant=refuse_float)
         check_layout(content, path.stem)
     except FileNotFoundError:
-        raise UserError(f"{path} does not exist; {mend}") from None
+        raise UserError(f"{path} does not exist; {MEND}") from None
     except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}); {mend}") from None
+        raise UserError(f"{path} cannot be read ({error.strerror}); {MEND}") from None
     except (ValueError, TypeError, RecursionError) as error:
-        raise UserError(f"{path} is damaged ({type(error).__name__}: {error}); {mend}") from None
+        raise UserError(f"{path} is damaged ({type(error).__name__}: {error}); {MEND}") from None
     return content
 
 
@@ -174,8 +183,8 @@ def check_file(path):
         try:
             got = OPS[content["op"]](case["inputs"], case["parameters"])
         except (ValueError, TypeError, LookupError, OverflowError, ArithmeticError, AttributeError, MemoryError) as error:
-            raise UserError(f"{path} is damaged: case {case['id']} cannot be computed ({type(error).__name__}: "
-                            f"{str(error).splitlines()[0] if str(error) else ''}); restore it") from None
+            why = f"{type(error).__name__}: {error}".splitlines()[0][:200]
+            raise UserError(f"{path} is damaged: case {case['id']} cannot be computed ({why}); {MEND}") from None
         compared += leaves(case["expected"])
         for name in {**case["expected"], **got}:
             expected_field, got_field = case["expected"].get(name, "no such field"), got.get(name, "no such field")
@@ -199,5 +208,5 @@ def check_ops(folder):
         mismatches += found
         compared += numbers
     if not compared:
-        raise UserError(f"nothing in {folder} was compared; restore it, or write it anew with `make golden-update`")
+        raise UserError(f"nothing in {folder} was compared; {MEND}")
     return mismatches, compared

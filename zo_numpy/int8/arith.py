@@ -55,7 +55,7 @@ def pseudo_stochastic_shift(values, shift):
     Of the magnitude, q is what remains and r the `shift` bits dropped. r is cut in two: its high part
     r >> (shift // 2) and its low part r mod 2^(shift // 2), doubled if shift is odd, which stands in for a
     random number. The result is q + 1 where high > low, else q, with the sign restored (CHOICE 4).
-    int8, int32 or int64 in and out, same shape; shift: 0..30.
+    int8 (shift 0..6), int32 or int64 (shift 0..30) in and out, same shape.
     pseudo_stochastic_shift(-6, 2): q = 1, r = 0b10, high 1 > low 0, so -2; of -5: r = 0b01, high 0, so -1.
     """
     if shift == 0:

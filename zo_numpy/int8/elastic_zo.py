@@ -187,4 +187,4 @@ def to_arrays(weights):
 
 def from_arrays(arrays, numbers):
     """The inverse of `to_arrays`.  Raises KeyError where a number is missing."""
-    return {name: QTensor(array, numbers[name + ".exponent"]) for name, array in arrays.items()}
+    return {name: QTensor(np.ascontiguousarray(array), numbers[name + ".exponent"]) for name, array in arrays.items()}

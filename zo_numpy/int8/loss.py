@@ -4,7 +4,8 @@
 
 in units of 2^-22 bits (1 nat = 1.4427 bits). Three exact integer facts and two short polynomials do it:
 u is one multiplication and a shift; 2^u splits into a shift and a polynomial on [0, 1); the logarithm is a bit
-width and a polynomial on [1, 2). No float exists anywhere, and every shift acts on a number that is not negative.
+width and a polynomial on [1, 2). No float exists anywhere. Right shifts act on numbers that are not negative, but for
+one floor in the coarse form; a left shift of u is a multiplication by a power of two.
 
 Ranges (all int64), for a batch of at most 4,096 and at most 1,000 classes:
     |u|              127 * 47274 * 2^27             < 2^49.6    the exponent saturates at +20
@@ -67,16 +68,22 @@ def log2_sum(total):
     return (whole << FRACTION_BITS) + (fraction >> (TERM_BITS - FRACTION_BITS))
 
 
-def cross_entropy(logits, labels):
-    """The loss of a batch, summed over it (CHOICE 6).
-
-    logits: QTensor (N, classes), N <= 4096, classes <= 1000.  labels: (N,) integers.
-    Returns a Python int, >= 0 up to the rounding of one unit a sample, in units of 2^-22 bits.
-    """
+def check_limits(logits):
+    """The number of samples; refuses a batch for which no proof against overflow is given."""
     n, classes = logits.data.shape
     if n > MAX_BATCH or classes > MAX_CLASSES:
         raise ValueError(f"integer cross-entropy of {n} samples and {classes} classes: at most {MAX_BATCH} and "
                          f"{MAX_CLASSES} are proved not to overflow")
+    return n
+
+
+def cross_entropy(logits, labels):
+    """The loss of a batch, summed over it (CHOICE 6).
+
+    logits: QTensor (N, classes), N <= 4096, classes <= 1000.  labels: (N,) integers.
+    Returns a Python int, >= 0, in units of 2^-22 bits.  Raises ValueError beyond these limits.
+    """
+    n = check_limits(logits)
     u = base2_logits(logits)
     per_sample = log2_sum(exp2_terms(u).sum(axis=1)) + u.max(axis=1) - u[np.arange(n), labels]
     return int(per_sample.sum())
@@ -86,9 +93,9 @@ def coarse_cross_entropy(logits, labels):
     """Cross-entropy of powers of two alone, with no fraction bits: what precision buys is seen beside it.
 
     u is floored to an integer, terms 2^(u_j - max u) below 2^-10 vanish, and the logarithm is a bit width (CHOICE 19).
-    Same arguments, same unit as `cross_entropy`; the result is a whole number of bits.
+    Same arguments, limits and unit as `cross_entropy`; the result is a whole number of bits.
     """
-    n = logits.data.shape[0]
+    n = check_limits(logits)
     u = base2_logits(logits)
     distance = (u.max(axis=1, keepdims=True) >> FRACTION_BITS) - (u >> FRACTION_BITS)
     terms = (1 << COARSE_WINDOW) >> np.minimum(distance, COARSE_WINDOW + 1)

@@ -1,8 +1,8 @@
-"""Ports with one bug each in the integer arithmetic: BUGS[op][flag], see twin_ops.py."""
+"""Ports with one bug each in the integer arithmetic: BUGS[op][flag], see bugs_common.py."""
 import struct
 
 import twins
-from twin_ops import answering, using, wrapped
+from bugs_common import answering, using, wrapped
 from twins import bit_width, clip, flat, mapped, max_abs, requantise, signed
 
 

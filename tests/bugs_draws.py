@@ -1,11 +1,11 @@
-"""Ports with one bug each in what they draw while training: BUGS[op][flag], see twin_ops.py."""
+"""Ports with one bug each in what they draw while training: BUGS[op][flag], see bugs_common.py."""
 import functools
 import struct
 
 import twins
+from bugs_common import answering, misread, using, wrapped
 from bugs_random import (COUNTER_BUMP, HIGH_HALF_FIRST, QUERY_IGNORED, SEED_IGNORED, STEP_IGNORED, TENSOR_FROM_ONE,
                          TENSOR_IGNORED, addressed)
-from twin_ops import answering, misread, using, wrapped
 
 
 def z_of(bug):

@@ -1,11 +1,12 @@
-"""Ports with one bug each in the forwards: BUGS[op][flag], see twin_ops.py."""
+"""Ports with one bug each in the forwards: BUGS[op][flag], see bugs_common.py."""
 import struct
 
 import numpy as np
 
 import twins
 from bugs_arith import of_each_sample
-from twin_ops import answering, as_dict, misread, using, wrapped
+from bugs_common import answering, misread, using, wrapped
+from twin_ops import as_dict
 from twins import flat, mapped, requantise, shaped
 from zo_numpy.golden.cases_common import layers_from
 

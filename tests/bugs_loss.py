@@ -1,11 +1,12 @@
-"""Ports with one bug each in the integer losses: BUGS[op][flag], see twin_ops.py."""
+"""Ports with one bug each in the integer losses: BUGS[op][flag], see bugs_common.py."""
 from fractions import Fraction
 import math
 import struct
 
 import twins
 from bugs_arith import ceil_log2, floored
-from twin_ops import answering, misread, sign, using, wrapped
+from bugs_common import answering, misread, using, wrapped
+from twin_ops import sign
 from twins import bit_width, floored_bits, mapped, polynomial, round_shift
 
 ONE = 2**22

@@ -1,8 +1,8 @@
-"""Ports with one bug each in what they draw: BUGS[op][flag], see twin_ops.py."""
+"""Ports with one bug each in what they draw: BUGS[op][flag], see bugs_common.py."""
 import functools
 
 import twins
-from twin_ops import answering, misread, using, wrapped
+from bugs_common import answering, misread, using, wrapped
 from twins import MASK64
 
 M0, M1, W0, W1 = 0xD2E7470EE14C6C93, 0xCA5A826395121157, 0x9E3779B97F4A7C15, 0xBB67AE8584CAA73B

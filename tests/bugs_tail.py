@@ -1,11 +1,12 @@
-"""Ports with one bug each in the tail: BUGS[op][flag], see twin_ops.py."""
+"""Ports with one bug each in the tail: BUGS[op][flag], see bugs_common.py."""
 import twins
 import twins_training
 from bugs_arith import LOW_NOT_DOUBLED, ceil_log2, float_width, floored, in_twos_complement, of_each_sample
+from bugs_common import answering, misread, replaced, using, wrapped
 from bugs_layers import cut_to, of_bits, reread, rewritten, unsigned
 from bugs_loss import LABELS_FROM_ONE
-from twin_ops import answering, as_dict, misread, replaced, requantised, using, wrapped
-from twins import bit_width, clip, flat, mapped, max_abs, requantise
+from twin_ops import as_dict, requantised
+from twins import bit_width, clip, mapped, max_abs, requantise
 from twins_training import gradient_step, linear_backward, linear_gradient, relu_backward, softmax_error, update
 
 ONE = 2**15

@@ -1,6 +1,6 @@
 """Ports with one bug each in what moves the ZO layers, in a whole step, or in a digest: BUGS[op][flag].
 
-Those of a whole step are put into the library, the others into the twins, see twin_ops.py.
+Those of a whole step are put into the library, the others into the twins, see bugs_common.py.
 """
 import hashlib
 
@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 import twins
-import twins_training
 from bugs_arith import LOW_NOT_DOUBLED, in_twos_complement
+from bugs_common import answering, misread, using
 from bugs_random import STEP_IGNORED
-from twin_ops import answering, draws, misread, using
+from twin_ops import draws
 from twins import bit_width, clip, mapped
 from zo_numpy import models
 from zo_numpy.golden import ops
@@ -59,9 +59,6 @@ PERTURB = {
     "TensorIndex": LOCAL_INDEX,
     "OneDrawForAll": one_draw_for_all,
     "Clipped": answering(weights=lambda i, p, right: mapped(lambda v: clip(v, 127 - p["r_limit"]), right["weights"]))}
-
-right_update = twins_training.update
-
 
 def not_restored(twin, i, p):
     """The update of a port that forgets to add z first."""

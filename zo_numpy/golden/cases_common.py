@@ -1,8 +1,8 @@
-"""What tables of golden op vectors are made of: ops, flags and cases, and how numbers travel to and from JSON.
+"""What tables of golden op vectors are made of: ops, flags and cases; their numbers to and from JSON.
 
-A flag is one bug that a port may have. A case carries it exactly if an implementation with that bug, and no other,
-gives another answer there; `shows` decides that from the case itself. The tests hold an implementation with each bug
-and see that it fails the cases that carry the flag and passes the others.
+A flag is one bug that a port may have. A case carries it exactly if an implementation with that bug, and no
+other, gives another answer there; `shows` decides that from the case itself. The tests hold an implementation
+with each bug and see that it fails the cases that carry the flag and passes the others.
 """
 from typing import Callable, NamedTuple
 
@@ -18,7 +18,8 @@ INT32_MAX = 2**31 - 1
 class Flag(NamedTuple):
     """One porting bug."""
     catches: str                  # the bug, in one sentence
-    shows: Callable = None        # shows(inputs, parameters, expected): does it change the answer?  None: cases say so
+    # shows(inputs, parameters, expected): does it change the answer?  None: cases say so
+    shows: Callable = None
 
 
 class Case(NamedTuple):
@@ -83,7 +84,8 @@ def class_labels(labels, logits):
 
 def layers_from(descriptions):
     """The layers of models.py that `described` describes."""
-    return tuple(getattr(models, layer["type"])(**{name: value for name, value in layer.items() if name != "type"})
+    return tuple(getattr(models, layer["type"])(**{name: value for name, value in layer.items()
+                                                   if name != "type"})
                  for layer in descriptions)
 
 

@@ -1,9 +1,10 @@
-"""Golden cases of the layers without weights, of a whole block with its requantisation, and of the class chosen."""
+"""Golden cases of the layers without weights, of a block with its requantisation, and of the class chosen."""
 import numpy as np
 
 from ..int8 import arith, layers
 from ..models import Conv2d, Flatten, Linear, MaxPool2d, ReLU
-from .cases_common import (Case, Flag, Op, axes, beyond, described, filled, flat, has_negative, int8, int32, layers_from,
+from .cases_common import (Case, Flag, Op, axes, beyond, described, filled, flat, has_negative, int8, int32,
+                           layers_from,
                            listed, made_up, quantised, scaled)
 
 
@@ -96,27 +97,31 @@ def forward_block_of(inputs, parameters):
     block = layers_from(parameters["layers"])
     x, weight = quantised(inputs["x"]), quantised(inputs["weight"])
     seen = []
-    result = layers.forward_block(block, {block[0].name: weight}, x, lambda op, name, value: seen.append(value))
+    result = layers.forward_block(block, {block[0].name: weight}, x, lambda op, name,
+                                  value: seen.append(value))
     stages = seen[:-1]
     return {"accumulator": stages[0].tolist(), "after": [stage.tolist() for stage in stages[1:]],
-            "maximum": arith.max_abs(stages[-1]), "shift": arith.requantise_shift(stages[-1]), **listed(result)}
+            "maximum": arith.max_abs(stages[-1]), "shift": arith.requantise_shift(stages[-1]),
+            **listed(result)}
 
 
 def block_case(comment, block, x, weight, *flags, exponents=(-7, -9)):
-    return Case(comment, {"x": {"data": x, "exponent": exponents[0]}, "weight": {"data": weight, "exponent": exponents[1]}},
+    return Case(comment, {"x": {"data": x, "exponent": exponents[0]}, "weight": {"data": weight,
+                                                                                 "exponent": exponents[1]}},
                 {"layers": described(block)}, flags)
 
 
 FORWARD_BLOCK = Op(
-    "A block: a layer with weights, the weightless layers behind it, and one requantisation at the end. `after` has the "
-    "result of each weightless layer; maximum, shift, data and exponent are the requantisation's, whose exponent is "
-    "that of x plus that of the weights plus shift.",
+    "A block: a layer with weights, the weightless layers behind it, and one requantisation at the end. "
+    "`after` has the result of each weightless layer; maximum, shift, data and exponent are the "
+    "requantisation's, whose exponent is that of x plus that of the weights plus shift.",
     forward_block_of,
     {"RequantisedFirst": Flag("The accumulator is requantised before pooling and ReLU."),
      "MaximumOfEachSample": Flag("Each sample of the batch has its own maximum and shift."),
      "WeightExponentForgotten": Flag("The exponent of the weights is not added.",
                                      lambda i, p, e: i["weight"]["exponent"] != 0),
-     "InputExponentForgotten": Flag("The exponent of x is not added.", lambda i, p, e: i["x"]["exponent"] != 0),
+     "InputExponentForgotten": Flag("The exponent of x is not added.", lambda i, p,
+                                    e: i["x"]["exponent"] != 0),
      "ReluMissing": Flag("ReLU is left out.")},
     [block_case("the largest magnitude is negative and does not survive ReLU", (Linear("fc", 1, 2), ReLU()),
                 [[100]], [[-127], [1]],
@@ -132,10 +137,14 @@ FORWARD_BLOCK = Op(
      block_case("convolution, pooling, ReLU", (Conv2d("conv", 1, 2, 3, 1), MaxPool2d(2), ReLU()),
                 made_up(40, (2, 1, 4, 4)), made_up(41, (2, 1, 3, 3)),
                 "RequantisedFirst", "ReluMissing"),
-     block_case("convolution, pooling, ReLU, flatten", (Conv2d("conv", 2, 3, 3, 1), MaxPool2d(2), ReLU(), Flatten()),
+     block_case("convolution, pooling, ReLU, flatten", (Conv2d("conv", 2, 3, 3, 1), MaxPool2d(2), ReLU(),
+                                                        Flatten()),
                 made_up(42, (2, 2, 4, 2)), made_up(43, (3, 2, 3, 3)), "RequantisedFirst", exponents=(-3, -8)),
-     block_case("no shift", (Linear("fc", 3, 2), ReLU()), [[1, 2, 3]], [[4, 5, 6], [-7, 8, -9]], "ReluMissing", exponents=(0, 0)),
-     block_case("a linear layer, batch 3", (Linear("fc", 7, 5), ReLU()), made_up(44, (3, 7)), made_up(45, (5, 7)), "RequantisedFirst", "MaximumOfEachSample", "ReluMissing",
+     block_case("no shift", (Linear("fc", 3, 2), ReLU()), [[1, 2, 3]], [[4, 5, 6], [-7, 8, -9]],
+                "ReluMissing", exponents=(0, 0)),
+     block_case("a linear layer, batch 3", (Linear("fc", 7, 5), ReLU()), made_up(44, (3, 7)), made_up(45,
+                                                                                                      (5, 7)),
+                "RequantisedFirst", "MaximumOfEachSample", "ReluMissing",
                 exponents=(2, -8))])
 
 
@@ -144,12 +153,14 @@ def classify_of(inputs, parameters):
 
 
 CLASSIFY = Op(
-    "The class of each sample: the index of its largest int8 logit, the lowest index where several are largest.",
+    "The class of each sample: the index of its largest int8 logit, the lowest index where several are "
+    "largest.",
     classify_of,
     {"LastOfEqual": Flag("The highest index is taken where several logits are largest.", lambda i, p, e: any(
         row.count(max(row)) > 1 for row in i["logits"])),
      "ZeroStart": Flag("The search starts from a maximum of 0 and class 0, and finds no negative logit.",
-                       lambda i, p, e: any(max(row) < 0 and c > 0 for row, c in zip(i["logits"], e["classes"]))),
+                       lambda i, p, e: any(max(row) < 0 and c > 0 for row, c in zip(i["logits"],
+                                                                                    e["classes"]))),
      "UnsignedLogits": Flag("Logits are read as unsigned bytes.", lambda i, p, e: any(
          min(row) < 0 and row.index(min((v for v in row if v < 0), key=lambda v: -v)) != c
          for row, c in zip(i["logits"], e["classes"])))},

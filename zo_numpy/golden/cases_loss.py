@@ -7,7 +7,8 @@ from .cases_loss_parts import is_negative_tie
 
 
 def per_sample(loss_of, logits, labels):
-    return [loss_of(QTensor(logits.data[n:n + 1], logits.exponent), labels[n:n + 1]) for n in range(len(labels))]
+    return [loss_of(QTensor(logits.data[n:n + 1], logits.exponent), labels[n:n + 1])
+            for n in range(len(labels))]
 
 
 def cross_entropy_of(inputs, parameters):
@@ -17,7 +18,8 @@ def cross_entropy_of(inputs, parameters):
     terms = loss.exp2_terms(u)
     totals = terms.sum(axis=1)
     return {"u": u.tolist(), "terms": terms.tolist(), "totals": totals.tolist(),
-            "log2": loss.log2_sum(totals).tolist(), "per_sample": per_sample(loss.cross_entropy, logits, labels),
+            "log2": loss.log2_sum(totals).tolist(), "per_sample": per_sample(loss.cross_entropy, logits,
+                                                                             labels),
             "loss": loss.cross_entropy(logits, labels)}
 
 
@@ -38,8 +40,8 @@ EACH_DISTANCE = [0, -1, -2, -3, -5, -6, -7, -9, -10, -12, -13]   # floor(u) is 0
 SPREAD = [[-127, 0, 60, 127], [1, -1, 2, -64], [100, 100, -100, 99]]
 
 CROSS_ENTROPY = Op(
-    "The loss of a batch in units of 2^-22 bits: the sum over the samples of log2_sum(sum of exp2_terms) + max u - "
-    "u[label]. totals: the sum of each row's terms. 64-bit.",
+    "The loss of a batch in units of 2^-22 bits: the sum over the samples of log2_sum(sum of exp2_terms) + "
+    "max u - u[label]. totals: the sum of each row's terms. 64-bit.",
     cross_entropy_of,
     {"ExponentNotSaturated": Flag("Exponents above 20 are used as they are.", lambda i, p, e: i["logits"][
         "exponent"] > MAX_EXPONENT and any(flat(i["logits"]["data"]))),
@@ -92,9 +94,9 @@ COARSE_SPREAD = {   # exponent of SPREAD: what shows there
     9: ("TruncatedNotFloored",), 20: (), 21: (), 40: ()}
 
 COARSE = Op(
-    "The loss without fraction bits: v = u / 2^22 rounded down (towards minus infinity: the one place where it is), "
-    "distance = max v - v, terms 2^10 >> distance (0 beyond 10), bits of a sample = bit_width(sum of terms) - 11 + "
-    "distance of the label; loss = the sum of bits * 2^22.",
+    "The loss without fraction bits: v = u / 2^22 rounded down (towards minus infinity: the one place where "
+    "it is), distance = max v - v, terms 2^10 >> distance (0 beyond 10), bits of a sample = bit_width(sum of "
+    "terms) - 11 + distance of the label; loss = the sum of bits * 2^22.",
     coarse_of,
     {"TruncatedNotFloored": Flag("A negative u is rounded towards zero."),
      "RoundedU": Flag("u is rounded to the nearest integer."),
@@ -102,19 +104,24 @@ COARSE = Op(
      "WindowTooLong": Flag("Terms at a distance of 11 count 1."),
      "WidthAtPowerOfTwo": Flag("The logarithm of the sum is rounded up instead of down."),
      "LabelFromOne": Flag("Labels are taken to count from 1.", lambda i, p, e: any(
-         row[label] >> FRACTION_BITS != row[label - 1] >> FRACTION_BITS for row, label in zip(e["u"], i["labels"]))),
+         row[label] >> FRACTION_BITS != row[label - 1] >> FRACTION_BITS for row, label in zip(e["u"],
+                                                                                              i["labels"]))),
      "WholeBits": Flag("The loss is given in bits, not in units of 2^-22.", lambda i, p, e: e["loss"] != 0)},
-    [case(f"exponent {exponent}", SPREAD, exponent, [2, 1, 3], *flags) for exponent, flags in COARSE_SPREAD.items()]
+    [case(f"exponent {exponent}", SPREAD, exponent, [2, 1, 3], *flags) for exponent,
+     flags in COARSE_SPREAD.items()]
     + [case("eight equal logits", [[100] * 8], -2, [5]),
        case("seven equal logits", [[100] * 7], -2, [5], "WidthAtPowerOfTwo"),
-       case("a logit just below zero", [[0, -1]], -2, [0], "WidthAtPowerOfTwo", "TruncatedNotFloored", "RoundedU"),
+       case("a logit just below zero", [[0, -1]], -2, [0], "WidthAtPowerOfTwo", "TruncatedNotFloored",
+            "RoundedU"),
        case("a logit just above zero", [[0, 1]], -2, [0]),
-       case("distances 0 to 10, and 10 once more: the last makes the sum 2^11", [[*EACH_DISTANCE, -13]], -1, [0],
+       case("distances 0 to 10, and 10 once more: the last makes the sum 2^11", [[*EACH_DISTANCE, -13]], -1,
+            [0],
             "WindowTooShort"),
        case("distances 0 to 11: the sum stays below 2^11", [[*EACH_DISTANCE, -14]], -1, [11], "WindowTooLong",
             "WidthAtPowerOfTwo"),
        case("one class", [[-33]], 4, [0]),
-       case("batch 5, ten classes", made_up(3, (5, 10)), -4, [0, 9, 3, 3, 7], "TruncatedNotFloored", "RoundedU",
+       case("batch 5, ten classes", made_up(3, (5, 10)), -4, [0, 9, 3, 3, 7], "TruncatedNotFloored",
+            "RoundedU",
             "WidthAtPowerOfTwo")])
 
 
@@ -125,7 +132,8 @@ def sign_of(inputs, parameters):
     for side in ("plus", "minus"):
         logits = quantised(inputs[side])
         losses.append(loss.cross_entropy(logits, class_labels(inputs["labels"], logits)))
-    return {"loss_plus": losses[0], "loss_minus": losses[1], "g": (losses[0] > losses[1]) - (losses[0] < losses[1])}
+    return {"loss_plus": losses[0], "loss_minus": losses[1],
+            "g": (losses[0] > losses[1]) - (losses[0] < losses[1])}
 
 
 def sign_case(comment, plus, minus, labels, *flags, exponents=(-3, -3)):
@@ -138,13 +146,14 @@ def whole_bits(value):
 
 
 SIGN = Op(
-    "The ZO gradient g = sgn(loss_plus - loss_minus), in {-1, 0, 1}, of the logits of the two passes over a batch; each "
-    "loss by cross_entropy.",
+    "The ZO gradient g = sgn(loss_plus - loss_minus), in {-1, 0, 1}, of the logits of the two passes over a "
+    "batch; each loss by cross_entropy.",
     sign_of,
     {"SignInverted": Flag("g is sgn(loss_minus - loss_plus).", lambda i, p, e: e["g"] != 0),
      "EqualIsPlus": Flag("Equal losses give 1.", lambda i, p, e: e["g"] == 0),
      "EqualIsMinus": Flag("Equal losses give -1.", lambda i, p, e: e["g"] == 0),
-     "WholeBits": Flag("Losses are cut to whole bits before they are compared.", lambda i, p, e: e["g"] != 0 and
+     "WholeBits": Flag("Losses are cut to whole bits before they are compared.", lambda i, p, e: e["g"] != 0
+                       and
                        whole_bits(e["loss_plus"]) == whole_bits(e["loss_minus"])),
      "Float32Losses": Flag("Losses are compared as 32-bit floats."),
      "Int32Difference": Flag("The difference is kept in 32 bits."),
@@ -161,10 +170,12 @@ SIGN = Op(
                "Float32Losses", exponents=(-22, -22)),
      sign_case("a few units apart, better", [[0] * 10] * 3 + [[1] + [0] * 9], [[0] * 10] * 4, [0] * 4,
                "Float32Losses", exponents=(-22, -22)),
-     sign_case("far apart, worse: the low 32 bits of the difference have the other sign", [[127, -2]], [[127, 0]], [1],
+     sign_case("far apart, worse: the low 32 bits of the difference have the other sign", [[127, -2]],
+               [[127, 0]], [1],
                "Int32Difference", exponents=(20, 20)),
      sign_case("and better", [[127, 0]], [[127, -2]], [1], "Int32Difference", exponents=(20, 20)),
-     sign_case("losses far above 2^32", [[127, -127], [5, 6]], [[127, -126], [6, 5]], [1, 0], "Int32Difference",
+     sign_case("losses far above 2^32", [[127, -127], [5, 6]], [[127, -126], [6, 5]], [1, 0],
+               "Int32Difference",
                exponents=(12, 12)),
      sign_case("other exponents, worse", [[20, 10, 0]], [[20, 10, 0]], [1], exponents=(-2, -3)),
      sign_case("other exponents, better", [[20, 10, 0]], [[20, 10, 0]], [0], exponents=(-2, -3))])

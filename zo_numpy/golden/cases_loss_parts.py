@@ -1,4 +1,4 @@
-"""Golden cases of what the integer cross-entropy is made of: u, the powers 2^(u - max u), the logarithm of their sum."""
+"""Golden cases of the parts of the integer cross-entropy: u, powers of two, the logarithm of their sum."""
 from ..int8 import loss
 from ..int8.loss import FRACTION_BITS, MAX_EXPONENT
 from .cases_common import Case, Flag, Op, beyond, flat, int64, made_up, quantised, scaled
@@ -43,13 +43,16 @@ def logits_case(comment, data, exponent):
 
 
 BASE2_LOGITS = Op(
-    "u = logit * 2^exponent * log2(e) in units of 2^-22: of the product logit * 47274, shifted to the left by "
-    "7 + min(exponent, 20), or where that is negative round_shift of it by min(-(7 + exponent), 30). 64-bit.",
+    "u = logit * 2^exponent * log2(e) in units of 2^-22: of the product logit * 47274, shifted to the left "
+    "by 7 + min(exponent, 20), or where that is negative round_shift of it by min(-(7 + exponent), 30). "
+    "64-bit.",
     u_of,
     {"ExponentNotSaturated": Flag("Exponents above 20 are used as they are.",
-                                  lambda i, p, e: i["logits"]["exponent"] > MAX_EXPONENT and any(flat(e["u"]))),
+                                  lambda i, p, e: i["logits"]["exponent"] > MAX_EXPONENT
+                                  and any(flat(e["u"]))),
      "Truncated": Flag("The shift to the right drops bits without rounding.", any_logit(truncated)),
-     "FloorNotTruncate": Flag("The rounding shift adds a half and shifts the signed product: negative ties go up.",
+     "FloorNotTruncate": Flag("The rounding shift adds a half and shifts the signed product: negative ties "
+                              "go up.",
                               any_logit(is_negative_tie)),
      "Shift32": Flag("The shift to the right is not limited and the processor takes it modulo 32.", any_logit(
          lambda product, shift: shift <= -32 and nearest(product, -(-shift % 32)) != 0)),
@@ -91,22 +94,27 @@ def below(*distances):
 
 
 EXP2_TERMS = Op(
-    "2^-distance in units of 2^-30, distance = the row's maximum - u in units of 2^-22. With whole = distance rounded up "
-    "to an integer and f = whole - distance in units of 2^-30: (2^30 + ((f * p(f)) >> 30)) >> whole, 0 from whole = 32 "
-    "on. p by Horner's rule from the last coefficient, each product shifted right by 30: coefficients, from f^0, "
+    "2^-distance in units of 2^-30, distance = the row's maximum - u in units of 2^-22. With whole = "
+    "distance rounded up to an integer and f = whole - distance in units of 2^-30: (2^30 + ((f * p(f)) >> "
+    "30)) >> whole, 0 from whole = 32 on. p by Horner's rule from the last coefficient, each product shifted "
+    "right by 30: coefficients, from f^0, "
     + ", ".join(map(str, loss.EXP2_COEFFICIENTS)) + ". 64-bit.",
     exp2_of,
     {"MaximumNotSubtracted": Flag("0 is taken for the maximum of every row, and 2^30 for every larger u.",
                                   lambda i, p, e: [max(0, -v) for v in flat(i["u"])] != flat(e["distance"])),
      "MaximumOfBatch": Flag("The maximum of the whole batch is subtracted.",
                             lambda i, p, e: len({max(row) for row in i["u"]}) > 1),
-     "FractionNotComplemented": Flag("whole is rounded down and f = distance - whole.", any_distance(has_fraction)),
-     "CoefficientsReversed": Flag("The coefficients are taken in the opposite order.", any_distance(has_fraction)),
+     "FractionNotComplemented": Flag("whole is rounded down and f = distance - whole.",
+                                     any_distance(has_fraction)),
+     "CoefficientsReversed": Flag("The coefficients are taken in the opposite order.",
+                                  any_distance(has_fraction)),
      "HornerRounded": Flag("Products are rounded to nearest instead of truncated."),
      "Int32Product": Flag("Products are kept in 32 bits.", any_distance(has_fraction)),
      "ExactExp2": Flag("An exact 2^-distance is rounded to nearest, as from a library's exp2."),
-     "Shift32": Flag("The shift by whole is taken modulo 32.", any_distance(lambda d: whole(d) % 32 <= 30 < whole(d))),
-     "Shift64": Flag("The shift by whole is taken modulo 64.", any_distance(lambda d: whole(d) % 64 <= 30 < whole(d)))},
+     "Shift32": Flag("The shift by whole is taken modulo 32.",
+                     any_distance(lambda d: whole(d) % 32 <= 30 < whole(d))),
+     "Shift64": Flag("The shift by whole is taken modulo 64.",
+                     any_distance(lambda d: whole(d) % 64 <= 30 < whole(d)))},
     [u_case("equal logits", [[5, 5, 5]]),
      u_case("one class", [[-ONE]]),
      u_case("whole distances", [below(*(k * ONE for k in range(1, 9)))]),
@@ -114,7 +122,8 @@ EXP2_TERMS = Op(
             "ExactExp2"),
      u_case("32, 33, 47", [below(*(k * ONE for k in (32, 33, 47)))]),
      u_case("63, 64, 65, 94, 96, 128", [below(*(k * ONE for k in (63, 64, 65, 94, 96, 128)))]),
-     u_case("one unit from whole distances", [below(1, ONE - 1, ONE + 1, 2 * ONE - 1, 30 * ONE - 1, 30 * ONE + 1)],
+     u_case("one unit from whole distances", [below(1, ONE - 1, ONE + 1, 2 * ONE - 1, 30 * ONE - 1,
+                                                    30 * ONE + 1)],
             "HornerRounded", "ExactExp2"),
      u_case("halves and quarters", [below(ONE // 2, 3 * ONE // 2, ONE // 4, 3 * ONE // 4)], "HornerRounded",
             "ExactExp2"),
@@ -135,12 +144,14 @@ def total_case(comment, totals, *flags):
 
 LOG2_SUM = Op(
     "log2(total / 2^30) in units of 2^-22, total >= 2^30. whole = bit_width(total) - 31, x = total >> whole, "
-    "t = ((x - 2^30) * 2^30) / (x + 2^30) rounded down; log2 = whole * 2^22 + (((t * p((t * t) >> 30)) >> 30) >> 8). "
-    "p by Horner's rule from the last coefficient, each product shifted right by 30: coefficients, from t^0, "
+    "t = ((x - 2^30) * 2^30) / (x + 2^30) rounded down; log2 = whole * 2^22 + (((t * p((t * t) >> 30)) >> "
+    "30) >> 8). p by Horner's rule from the last coefficient, each product shifted right by 30: "
+    "coefficients, from t^0, "
     + ", ".join(map(str, loss.LOG2_COEFFICIENTS)) + ". 64-bit.",
     log2_of,
     {"WidthAtPowerOfTwo": Flag("whole is one less where total is a power of two."),
-     "WholeForgotten": Flag("Only the fraction is given.", lambda i, p, e: any(v >= 2**31 for v in i["totals"])),
+     "WholeForgotten": Flag("Only the fraction is given.", lambda i, p, e: any(v >= 2**31
+                                                                               for v in i["totals"])),
      "DivisionRounded": Flag("t is rounded to nearest."),
      "HornerRounded": Flag("Products are rounded to nearest instead of truncated."),
      "CoefficientsReversed": Flag("The coefficients are taken in the opposite order."),
@@ -156,7 +167,8 @@ LOG2_SUM = Op(
      total_case("ten equal terms", [10 * 2**30], "CoefficientsReversed"),
      total_case("a thousand equal terms", [1000 * 2**30], "CoefficientsReversed", "ExactLog2"),
      total_case("1.5 and 1.25", [3 * 2**29, 5 * 2**28], "CoefficientsReversed", "ExactLog2"),
-     total_case("over the octave", [2**30 + k * 2**26 + 12345 for k in range(16)], "CoefficientsReversed", "ExactLog2"),
+     total_case("over the octave", [2**30 + k * 2**26 + 12345 for k in range(16)], "CoefficientsReversed",
+                "ExactLog2"),
      total_case("where a rounded t shows", [5835837043, 4866239050, 1126004440], "DivisionRounded",
                 "CoefficientsReversed", "ExactLog2"),
      total_case("where rounded products show", [9272339455, 2648383179, 1332261100], "HornerRounded",

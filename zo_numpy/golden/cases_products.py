@@ -26,7 +26,8 @@ MATMUL = Op(
     {"Int16Accumulator": Flag(INT16, product_sum_beyond_int16),
      "Int8Product": Flag("Each product is wrapped to 8 bits before it is added.", lambda i, p, e: any(
          abs(x * y) > 128 for x in flat(i["a"]) for y in flat(i["b"]))),
-     "Float32Accumulator": Flag("Products are summed in 32-bit floats, exact to 2^24 only: enough for 1,040 terms."),
+     "Float32Accumulator": Flag("Products are summed in 32-bit floats, exact to 2^24 only: enough for 1,040 "
+                                "terms."),
      "UnsignedOperand": Flag("The first matrix is read as unsigned bytes.",
                              lambda i, p, e: has_negative(i["a"]) and any(flat(i["b"]))),
      "RectangularTransposed": Flag("The second matrix's memory is read as (m, k).", lambda i, p, e: any_sum(
@@ -84,7 +85,8 @@ LINEAR = Op(
 # Convolution.
 
 def conv2d_of(inputs, parameters):
-    return {"accumulator": layers.conv2d(int8(inputs["x"]), int8(inputs["weight"]), parameters["pad"]).tolist()}
+    return {"accumulator": layers.conv2d(int8(inputs["x"]), int8(inputs["weight"]),
+                                         parameters["pad"]).tolist()}
 
 
 def conv_case(comment, x, weight, pad):
@@ -92,7 +94,8 @@ def conv_case(comment, x, weight, pad):
 
 
 def turned(transform):
-    """The predicate of kernels seen through `transform`, on images of more than one pixel that are not zero."""
+    """The predicate of kernels seen through `transform`, on images of more than one pixel that are not
+    zero."""
     return lambda i, p, e: any_sum(i, p, e) and max(axes("x", 2, 3)(i)) > 1 and np.any(
         np.array(i["weight"]) != transform(np.array(i["weight"])))
 
@@ -103,8 +106,9 @@ def border(x):
 
 
 CONV2D = Op(
-    "Convolution in the sense of neural networks (cross-correlation: the kernel is not flipped), stride 1, `pad` zeros "
-    "on each side: x (N, C, H, W) int8, weight (C_out, C, k, k) int8, accumulator (N, C_out, H', W') int32.",
+    "Convolution in the sense of neural networks (cross-correlation: the kernel is not flipped), stride 1, "
+    "`pad` zeros on each side: x (N, C, H, W) int8, weight (C_out, C, k, k) int8, accumulator (N, C_out, H', "
+    "W') int32.",
     conv2d_of,
     {"KernelFlipped": Flag("The kernel is turned by 180 degrees, as a mathematical convolution does.",
                            turned(lambda w: w[:, :, ::-1, ::-1])),
@@ -115,14 +119,16 @@ CONV2D = Op(
                           lambda i, p, e: axes("x", 1)(i) > (1,) and len(set(flat(i["x"]))) > 1),
      "RowStride": Flag("The rows of an image are taken to lie its height apart in memory, not its width.",
                                    lambda i, p, e: len(set(axes("x", 2, 3)(i))) > 1 and any_sum(i, p, e)),
-     "FirstChannelOnly": Flag("The accumulator starts anew with each input channel's image: only one is summed.",
+     "FirstChannelOnly": Flag("The accumulator starts anew with each input channel's image: only one is "
+                              "summed.",
                               lambda i, p, e: axes("x", 1)(i) > (1,) and any_sum(i, p, e)),
      "PaddedAfterOnly": Flag("All padding is put behind the image, none before it.",
                              lambda i, p, e: p["pad"] > 0 and any_sum(i, p, e)),
      "EdgeReplicated": Flag("The padding repeats the border instead of being zero.",
                             lambda i, p, e: p["pad"] > 0 and any(border(i["x"])) and any(flat(i["weight"]))),
      "Int16Accumulator": Flag(INT16, product_sum_beyond_int16),
-     "UnsignedActivations": Flag("x is read as unsigned bytes.", lambda i, p, e: has_negative(i["x"]) and any_sum(
+     "UnsignedActivations": Flag("x is read as unsigned bytes.", lambda i, p, e: has_negative(i["x"])
+                                 and any_sum(
          i, p, e))},
     [conv_case("one pixel, one weight", [[[[127]]]], [[[[-127]]]], 0),
      conv_case("one bright pixel shows the kernel", [[[[0, 0, 0], [0, 1, 0], [0, 0, 0]]]],
@@ -130,13 +136,15 @@ CONV2D = Op(
      conv_case("no padding, one output", [[[[1, 2], [3, 4]]]], [[[[10, -20], [30, 40]]]], 0),
      conv_case("a 1 x 1 kernel over two channels", made_up(0, (1, 2, 2, 2)), made_up(1, (3, 2, 1, 1)), 0),
      conv_case("5 x 5 with padding 2, all 127", filled(127, (1, 1, 6, 6)), filled(127, (1, 1, 5, 5)), 2),
-     conv_case("5 x 5 with padding 2, all 127 by -127", filled(127, (1, 2, 5, 5)), filled(-127, (1, 2, 5, 5)), 2),
+     conv_case("5 x 5 with padding 2, all 127 by -127", filled(127, (1, 2, 5, 5)), filled(-127, (1, 2, 5, 5)),
+               2),
      conv_case("all -127", filled(-127, (2, 1, 4, 4)), filled(-127, (2, 1, 3, 3)), 1),
      conv_case("a kernel larger than the image", [[[[50]]]], made_up(2, (1, 1, 3, 3)), 1),
      conv_case("zero images", filled(0, (1, 2, 4, 4)), made_up(3, (2, 2, 3, 3)), 1),
      conv_case("zero weights", made_up(4, (1, 1, 4, 4)), filled(0, (2, 1, 3, 3)), 1),
      conv_case("a rectangular image", made_up(5, (1, 1, 3, 5)), made_up(6, (1, 1, 3, 3)), 1),
-     conv_case("two images, three channels, two kernels", made_up(7, (2, 3, 5, 5)), made_up(8, (2, 3, 3, 3)), 1),
+     conv_case("two images, three channels, two kernels", made_up(7, (2, 3, 5, 5)), made_up(8, (2, 3, 3, 3)),
+               1),
      conv_case("odd sizes, batch 3, no padding", made_up(9, (3, 2, 5, 7)), made_up(10, (3, 2, 3, 3)), 0),
      conv_case("an even kernel", made_up(11, (1, 1, 4, 4)), made_up(12, (2, 1, 2, 2)), 1),
      conv_case("pixels, which are not negative", np.abs(made_up(13, (1, 1, 8, 8))).tolist(),

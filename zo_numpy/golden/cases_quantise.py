@@ -11,7 +11,8 @@ def pixels_of(inputs, parameters):
 PIXELS = Op(
     "The network's input from unsigned 8-bit pixels: data = pixel >> 1, exponent -7.",
     pixels_of,
-    {"SignedPixels": Flag("Pixels are read as signed 8-bit numbers.", lambda i, p, e: max(flat(i["pixels"])) > 127),
+    {"SignedPixels": Flag("Pixels are read as signed 8-bit numbers.", lambda i, p,
+                          e: max(flat(i["pixels"])) > 127),
      "Centred": Flag("128 is subtracted instead of halving.", lambda i, p, e: any(
          v - 128 != v >> 1 for v in flat(i["pixels"]))),
      "Rounded": Flag("Halves are rounded up.", lambda i, p, e: any(v % 2 for v in flat(i["pixels"])))},
@@ -31,12 +32,15 @@ BIT_WIDTH = Op(
     bit_width_of,
     {"WidthAtPowerOfTwo": Flag("ceil(log2(m)) is computed: one too few at powers of two.",
                                lambda i, p, e: p["magnitude"] in (2**b for b in range(31))),
-     "FloatLog2": Flag("The width is read off a 32-bit float, which rounds up just below large powers of two.",
+     "FloatLog2": Flag("The width is read off a 32-bit float, which rounds up just below large powers of "
+                       "two.",
                        lambda i, p, e: float32(p["magnitude"]).bit_length() != e["width"]),
-     "FloorLog2": Flag("The index of the highest bit is given, counted from 0.", lambda i, p, e: p["magnitude"] > 0),
+     "FloorLog2": Flag("The index of the highest bit is given, counted from 0.", lambda i, p,
+                       e: p["magnitude"] > 0),
      "WidthOfZero": Flag("The width of 0 comes out as 1.", lambda i, p, e: p["magnitude"] == 0)},
     [Case(str(m), {}, {"magnitude": m}) for m in
-     sorted({0, 3, 5, 100, LARGEST, 2**31 - 1, *(2**b + d for b in range(31) for d in (-1, 0, 1) if 2**b + d > 0)})])
+     sorted({0, 3, 5, 100, LARGEST, 2**31 - 1, *(2**b + d for b in range(31) for d in (-1, 0, 1)
+                                                 if 2**b + d > 0)})])
 
 
 def requantise_of(inputs, parameters):
@@ -62,19 +66,23 @@ def requantise_cases():
             shift = max(0, largest.bit_length() - 7)
             if largest > LARGEST:
                 continue
-            ties = sorted({m for m in (1 << shift >> 1, 3 << shift >> 1, 4 << shift >> 1, (1 << shift) - 1) if m})
+            ties = sorted({m for m in (1 << shift >> 1, 3 << shift >> 1, 4 << shift >> 1, (1 << shift) - 1)
+                           if m})
             for name, sign in (("positive", 1), ("negative", -1)):
                 yield Case(f"largest magnitude {largest}, {name}; ties of the other sign",
-                           {"accumulator": [sign * largest, 0, sign, *(-sign * m for m in ties)]}, {"exponent": -9})
+                           {"accumulator": [sign * largest, 0, sign, *(-sign * m for m in ties)]},
+                           {"exponent": -9})
 
 
 REQUANTISE = Op(
-    "An int32 accumulator brought to int8: maximum = the largest magnitude of the whole tensor, shift = max(0, "
-    "bit_width(maximum) - 7), data = round_shift(accumulator, shift) clipped to +-127, exponent grows by shift.",
+    "An int32 accumulator brought to int8: maximum = the largest magnitude of the whole tensor, shift = "
+    "max(0, bit_width(maximum) - 7), data = round_shift(accumulator, shift) clipped to +-127, exponent grows "
+    "by shift.",
     requantise_of,
     {"WidthAtPowerOfTwo": Flag("The width is ceil(log2(maximum)): one too few at powers of two.",
                                lambda i, p, e: e["maximum"] in (2**b for b in range(7, 31))),
-     "FloatLog2": Flag("The width is read off a 32-bit float, which rounds up just below large powers of two.",
+     "FloatLog2": Flag("The width is read off a 32-bit float, which rounds up just below large powers of "
+                       "two.",
                        lambda i, p, e: float32(e["maximum"]).bit_length() != e["maximum"].bit_length()),
      "MaximumWithoutAbs": Flag("The maximum is that of the signed values.",
                                lambda i, p, e: max(flat(i["accumulator"])) < e["maximum"]),
@@ -84,7 +92,8 @@ REQUANTISE = Op(
      "WrappedInt8": Flag("Data is not clipped: 128 becomes -128.", any_element(reaches(128))),
      "FloorNotTruncate": Flag("Rounding is (v + 2^(shift - 1)) >> shift on the signed value.", any_element(
          lambda v, s: v < 0 and is_tie(v, s) and not reaches(128)(v, s))),
-     "TieDown": Flag("Ties go towards zero.", any_element(lambda v, s: is_tie(v, s) and not reaches(128)(v, s))),
+     "TieDown": Flag("Ties go towards zero.", any_element(lambda v, s: is_tie(v, s) and not reaches(128)(v,
+                                                                                                         s))),
      "TieToEven": Flag("Ties go to the even neighbour.",
                        any_element(lambda v, s: is_tie(v, s) and split(v, s)[0] % 2 == 0)),
      "ShiftedTo8Bits": Flag("The shift is bit_width(maximum) - 8, the sign bit counted as one of eight.",
@@ -100,11 +109,14 @@ REQUANTISE = Op(
        Case("all at 127: no shift", {"accumulator": filled(127, (2, 2))}, {"exponent": 3}),
        Case("all at -127: no shift", {"accumulator": filled(-127, (2, 2))}, {"exponent": -30}),
        Case("small numbers are left as they are", {"accumulator": [[1, -2], [3, 0]]}, {"exponent": -9}),
-       Case("255 and -255 round to 128 and are clipped", {"accumulator": [[255, -255], [254, -253]]}, {"exponent": 0}),
-       Case("the largest accumulator there may be", {"accumulator": [LARGEST, -LARGEST, 1]}, {"exponent": -18}),
+       Case("255 and -255 round to 128 and are clipped", {"accumulator": [[255, -255], [254, -253]]},
+            {"exponent": 0}),
+       Case("the largest accumulator there may be", {"accumulator": [LARGEST, -LARGEST, 1]},
+            {"exponent": -18}),
        Case("rows of very different size share one shift", {"accumulator": [[1000, -2000, 3], [5, -6, 7]]},
             {"exponent": -14}, ("MaximumOfEachSample",)),
-       Case("a batch of three images", {"accumulator": scaled(made_up(0, (3, 2, 2, 3)), 321)}, {"exponent": -16}),
+       Case("a batch of three images", {"accumulator": scaled(made_up(0, (3, 2, 2, 3)), 321)},
+            {"exponent": -16}),
        Case("one row, one column", {"accumulator": [[-12345]]}, {"exponent": -20})])
 
 

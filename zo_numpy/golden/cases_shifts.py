@@ -29,10 +29,13 @@ def any_value(bug):
 
 
 def shift_cases(remainders, largest):
-    """For every shift 0..30 and both signs: multiples of 2^shift, and quotients with each class of remainders."""
+    """For every shift 0..30 and both signs: multiples of 2^shift, and quotients with each class of
+    remainders."""
     for shift in range(31):
         kinds = remainders(shift) if shift else {"anything": [0]}
         for kind, dropped in kinds.items():
+            if dropped in [kinds[other] for other in list(kinds)[:list(kinds).index(kind)]]:
+                continue   # for small shifts, two kinds can be the same numbers
             magnitudes = sorted({(q << shift) + r for q in (0, 1, 2, 3, 6, 127, 128) for r in dropped
                                  if (q << shift) + r <= largest(shift)})
             if shift == 0:
@@ -55,19 +58,21 @@ def nearest_remainders(shift):
 
 
 ROUND_SHIFT = Op(
-    "values / 2^shift rounded to nearest, half away from zero: sgn(v) * ((|v| + 2^(shift - 1)) >> shift); a shift of 0 "
-    "changes nothing. Values are 32-bit and |v| + 2^(shift - 1) < 2^31.",
+    "values / 2^shift rounded to nearest, half away from zero: sgn(v) * ((|v| + 2^(shift - 1)) >> shift); a "
+    "shift of 0 changes nothing. Values are 32-bit and |v| + 2^(shift - 1) < 2^31.",
     round_shift_of,
     {"FloorNotTruncate": Flag("(v + 2^(shift - 1)) >> shift on the signed value: negative ties go up.",
                               any_value(lambda v, s: v < 0 and is_tie(v, s))),
-     "HalfAddedToNegative": Flag("(v + 2^(shift - 1)) / 2^shift with a division that truncates: negatives lose one.",
+     "HalfAddedToNegative": Flag("(v + 2^(shift - 1)) / 2^shift with a division that truncates: negatives "
+                                 "lose one.",
                                  any_value(lambda v, s: s > 0 and -v >= 1 << (s - 1))),
      "Truncated": Flag("The bits dropped are ignored.",
                        any_value(lambda v, s: s > 0 and split(v, s)[1] >= 1 << (s - 1))),
      "TieDown": Flag("Ties go towards zero.", any_value(is_tie)),
      "TieToEven": Flag("Ties go to the even neighbour.",
                        any_value(lambda v, s: is_tie(v, s) and split(v, s)[0] % 2 == 0)),
-     "ShiftZero": Flag("A half is added for a shift of 0 too: 1 << max(shift - 1, 0).", any_value(lambda v, s: s == 0)),
+     "ShiftZero": Flag("A half is added for a shift of 0 too: 1 << max(shift - 1, 0).", any_value(lambda v,
+                                                                                                  s: s == 0)),
      "ThroughFloat32": Flag("The division is made on 32-bit floats, which hold 24 bits.", any_value(
          lambda v, s: arith.round_shift(int32([v]), s)[0] != nearest_float32(v, s)))},
     list(shift_cases(nearest_remainders, lambda shift: min(LARGEST, 2**31 - 1 - (1 << shift >> 1))))
@@ -116,7 +121,8 @@ def pseudo_remainders(shift):
     return {"multiples": [0],
             "high alone": sorted({1 << bits, ((1 << (shift - bits)) - 1) << bits}),
             **({"low alone": rest} if rest else {}),
-            **({"halves equal": sorted({(v << bits) | v for v in (1, low // 2 + 1, low - 1)})} if bits > 1 else {}),
+            **({"halves equal": sorted({(v << bits) | v for v in (1, low // 2 + 1, low - 1)})} if bits > 1
+               else {}),
             **({"halves one apart": sorted({(v + 1 << bits) | v for v in (1, low // 2) if v + 1 < low}
                                            | {(v << bits) | (v + 1) for v in (1, low // 2) if v + 1 < low})}
                if bits > 1 else {}),
@@ -124,9 +130,9 @@ def pseudo_remainders(shift):
 
 
 PSEUDO_SHIFT = Op(
-    "values / 2^shift rounded by the bits dropped: of |v|, q = |v| >> shift and r the rest; high = r >> (shift / 2), "
-    "low = r mod 2^(shift / 2) (halves rounded down), low doubled if shift is odd; sgn(v) * (q + 1 if high > low, "
-    "else q); a shift of 0 changes nothing.",
+    "values / 2^shift rounded by the bits dropped: of |v|, q = |v| >> shift and r the rest; high = r >> "
+    "(shift / 2), low = r mod 2^(shift / 2) (halves rounded down), low doubled if shift is odd; sgn(v) * (q "
+    "+ 1 if high > low, else q); a shift of 0 changes nothing.",
     pseudo_shift_of,
     {"FloorNotTruncate": Flag("The signed value is shifted and masked in two's complement.", any_value(
         lambda v, s: v < 0 and rounds_up_in_twos_complement(v, s) != split(v, s)[0] + rounds_up(v, s))),

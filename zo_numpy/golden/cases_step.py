@@ -5,7 +5,8 @@ from .. import models
 from ..int8 import elastic_zo
 from ..models import Conv2d, Flatten, Linear, MaxPool2d, ReLU
 from ..run_folder import digest
-from .cases_common import (Case, Flag, Op, always, beyond, described, flat, int8, integers, layers_from, made_up, quantised,
+from .cases_common import (Case, Flag, Op, always, beyond, described, flat, int8, integers, layers_from,
+                           made_up, quantised,
                            uint8)
 
 SETTINGS = ("r_max", "p_zero", "b_zo", "b_bp", "r_limit", "loss", "tail_passes", "frozen")
@@ -34,13 +35,17 @@ def step_case(comment, network, bp_tail, number, *flags, batch=2, largest=90, ex
     shape, layers = network
     if len(shape) == 2:
         shape = (1, *shape)
-    weights = [{"data": made_up(number + i, layer.weight_shape, largest), "exponent": exponent - i}
-               for i, layer in enumerate(models.weight_layers(layers))]
+    parameters = dict(layers=described(layers), bp_tail=bp_tail, seed=0, step=0, r_max=7, p_zero=64, b_zo=1,
+                      b_bp=4,
+                      r_limit=7, loss="integer", tail_passes="second", frozen=0) | given
+    layers = models.weight_layers(layers)
+    bounds = [127 - parameters["r_limit"]] * (len(layers) - bp_tail) + [127] * bp_tail
+    weights = [{"data": made_up(number + i, layer.weight_shape, min(largest, bound)),
+                "exponent": exponent - i}
+               for i, (layer, bound) in enumerate(zip(layers, bounds, strict=True))]
     images = (np.array(made_up(number + 9, (batch, *shape))) + 128).tolist()
-    parameters = dict(layers=described(layers), bp_tail=bp_tail, seed=0, step=0, r_max=7, p_zero=64, b_zo=1, b_bp=4,
-                      r_limit=7, loss="integer", tail_passes="second", frozen=0)
-    return Case(comment, {"images": images, "labels": [2, 0, 1][:batch], "weights": weights},
-                {**parameters, **given}, flags)
+    return Case(comment, {"images": images, "labels": [2, 0, 1][:batch], "weights": weights}, parameters,
+                flags)
 
 
 def zo_layers(inputs, parameters):
@@ -49,16 +54,19 @@ def zo_layers(inputs, parameters):
 
 
 TRAIN_STEP = Op(
-    "One step of ElasticZO-INT8 on a batch: images are unsigned pixels, bp_tail is the number of trailing linear layers "
-    "trained by backpropagation, the others are trained by ZO; with frozen = 1 they are left alone and both losses are "
-    "that of the one pass made. tail_passes: second (the tail's gradient is that of the pass at theta - z) or both.",
+    "One step of ElasticZO-INT8 on a batch: images are unsigned pixels, bp_tail is the number of trailing "
+    "linear layers trained by backpropagation, the others are trained by ZO; with frozen = 1 they are left "
+    "alone and both losses are that of the one pass made. tail_passes: second (the tail's gradient is that "
+    "of the pass at theta - z) or both.",
     train_step_of,
     {"ZNotReplayed": Flag("The step is not in the counter: every step draws the z of step 0.",
                           lambda i, p, e: p["step"] != 0 and zo_layers(i, p) > 0),
      "TensorIndex": Flag("Tensors are counted from 1 instead of 0.", lambda i, p, e: zo_layers(i, p) > 0),
-     "TensorsReversed": Flag("Tensors are numbered from the last layer.", lambda i, p, e: zo_layers(i, p) > 0),
+     "TensorsReversed": Flag("Tensors are numbered from the last layer.", lambda i, p, e: zo_layers(i,
+                                                                                                    p) > 0),
      "ZoSignInverted": Flag("The ZO layers are updated uphill.", lambda i, p, e: e["g"] != 0),
-     "UpdatedAtZero": Flag("g = 0 updates as g = 1 does.", lambda i, p, e: zo_layers(i, p) > 0 and e["g"] == 0),
+     "UpdatedAtZero": Flag("g = 0 updates as g = 1 does.", lambda i, p, e: zo_layers(i, p) > 0
+                           and e["g"] == 0),
      "WeightsNotRestored": Flag("ZO layers are updated from theta - z.", lambda i, p, e: zo_layers(i, p) > 0),
      "TailPerturbed": Flag("The tail is perturbed and updated by ZO too.",
                            lambda i, p, e: p["bp_tail"] > 0 and not p["frozen"]),
@@ -72,12 +80,16 @@ TRAIN_STEP = Op(
      "TailNeverUpdated": Flag("The tail keeps its weights.", lambda i, p, e: p["bp_tail"] > 0),
      "ZoNeverUpdated": Flag("The ZO layers keep their weights.", lambda i, p, e: e["g"] != 0),
      "FrozenIgnored": Flag("A frozen run trains its ZO layers.", lambda i, p, e: p["frozen"]),
-     "TailClippedToZoRange": Flag("The tail's weights are clipped to +-(127 - r_limit) as the ZO layers' are.",
+     "TailClippedToZoRange": Flag("The tail's weights are clipped to +-(127 - r_limit) as the ZO layers' "
+                                  "are.",
                                   lambda i, p, e: p["bp_tail"] > 0 and any(
-                                      beyond(weight, 127 - p["r_limit"]) for weight in e["weights"][-p["bp_tail"]:])),
+                                      beyond(weight, 127 - p["r_limit"])
+                                      for weight in e["weights"][-p["bp_tail"]:])),
      "SignedPixels": Flag("Pixels are read as signed 8-bit numbers.", always)},
-    [step_case(f"a convolution and two linear layers, K = {k}", CONVOLUTIONAL, k, 200 + 10 * k) for k in range(3)]
-    + [step_case(f"three linear layers, K = {k}", FULLY_CONNECTED, k, 240 + 10 * k, batch=3) for k in range(4)]
+    [step_case(f"a convolution and two linear layers, K = {k}", CONVOLUTIONAL, k, 200 + 10 * k)
+     for k in range(3)]
+    + [step_case(f"three linear layers, K = {k}", FULLY_CONNECTED, k, 240 + 10 * k, batch=3)
+       for k in range(4)]
     + [step_case("batch 1", CONVOLUTIONAL, 1, 290, batch=1, seed=5),
        step_case("step 77 of another seed", CONVOLUTIONAL, 1, 300, step=77, seed=2**63 + 1),
        step_case("both passes", CONVOLUTIONAL, 1, 310, tail_passes="both", b_bp=7),
@@ -85,9 +97,10 @@ TRAIN_STEP = Op(
        step_case("frozen", CONVOLUTIONAL, 1, 330, frozen=1),
        step_case("frozen, two layers", CONVOLUTIONAL, 2, 340, frozen=1, step=3),
        step_case("the coarse loss", CONVOLUTIONAL, 0, 350, loss="coarse", exponent=-4, r_max=31, r_limit=31),
-       step_case("the coarse loss of tiny logits: equal losses, g 0", CONVOLUTIONAL, 1, 360, loss="coarse",
-                 exponent=-7, b_bp=7),
-       step_case("weights at the ends of their range", FULLY_CONNECTED, 1, 371, largest=127, r_max=3, r_limit=3, b_zo=2,
+       step_case("the coarse loss of tiny logits: equal losses, g 0", CONVOLUTIONAL, 1, 363, loss="coarse",
+                 exponent=-7, b_bp=7, r_max=31, r_limit=31),
+       step_case("weights at the ends of their range", FULLY_CONNECTED, 1, 371, largest=127, r_max=3,
+                 r_limit=3, b_zo=2,
                  b_bp=7, step=1),
        step_case("r_max 63", CONVOLUTIONAL, 0, 380, largest=64, r_max=63, r_limit=63, p_zero=0, b_zo=3),
        step_case("r_max below r_limit", CONVOLUTIONAL, 1, 390, largest=64, r_max=3, r_limit=63, p_zero=128)])
@@ -116,10 +129,12 @@ def not_a_row(weight):
 
 
 DIGEST = Op(
-    "The sha256 of a model's weights, in hexadecimal: the bytes of every tensor in parameter order (the order listed), "
-    "each in C order, an int8 as one byte in two's complement; no names, shapes or exponents. bytes: what is hashed.",
+    "The sha256 of a model's weights, in hexadecimal: the bytes of every tensor in parameter order (the "
+    "order listed), each in C order, an int8 as one byte in two's complement; no names, shapes or exponents. "
+    "bytes: what is hashed.",
     digest_of,
-    {"ParameterOrder": Flag("Tensors are hashed in the opposite order.", several_tensors(lambda names: names[::-1])),
+    {"ParameterOrder": Flag("Tensors are hashed in the opposite order.",
+                            several_tensors(lambda names: names[::-1])),
      "AlphabeticalOrder": Flag("Tensors are hashed in the order of their names.", several_tensors(sorted)),
      "ColumnMajor": Flag("Elements are hashed with the first axis fastest.",
                          lambda i, p, e: any(not_a_row(weight) for weight in i["weights"])),

@@ -1,4 +1,4 @@
-"""Golden cases of the tail's backward pass: the error of the logits and the backwards of linear layers and ReLU."""
+"""Golden cases of the tail's backward pass: the error of the logits, linear layers and ReLU."""
 import numpy as np
 
 from ..int8 import arith, tail

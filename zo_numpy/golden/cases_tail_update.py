@@ -1,11 +1,11 @@
-"""Golden cases of the tail's update: a gradient scaled to few bits, weights changed by it, and a whole tail's turn."""
+"""Golden cases of the tail's update: a gradient scaled to few bits, weights changed by it, a whole tail."""
 import numpy as np
 
 from .. import models
 from ..int8 import arith, tail
 from ..int8.arith import QTensor
 from ..models import Linear, ReLU
-from .cases_common import (Case, Flag, Op, always, beyond, class_labels, described, filled, flat, has_negative, int8, int32,
+from .cases_common import (Case, Flag, Op, always, beyond, class_labels, described, filled, flat, int8, int32,
                            layers_from, listed, made_up, quantised, scaled)
 from .cases_shifts import float32, halves, rounds_up, rounds_up_in_twos_complement, split
 

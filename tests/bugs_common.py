@@ -1,0 +1,52 @@
+"""How a bug is put into the twins.
+
+A bug is called as bug(twin, inputs, parameters), twin being the op of twin_ops.py, and gives what a port that has it,
+and no other, would. BUGS[op][flag] of the other bugs_*.py are such bugs.
+"""
+import contextlib
+
+import twin_ops
+import twins
+import twins_training
+
+
+@contextlib.contextmanager
+def replaced(**functions):
+    """Within it, the twins use these functions (or constants) in place of those of the same names."""
+    before = [(module, name, getattr(module, name)) for module in (twins, twins_training, twin_ops)
+              for name in functions if hasattr(module, name)]
+    assert {name for _, name, _ in before} == set(functions)
+    try:
+        for module, name, _ in before:
+            setattr(module, name, functions[name])
+        yield
+    finally:
+        for module, name, function in before:
+            setattr(module, name, function)
+
+
+def using(**functions):
+    """The bug of a port in which these functions stand in place of those of the same names."""
+    def bug(twin, i, p):
+        with replaced(**functions):
+            return twin(i, p)
+    return bug
+
+
+def misread(inputs=None, **parameters):
+    """The bug of a port that takes its inputs or parameters for others: inputs(i) and name=f(p) give those."""
+    return lambda twin, i, p: twin({**i, **inputs(i)} if inputs else i,
+                                   {**p, **{name: f(p) for name, f in parameters.items()}})
+
+
+def answering(**fields):
+    """The bug of a port that gives something else: field=f(inputs, parameters, right answer)."""
+    def bug(twin, i, p):
+        right = twin(i, p)
+        return {**right, **{name: f(i, p, right) for name, f in fields.items()}}
+    return bug
+
+
+def wrapped(value, bits):
+    """An int cut to a signed number of so many bits, as two's complement does."""
+    return (value + 2**(bits - 1)) % 2**bits - 2**(bits - 1)

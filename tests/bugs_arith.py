@@ -127,7 +127,8 @@ def with_shift(shift_of):
     """The bug of a port whose shift is shift_of(accumulator); where it is negative the data grow."""
     def bug(accumulator, exponent):
         shift = shift_of(accumulator)
-        scaled = mapped(lambda v: clip(v << -shift if shift < 0 else twins.round_shift(v, shift), 127), accumulator)
+        scaled = mapped(lambda v: clip(v << -shift if shift < 0 else twins.round_shift(v, shift), 127),
+                        accumulator)
         return scaled, exponent + shift
     return using(requantise=bug)
 
@@ -159,8 +160,9 @@ REQUANTISE = {
     "TieDown": using(round_shift=tie_down),
     "TieToEven": using(round_shift=tie_to_even),
     "ShiftedTo8Bits": with_shift(lambda accumulator: max(0, bit_width(max_abs(accumulator)) - 8)),
-    "NegativeShift": with_shift(lambda accumulator: bit_width(max_abs(accumulator)) - 7 if max_abs(accumulator) else 0),
-    "ZeroTensor": lambda twin, i, p: twin(i, p) if max_abs(i["accumulator"]) else {**twin(i, p), "exponent": 0},
+    "NegativeShift": with_shift(lambda accumulator: bit_width(max_abs(accumulator)) - 7
+                                if max_abs(accumulator) else 0),
+    "ZeroTensor": answering(exponent=lambda i, p, right: right["exponent"] if right["maximum"] else 0),
     "ExponentSubtracted": answering(exponent=lambda i, p, right: p["exponent"] - right["shift"]),
     "ExponentKept": answering(exponent=lambda i, p, right: p["exponent"])}
 

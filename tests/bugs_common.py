@@ -1,7 +1,7 @@
 """How a bug is put into the twins.
 
-A bug is called as bug(twin, inputs, parameters), twin being the op of twin_ops.py, and gives what a port that has it,
-and no other, would. BUGS[op][flag] of the other bugs_*.py are such bugs.
+A bug is called as bug(twin, inputs, parameters), twin being the op of twin_ops.py, and gives what a port that
+has it, and no other, would. BUGS[op][flag] of the other bugs_*.py are such bugs.
 """
 import contextlib
 
@@ -34,7 +34,7 @@ def using(**functions):
 
 
 def misread(inputs=None, **parameters):
-    """The bug of a port that takes its inputs or parameters for others: inputs(i) and name=f(p) give those."""
+    """The bug of a port that takes its inputs or parameters for others: those of inputs(i), name=f(p)."""
     return lambda twin, i, p: twin({**i, **inputs(i)} if inputs else i,
                                    {**p, **{name: f(p) for name, f in parameters.items()}})
 

@@ -4,8 +4,8 @@ import struct
 
 import twins
 from bugs_common import answering, misread, using, wrapped
-from bugs_random import (COUNTER_BUMP, HIGH_HALF_FIRST, QUERY_IGNORED, SEED_IGNORED, STEP_IGNORED, TENSOR_FROM_ONE,
-                         TENSOR_IGNORED, addressed)
+from bugs_random import (COUNTER_BUMP, HIGH_HALF_FIRST, QUERY_IGNORED, SEED_IGNORED, STEP_IGNORED,
+                         TENSOR_FROM_ONE, TENSOR_IGNORED, addressed)
 
 
 def z_of(bug):
@@ -42,7 +42,8 @@ PERTURBATION = {
 
 def by_key(key):
     """The bug of a port that sorts the words, stably, by key(word)."""
-    return answering(order=lambda i, p, right: sorted(range(len(i["words"])), key=lambda k: key(i["words"][k])))
+    return answering(order=lambda i, p, right: sorted(range(len(i["words"])),
+                                                      key=lambda k: key(i["words"][k])))
 
 
 def subtracting(i, p, right):
@@ -61,7 +62,8 @@ def ranks(order):
 
 
 ARGSORT = {
-    "UnstableSort": answering(order=lambda i, p, right: sorted(right["order"], key=lambda k: (i["words"][k], -k))),
+    "UnstableSort": answering(order=lambda i, p, right: sorted(right["order"],
+                                                               key=lambda k: (i["words"][k], -k))),
     "SignedCompare": by_key(lambda word: wrapped(word, 64)),
     "SubtractingComparator": answering(order=subtracting),
     "FloatKeys": by_key(lambda word: struct.unpack("<d", struct.pack("<d", word))[0]),
@@ -118,7 +120,7 @@ BATCH = {
 
 
 def entry(index):
-    """The bug of a port that uses another entry: index(epoch, epochs, number of values), the last if beyond it."""
+    """The bug of a port that uses another entry, the last at most: index(epoch, epochs, number of values)."""
     return answering(value=lambda i, p, right: (p["values"] + [p["values"][-1]] * 10**3)[
         index(p["epoch"], p["epochs"], len(p["values"]))])
 

@@ -83,7 +83,8 @@ LINEAR = {
     "WeightTransposed": reread("weight", 1, 0),
     "OutputTransposed": rewritten("accumulator", 1, 0),
     "FirstSampleOnly": answering(accumulator=lambda i, p, right: [right["accumulator"][0]] * len(i["x"])),
-    "LastFeatureDropped": misread(lambda i: {"x": [row[:-1] + [0] if len(row) % 2 else row for row in i["x"]]}),
+    "LastFeatureDropped": misread(lambda i: {"x": [row[:-1] + [0] if len(row) % 2 else row
+                                                   for row in i["x"]]}),
     "Int16Accumulator": cut_to(16),
     "UnsignedActivations": of_bits("x", unsigned)}
 
@@ -123,7 +124,8 @@ def pooled(choose, stride=None):
     """Pooling in which choose(list) stands for max, and windows that reach beyond the edge are cut off."""
     def max_pool2d(x, size):
         step = stride or size
-        return [[[[choose([v for row in plane[a * step:a * step + size] for v in row[b * step:b * step + size]])
+        return [[[[choose([v for row in plane[a * step:a * step + size]
+                           for v in row[b * step:b * step + size]])
                    for b in range(len(plane[0]) // size)] for a in range(len(plane) // size)]
                  for plane in image] for image in x]
     return using(max_pool2d=max_pool2d)

@@ -65,7 +65,8 @@ BASE2_LOGITS = {
 
 # Powers and logarithms.
 
-def exp2_with(whole_of=lambda d: -(-d // ONE), fraction_of=lambda d, whole: whole * ONE - d, horner=polynomial,
+def exp2_with(whole_of=lambda d: -(-d // ONE), fraction_of=lambda d, whole: whole * ONE - d,
+              horner=polynomial,
               multiplied=lambda a, b: a * b >> 30, shift_of=lambda whole: whole):
     def exp2(distance):
         whole = whole_of(distance)
@@ -118,7 +119,8 @@ def from_maximum_of_batch(twin, i, p):
 EXP2_TERMS = {
     "MaximumNotSubtracted": from_zero,
     "MaximumOfBatch": from_maximum_of_batch,
-    "FractionNotComplemented": using(exp2_negative=exp2_with(lambda d: d // ONE, lambda d, whole: d - whole * ONE)),
+    "FractionNotComplemented": using(exp2_negative=exp2_with(lambda d: d // ONE,
+                                                             lambda d, whole: d - whole * ONE)),
     "CoefficientsReversed": using(exp2_negative=exp2_with(horner=reversed_horner)),
     "HornerRounded": using(exp2_negative=exp2_with(horner=rounded_horner, multiplied=rounded_product)),
     "Int32Product": using(exp2_negative=exp2_with(horner=int32_horner, multiplied=int32_product)),
@@ -181,7 +183,8 @@ CROSS_ENTROPY = {
     "LabelFromOne": LABELS_FROM_ONE,
     "LabelMissing": summed(lambda i, right: [
         v + row[label] for v, row, label in zip(right["per_sample"], right["u"], i["labels"])]),
-    "MaximumMissing": summed(lambda i, right: [v - max(row) for v, row in zip(right["per_sample"], right["u"])]),
+    "MaximumMissing": summed(lambda i, right: [v - max(row) for v, row in zip(right["per_sample"],
+                                                                              right["u"])]),
     "MeanNotSum": of_loss(lambda loss, i, right: loss // len(i["labels"])),
     "LastSampleOnly": of_loss(lambda loss, i, right: right["per_sample"][-1]),
     "Int32Loss": of_loss(lambda loss, i, right: wrapped(loss, 32)),

@@ -43,8 +43,7 @@ PHILOX = {
 
 
 def addressed(change):
-    """The bug of a port that puts another counter or key together: change(seed, stream, step, tensor, query, i) of the
-    word gives those of the word it draws."""
+    """The bug of a port that draws another word, at change(seed, stream, step, tensor, query, i)."""
     right = twins.word
     return using(word=lambda *place: right(*change(*place)))
 
@@ -57,12 +56,12 @@ def blocks(place):
     return using(word=word)
 
 
-STREAM_IGNORED = addressed(lambda seed, stream, step, tensor, query, i: (seed, 0, step, tensor, query, i))
-STEP_IGNORED = addressed(lambda seed, stream, step, tensor, query, i: (seed, stream, 0, tensor, query, i))
-TENSOR_IGNORED = addressed(lambda seed, stream, step, tensor, query, i: (seed, stream, step, 0, query, i))
-TENSOR_FROM_ONE = addressed(lambda seed, stream, step, tensor, query, i: (seed, stream, step, tensor + 1, query, i))
+STREAM_IGNORED = addressed(lambda seed, stream, *rest: (seed, 0, *rest))
+STEP_IGNORED = addressed(lambda seed, stream, step, *rest: (seed, stream, 0, *rest))
+TENSOR_IGNORED = addressed(lambda seed, stream, step, tensor, *rest: (seed, stream, step, 0, *rest))
+TENSOR_FROM_ONE = addressed(lambda seed, stream, step, tensor, *rest: (seed, stream, step, tensor + 1, *rest))
 QUERY_IGNORED = addressed(lambda seed, stream, step, tensor, query, i: (seed, stream, step, tensor, 0, i))
-SEED_IGNORED = addressed(lambda seed, stream, step, tensor, query, i: (0, stream, step, tensor, query, i))
+SEED_IGNORED = addressed(lambda seed, *rest: (0, *rest))
 COUNTER_BUMP = blocks(lambda i: (i // 4, i % 4))
 
 WORDS = {
@@ -70,8 +69,8 @@ WORDS = {
     "WordOrder": blocks(lambda i: (1 + i // 4, 3 - i % 4)),
     "BlockRepeated": blocks(lambda i: (1, i % 4)),
     "OneWordPerBlock": blocks(lambda i: (1 + i, 0)),
-    "KeyOrder": addressed(lambda seed, stream, step, tensor, query, i: (stream, seed, step, tensor, query, i)),
-    "CounterOrder": addressed(lambda seed, stream, step, tensor, query, i: (seed, stream, tensor, step, query, i)),
+    "KeyOrder": addressed(lambda seed, stream, *rest: (stream, seed, *rest)),
+    "CounterOrder": addressed(lambda seed, stream, step, tensor, *rest: (seed, stream, tensor, step, *rest)),
     "StreamIgnored": STREAM_IGNORED, "StepIgnored": STEP_IGNORED, "TensorIgnored": TENSOR_IGNORED,
     "QueryIgnored": QUERY_IGNORED,
     "SeedTruncated": misread(seed=lambda p: p["seed"] % 2**32),
@@ -157,7 +156,7 @@ def fan_in_of(fan_in):
 
 
 def one_draw_for_all(twin, i, p):
-    """A port that draws the weights of all tensors from the words of the first, one tensor after the other."""
+    """A port that draws the weights of all tensors, one after the other, from the words of the first."""
     position = 0
 
     def uniform_int8(seed, tensor, count, bound):

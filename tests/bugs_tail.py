@@ -7,7 +7,8 @@ from bugs_layers import cut_to, of_bits, reread, rewritten, unsigned
 from bugs_loss import LABELS_FROM_ONE
 from twin_ops import as_dict, requantised
 from twins import bit_width, clip, mapped, max_abs, requantise
-from twins_training import gradient_step, linear_backward, linear_gradient, relu_backward, softmax_error, update
+from twins_training import (gradient_step, linear_backward, linear_gradient, relu_backward, softmax_error,
+                            update)
 
 ONE = 2**15
 
@@ -18,8 +19,10 @@ def error_of(accumulator_of):
     """The bug of a port that forms another accumulator: accumulator_of(term, total, is_label, batch size)."""
     def bug(twin, i, p):
         right = twin(i, p)
-        accumulator = [[accumulator_of(term, total, k == label, len(i["labels"])) for k, term in enumerate(row)]
-                       for row, total, label in zip(right["terms"], right["totals"], i["labels"], strict=True)]
+        accumulator = [[accumulator_of(term, total, k == label, len(i["labels"]))
+                        for k, term in enumerate(row)]
+                       for row, total, label in zip(right["terms"], right["totals"], i["labels"],
+                                                    strict=True)]
         return {**right, "accumulator": accumulator, **requantised(accumulator, -15)}
     return bug
 
@@ -67,7 +70,8 @@ LINEAR_GRADIENT = {
 LINEAR_BACKWARD = {
     "WeightTransposed": reread("weight", 1, 0),
     "OutputTransposed": rewritten("accumulator", 1, 0),
-    "FirstOutputOnly": misread(lambda i: {"error": [row[:1] for row in i["error"]], "weight": i["weight"][:1]}),
+    "FirstOutputOnly": misread(lambda i: {"error": [row[:1] for row in i["error"]],
+                                          "weight": i["weight"][:1]}),
     "Int16Accumulator": cut_to(16),
     "UnsignedError": of_bits("error", unsigned)}
 
@@ -88,10 +92,11 @@ RELU_BACKWARD = {
 # The step of a gradient, and the update.
 
 def step_by(shift_of):
-    """The bug of a port whose shift is shift_of(width of the maximum, b_bp); where it is negative the step grows."""
+    """The bug of a port with the shift shift_of(width of the maximum, b_bp), to the left if negative."""
     def bug(twin, i, p):
         shift = shift_of(bit_width(max_abs(i["gradient"])), p["b_bp"]) if max_abs(i["gradient"]) else 0
-        step = mapped(lambda v: v << -shift if shift < 0 else twins.pseudo_stochastic_shift(v, shift), i["gradient"])
+        step = mapped(lambda v: v << -shift if shift < 0 else twins.pseudo_stochastic_shift(v, shift),
+                      i["gradient"])
         return {**twin(i, p), "shift": shift, "step": step}
     return bug
 
@@ -105,7 +110,8 @@ GRADIENT_STEP = {
     "ShiftIgnoresBits": step_by(lambda width, b_bp: max(0, width - 7)),
     "NegativeShift": step_by(lambda width, b_bp: width - b_bp),
     "WrappedInt8": answering(step=lambda i, p, right: mapped(lambda v: wrapped(v, 8), right["step"])),
-    "ClippedToBits": answering(step=lambda i, p, right: mapped(lambda v: clip(v, 2**p["b_bp"] - 1), right["step"]))}
+    "ClippedToBits": answering(step=lambda i, p, right: mapped(lambda v: clip(v, 2**p["b_bp"] - 1),
+                                                               right["step"]))}
 
 
 def summed_steps(change=lambda v: v, change_sum=lambda v: v):
@@ -151,8 +157,8 @@ UPDATE_TAIL = {
 # The whole tail.
 
 def backward(b_bp=None, pass_back=None):
-    """A tail_gradients in which a layer is updated before its error passes (b_bp), or the error is passed back by
-    pass_back(error pair, weight pair, x)."""
+    """A tail_gradients in which a layer is updated before its error passes (b_bp), or the error is passed
+    back by pass_back(error pair, weight pair, x)."""
     def tail_gradients(names, weights, logits, inputs, labels):
         weights, gradients = dict(weights), {}
         error = softmax_error(logits, labels)
@@ -169,7 +175,8 @@ def backward(b_bp=None, pass_back=None):
 
 
 def right_pass(error, weight, x):
-    return twins_training.requantise(relu_backward(linear_backward(error[0], weight[0]), x), error[1] + weight[1])
+    return twins_training.requantise(relu_backward(linear_backward(error[0], weight[0]), x),
+                                     error[1] + weight[1])
 
 
 def requantised_before_mask(error, weight, x):
@@ -219,6 +226,7 @@ TAIL_STEP = {
     "ErrorExponentForgotten": passing(exponent_forgotten)}
 
 
-BUGS = {"softmax_error": SOFTMAX_ERROR, "linear_gradient": LINEAR_GRADIENT, "linear_backward": LINEAR_BACKWARD,
+BUGS = {"softmax_error": SOFTMAX_ERROR, "linear_gradient": LINEAR_GRADIENT,
+        "linear_backward": LINEAR_BACKWARD,
         "relu_backward": RELU_BACKWARD, "gradient_step": GRADIENT_STEP, "update_tail": UPDATE_TAIL,
         "tail_step": TAIL_STEP}

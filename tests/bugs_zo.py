@@ -20,7 +20,8 @@ from zo_numpy.int8.arith import QTensor, requantise
 
 CLIP_FOR_ZO = {
     "NotClipped": answering(weight=lambda i, p, right: i["weight"]),
-    "UpperOnly": answering(weight=lambda i, p, right: mapped(lambda v: min(v, 127 - p["r_limit"]), i["weight"])),
+    "UpperOnly": answering(weight=lambda i, p, right: mapped(lambda v: min(v, 127 - p["r_limit"]),
+                                                             i["weight"])),
     "OneTooTight": misread(r_limit=lambda p: p["r_limit"] + 1),
     "OneTooWide": misread(r_limit=lambda p: p["r_limit"] - 1)}
 
@@ -28,7 +29,7 @@ CLIP_FOR_ZO = {
 # Perturbing and restoring.
 
 def drawing(change):
-    """The bug of a port that draws the z of tensor number k of the case in another way: change(p, tensor, k, size)."""
+    """The bug of a port that draws tensor number k of the case in another way: change(p, tensor, k, size)."""
     right = twins.perturbation
 
     def bug(twin, i, p):
@@ -58,7 +59,8 @@ PERTURB = {
     "ZNotReplayed": STEP_IGNORED,
     "TensorIndex": LOCAL_INDEX,
     "OneDrawForAll": one_draw_for_all,
-    "Clipped": answering(weights=lambda i, p, right: mapped(lambda v: clip(v, 127 - p["r_limit"]), right["weights"]))}
+    "Clipped": answering(weights=lambda i, p, right: mapped(lambda v: clip(v, 127 - p["r_limit"]),
+                                                            right["weights"]))}
 
 def not_restored(twin, i, p):
     """The update of a port that forgets to add z first."""
@@ -103,7 +105,7 @@ RESTORE_AND_UPDATE = {
 # A whole step.
 
 def step_with(**functions):
-    """The bug of a port that has these functions in place of elastic_zo's: each is called with the right one first."""
+    """The bug of a port that has these functions, called with the right one first, for elastic_zo's."""
     def bug(twin, i, p):
         with pytest.MonkeyPatch.context() as patch:
             for name, function in functions.items():
@@ -122,7 +124,9 @@ def drawn(change):
 
 
 def restored(change_g):
-    return step_with(restore_and_update=lambda right, weights, names, g, *rest: right(weights, names, change_g(g), *rest))
+    def restore_and_update(right, weights, names, g, *rest):
+        right(weights, names, change_g(g), *rest)
+    return step_with(restore_and_update=restore_and_update)
 
 
 def from_minus_z(right, weights, names, g, seed, step, settings):
@@ -138,7 +142,7 @@ def first_pass_gradient(twin, i, p):
 
 
 def updated_first(twin, i, p):
-    """Each layer of the tail is updated before its error passes through it; on a copy, as both passes need theirs."""
+    """Each layer of the tail is updated, on a copy, before its error passes through it."""
     def tail_gradients(right, layers, weights, logits, inputs, labels, record=None):
         gradients, error = {}, tail.softmax_error(logits, labels)
         for layer, x in reversed(list(zip(models.weight_layers(layers), inputs))):
@@ -195,11 +199,14 @@ def joined(arrays):
 
 DIGEST = {
     "ParameterOrder": hashed(lambda arrays: joined(arrays[::-1])),
-    "AlphabeticalOrder": misread(lambda i: {"weights": sorted(i["weights"], key=lambda weight: weight["name"])}),
+    "AlphabeticalOrder": misread(lambda i: {"weights": sorted(i["weights"],
+                                                              key=lambda weight: weight["name"])}),
     "ColumnMajor": hashed(lambda arrays: b"".join(array.tobytes(order="F") for array in arrays)),
     "FourBytes": hashed(lambda arrays: joined([array.astype("<i4") for array in arrays])),
-    "OffsetBinary": hashed(lambda arrays: joined([(array.astype(int) + 128).astype(np.uint8) for array in arrays])),
-    "DigestOfDigests": hashed(lambda arrays: b"".join(hashlib.sha256(array.tobytes()).digest() for array in arrays))}
+    "OffsetBinary": hashed(lambda arrays: joined([(array.astype(int) + 128).astype(np.uint8)
+                                                  for array in arrays])),
+    "DigestOfDigests": hashed(lambda arrays: b"".join(hashlib.sha256(array.tobytes()).digest()
+                                                      for array in arrays))}
 
 
 BUGS = {"clip_for_zo": CLIP_FOR_ZO, "perturb": PERTURB, "restore_and_update": RESTORE_AND_UPDATE,

@@ -2,8 +2,8 @@
 
     python tests/dying_run.py SEED train --out FOLDER ...
 
-A child does half of the file operation that the seed chose, where an operation has halves, and kills itself; the next
-child resumes. Prints a line `OPERATION DEATHS` for each kind of operation.
+A child does half of the file operation that the seed chose, where an operation has halves, and kills itself;
+the next child resumes. Prints a line `OPERATION DEATHS` for each kind of operation.
 """
 import collections
 import os

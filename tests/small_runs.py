@@ -1,4 +1,4 @@
-"""Small data sets, short runs on them, and the commands that make them: what the tests of whole runs share."""
+"""Small data sets, short runs on them and the commands that make them, for the tests of whole runs."""
 import json
 import os
 import pathlib
@@ -25,10 +25,11 @@ sys.exit(__main__.main(sys.argv[2:]))
 
 
 def write_digits(folder, train=200, test=60, seed=0):
-    """A data set in MNIST's four files: noise and a bright bar whose height tells the class.  Returns the folder."""
+    """A data set in MNIST's four files: noise and a bar as high as its class.  Returns the folder."""
     draw = np.random.default_rng(seed)
     folder.mkdir(parents=True, exist_ok=True)
-    for images_file, labels_file, count in ((TRAIN_IMAGES, TRAIN_LABELS, train), (TEST_IMAGES, TEST_LABELS, test)):
+    for images_file, labels_file, count in ((TRAIN_IMAGES, TRAIN_LABELS, train),
+                                            (TEST_IMAGES, TEST_LABELS, test)):
         labels = draw.integers(0, 10, count, np.uint8)
         images = draw.integers(0, 60, (count, 28, 28), np.uint8)
         for image, label in zip(images, labels):
@@ -39,9 +40,9 @@ def write_digits(folder, train=200, test=60, seed=0):
 
 
 def train_options(data, out, *more, epochs=2):
-    """The options of a short run of the smallest network: 13 steps an epoch on 200 images, the last of 8 images."""
-    return ["train", "--model", "narrow-lenet", "--data-dir", str(data), "--batch-size", "16", "--epochs", str(epochs),
-            "--out", str(out), *map(str, more)]
+    """The options of a short run of the smallest network: 13 steps an epoch on 200 images, the last of 8."""
+    return ["train", "--model", "narrow-lenet", "--data-dir", str(data), "--batch-size", "16",
+            "--epochs", str(epochs), "--out", str(out), *map(str, more)]
 
 
 def train(data, out, *more, epochs=2):
@@ -68,9 +69,9 @@ def python(*arguments, env=None, timeout=120, **options):
 
 def start(*arguments, save_every=1000, **options):
     """Starts a command with `save_every` seconds between checkpoints.  Returns a Popen with text pipes."""
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
-    return subprocess.Popen([sys.executable, "-c", DRIVER, str(save_every), *map(str, arguments)], text=True,
-                            env=environment(), preexec_fn=at_default_signals, **pipes)
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "env": environment(),
+               "preexec_fn": at_default_signals, **options}
+    return subprocess.Popen([sys.executable, "-c", DRIVER, str(save_every), *map(str, arguments)], **options)
 
 
 def one_line(stderr):
@@ -99,7 +100,7 @@ def metrics(folder):
 
 
 def assert_same_run(mine, undisturbed):
-    """Checks that two runs ended in the same bytes, clocks excepted, and that neither left a half-written file."""
+    """Checks that two runs ended in the same bytes, clocks excepted, and nothing half-written is left."""
     for name in ("steps.txt", "checkpoint.npz", "config.json"):
         assert (mine / name).read_bytes() == (undisturbed / name).read_bytes(), name
     assert metrics(mine) == metrics(undisturbed)

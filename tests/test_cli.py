@@ -11,8 +11,8 @@ import zlib
 import numpy as np
 import pytest
 
-from small_runs import (ROOT, at_default_signals, environment, main, metrics, one_line, python, refused, snapshot,
-                        train, train_options, write_digits)
+from small_runs import (ROOT, environment, main, metrics, one_line, python, refused, snapshot, start, train,
+                        train_options, write_digits)
 from zo_numpy.config import SCHEDULES
 from zo_numpy.progress import Progress, duration
 
@@ -33,7 +33,8 @@ def run(tmp_path_factory, digits):
 @pytest.mark.parametrize("arguments, named", [
     ([], "COMMAND"), (["trian"], "trian"), (["--epochs", "3"], ""),
     (["train", "--bp-tail", "7"], "--bp-tail 7"), (["train", "--bp-tail", "-1"], "--bp-tail -1"),
-    (["train", "--bp-tail", "two"], "two"), (["train", "--bp-tail", "1.5"], "1.5"), (["train", "--bp-tail"], "--bp-tail"),
+    (["train", "--bp-tail", "two"], "two"), (["train", "--bp-tail", "1.5"], "1.5"),
+    (["train", "--bp-tail"], "--bp-tail"),
     (["train", "--batch-size", "0"], "--batch-size 0"), (["train", "--batch-size", "5000"], "4096"),
     (["train", "--epochs", "0"], "--epochs 0"), (["train", "--epochs", "1e3"], "1e3"),
     (["train", "--epochs", "9" * 5000], "--epochs"),
@@ -42,16 +43,20 @@ def run(tmp_path_factory, digits):
     (["train", "--model", "resnet"], "lenet5"), (["train", "--model", ""], "lenet5"),
     (["train", "--data", "imagenet"], "fashion-mnist"), (["train", "--precision", "fp16"], "int8"),
     (["train", "--loss", "mse"], "integer, coarse"), (["train", "--tail-passes", "first"], "second, both"),
-    (["train", "--r-max", "6"], "2^k - 1"), (["train", "--r-max", "7,8"], "2^k - 1"), (["train", "--r-max", "7,"], "7,"),
-    (["train", "--r-max", "-7,7"], "--r-max"), (["train", "--r-max", "seven"], "seven"), (["train", "--r-max", ""], "''"),
-    (["train", "--p-zero", "256"], "0..255"), (["train", "--p-zero", "0.5"], "0.5"), (["train", "--b-zo", "0"], "1..6"),
+    (["train", "--r-max", "6"], "2^k - 1"), (["train", "--r-max", "7,8"], "2^k - 1"),
+    (["train", "--r-max", "7,"], "7,"), (["train", "--r-max", "-7,7"], "--r-max"),
+    (["train", "--r-max", "seven"], "seven"), (["train", "--r-max", ""], "''"),
+    (["train", "--p-zero", "256"], "0..255"), (["train", "--p-zero", "0.5"], "0.5"),
+    (["train", "--b-zo", "0"], "1..6"),
     (["train", "--b-bp", "8"], "1..7"), (["train", "--headroom", "1"], "5 numbers"),
-    (["train", "--headroom", "0,0,0,0,9"], "0 to 6"), (["train", "--zo-frozen", "--bp-tail", "0"], "--zo-frozen"),
-    (["train", "--epoch", "3"], "--epoch"),          # no abbreviations: a later option might mean another thing
+    (["train", "--headroom", "0,0,0,0,9"], "0 to 6"),
+    (["train", "--zo-frozen", "--bp-tail", "0"], "--zo-frozen"),
+    (["train", "--epoch", "3"], "--epoch"),   # no abbreviations: a later option might mean another thing
     (["train", "--no-such"], "--no-such"), (["train", "surplus"], "surplus"),
     (["train", "--model", "two\nlines"], "two lines"), (["train", "--data-dir", "/nowhere"], "/nowhere"),
     (["evaluate"], "run"), (["predict", "run"], "IMAGE"), (["export", "run", "--format", "onnx"], "onnx"),
-    (["evaluate", "/nowhere"], "/nowhere"), (["predict", "/nowhere", "x.png"], "/nowhere"), (["export", "/"], "config.json"),
+    (["evaluate", "/nowhere"], "/nowhere"), (["predict", "/nowhere", "x.png"], "/nowhere"),
+    (["export", "/"], "config.json"),
 ], ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else "")
 def test_a_mistake_is_one_line_and_makes_nothing(tmp_path, digits, capsys, monkeypatch, arguments, named):
     monkeypatch.chdir(tmp_path)
@@ -81,7 +86,7 @@ def test_help_is_complete(capsys, command):
 
 
 def test_a_python_without_the_packages_is_told_where_they_are(tmp_path):
-    result = python("-S", "-m", "zo_numpy", "--help", env={"PYTHONPATH": str(ROOT)}, cwd=ROOT)   # -S: no site-packages
+    result = python("-S", "-m", "zo_numpy", "--help", cwd=ROOT)   # -S: no site-packages
     assert result.returncode == 2
     assert "no numpy" in one_line(result.stderr) and ".venv/bin/python" in result.stderr
 
@@ -105,7 +110,8 @@ def test_a_name_that_is_no_text_is_printed_all_the_same(tmp_path, digits):
 
 def test_closed_output_is_no_obstacle(tmp_path, digits):
     command = [sys.executable, "-m", "zo_numpy", *train_options(digits, tmp_path / "run", epochs=1)]
-    result = subprocess.run(["sh", "-c", '"$@" >&-', "sh", *command], env=environment(), capture_output=True, text=True)
+    result = subprocess.run(["sh", "-c", '"$@" >&-', "sh", *command], env=environment(), capture_output=True,
+                            text=True)
     assert result.returncode == 0, result.stderr
     assert metrics(tmp_path / "run")
 
@@ -117,7 +123,8 @@ def test_a_folder_is_named_after_the_run(tmp_path, digits, capsys, monkeypatch):
     out = pathlib.Path("runs/mnist-int8-k2-e1-s3")
     assert (out / "checkpoint.npz").exists()
     assert "add --resume" in refused(capsys, *options)
-    assert str(out) in refused(capsys, *options, "--resume", "--batch-size", "32")   # the name alone would not tell
+    # The name alone would not tell.
+    assert str(out) in refused(capsys, *options, "--resume", "--batch-size", "32")
     assert main([*options, "--resume"]) == 0
     assert main([*options[:-1], "4", "--zo-frozen", "--bp-tail", "1"]) == 0
     assert {path.name for path in pathlib.Path("runs").iterdir()} == {out.name, "mnist-int8-k1-frozen-e1-s4"}
@@ -142,16 +149,15 @@ def test_in_a_pipe_progress_is_plain_lines(tmp_path, digits):
     epochs = [line for line in result.stdout.splitlines() if line.startswith("epoch ")]
     assert len(epochs) == 12
     for number, line in enumerate(epochs, 1):
-        assert re.fullmatch(rf"epoch {number:>2}/12  train loss \d+\.\d{{4}}  test accuracy \d+\.\d\d %  \d+\.\d s  "
-                            r"[\d,]+ images/s  ETA \d+ s", line)
+        assert re.fullmatch(rf"epoch {number:>2}/12  train loss \d+\.\d{{4}}  test accuracy \d+\.\d\d %  "
+                            r"\d+\.\d s  [\d,]+ images/s  ETA \d+ s", line)
     assert epochs[-1].endswith("ETA 0 s")
 
 
 @pytest.mark.skipif(not hasattr(os, "openpty"), reason="this system has no pseudo-terminals")
 def test_on_a_terminal_progress_is_a_moving_line(tmp_path, digits):
     ours, theirs = os.openpty()
-    process = subprocess.Popen([sys.executable, "-m", "zo_numpy", *train_options(digits, tmp_path / "run", epochs=40)],
-                               stdout=theirs, stderr=theirs, env=environment(), preexec_fn=at_default_signals)
+    process = start(*train_options(digits, tmp_path / "run", epochs=40), stdout=theirs, stderr=theirs)
     os.close(theirs)
     output = b""
     while True:
@@ -177,7 +183,8 @@ def test_on_a_terminal_progress_is_a_moving_line(tmp_path, digits):
 
 @pytest.mark.parametrize("seconds, text", [
     (0, "0 s"), (12.9, "12 s"), (59.99, "59 s"), (60, "1 min 0 s"), (4 * 60 + 12, "4 min 12 s"),
-    (3599, "59 min 59 s"), (3600, "1 h 0 min"), (2 * 3600 + 5 * 60 + 59, "2 h 5 min"), (100 * 3600, "100 h 0 min")])
+    (3599, "59 min 59 s"), (3600, "1 h 0 min"), (2 * 3600 + 5 * 60 + 59, "2 h 5 min"),
+    (100 * 3600, "100 h 0 min")])
 def test_duration(seconds, text):
     assert duration(seconds) == text
 
@@ -195,7 +202,8 @@ def test_eta_counts_from_where_the_run_was_resumed(monkeypatch):
 def test_evaluate_says_what_training_said(run, digits, capsys):
     assert main(["evaluate", str(run), "--data-dir", str(digits)]) == 0
     last = metrics(run)[-1]
-    assert f"test accuracy {last['test_accuracy']:.2f} % ({last['test_correct']} of 60" in capsys.readouterr().out
+    expected = f"test accuracy {last['test_accuracy']:.2f} % ({last['test_correct']} of 60"
+    assert expected in capsys.readouterr().out
 
 
 def test_evaluate_on_other_data(run, tmp_path, capsys):
@@ -206,9 +214,9 @@ def test_evaluate_on_other_data(run, tmp_path, capsys):
 
 
 def test_a_run_without_a_checkpoint_is_said_to_be_unfinished(run, tmp_path, capsys):
-    shutil.copytree(run, tmp_path / "run")
-    (tmp_path / "run" / "checkpoint.npz").unlink()
-    for command in (["evaluate", tmp_path / "run"], ["predict", tmp_path / "run", "x.png"], ["export", tmp_path / "run"]):
+    started = shutil.copytree(run, tmp_path / "run")
+    (started / "checkpoint.npz").unlink()
+    for command in (["evaluate", started], ["predict", started, "x.png"], ["export", started]):
         assert "--resume" in refused(capsys, *command)
 
 
@@ -229,9 +237,10 @@ def png(path, pixels, colour_type, depth=8, palette=None):
     channels = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[colour_type]
     height, width = pixels.shape[0], pixels.shape[1] // channels
     rows = b"".join(b"\0" + row.astype(">u2" if depth == 16 else "u1").tobytes() for row in pixels)
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">2I5B", width, height, depth, colour_type, 0, 0, 0))
-                     + (chunk(b"PLTE", palette) if palette else b"") + chunk(b"IDAT", zlib.compress(rows))
-                     + chunk(b"IEND", b""))
+    header = struct.pack(">2I5B", width, height, depth, colour_type, 0, 0, 0)
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header)
+                     + (chunk(b"PLTE", palette) if palette else b"")
+                     + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
     return path
 
 
@@ -272,7 +281,7 @@ WAYS = {
     "grey and opaque": lambda path, image: png(path, repeated(image, np.full_like(image, 255)), 4),
     "RGB": lambda path, image: png(path, repeated(image, image, image), 2),
     "RGBA": lambda path, image: png(path, repeated(image, image, image, np.full_like(image, 255)), 6),
-    "palette": lambda path, image: png(path, image, 3, palette=np.repeat(np.arange(256, dtype=np.uint8), 3).tobytes()),
+    "palette": lambda path, image: png(path, image, 3, palette=bytes(np.repeat(np.arange(256), 3).tolist())),
 }
 
 
@@ -311,7 +320,8 @@ def test_predict_numbers_the_images_of_a_stack(run, recognised, tmp_path, capsys
     np.save(tmp_path / "stack.npy", np.stack([a_digit(label) for label in recognised]))
     classes, lines = predictions(capsys, run, tmp_path / "stack.npy")
     assert classes == recognised
-    assert [line.split(":")[0] for line in lines] == [f"{tmp_path}/stack.npy[{i}]" for i in range(len(recognised))]
+    expected = [f"{tmp_path}/stack.npy[{i}]" for i in range(len(recognised))]
+    assert [line.split(":")[0] for line in lines] == expected
 
 
 def test_predict_does_not_depend_on_company(run, tmp_path, capsys):
@@ -325,11 +335,17 @@ def test_predict_does_not_depend_on_company(run, tmp_path, capsys):
     assert together == alone
 
 
-def huge_png(path):
-    png(path, np.zeros((28, 28), np.uint8), 0)
-    content = bytearray(path.read_bytes())
-    content[16:24] = struct.pack(">2I", 60_000, 60_000)
+def png_that_claims(path, width, height):
+    """A PNG whose header says another size than its pixels, with the right checksum."""
+    content = bytearray(png(path, np.zeros((28, 28), np.uint8), 0).read_bytes())
+    content[16:24] = struct.pack(">2I", width, height)
+    content[29:33] = struct.pack(">I", zlib.crc32(content[12:29]))
     path.write_bytes(content)
+
+
+def npy_that_claims(path, shape):
+    header = f"{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}, }}".encode().ljust(117) + b"\n"
+    path.write_bytes(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + bytes(784))
 
 
 BAD_IMAGES = {
@@ -337,12 +353,10 @@ BAD_IMAGES = {
     "missing.npy": lambda path: None,
     "folder.png": lambda path: path.mkdir(),
     "size.png": lambda path: png(path, np.zeros((29, 28), np.uint8), 0),
-    "huge.png": huge_png,
+    "huge.png": lambda path: png_that_claims(path, 60_000, 60_000),
     "empty.png": lambda path: path.write_bytes(b""),
     "text.png": lambda path: path.write_text("no picture, but long enough for a header"),
     "cut.png": lambda path: png(path, a_digit(1), 0).write_bytes(png(path, a_digit(1), 0).read_bytes()[:60]),
-    "pixels.png": lambda path: png(path, np.zeros((27, 28), np.uint8), 0).write_bytes(
-        png(path, np.zeros((27, 28), np.uint8), 0).read_bytes().replace(struct.pack(">2I", 28, 27), struct.pack(">2I", 28, 28))),
     "jpeg.jpg": lambda path: path.write_bytes(b"\xff\xd8\xff\xe0" + bytes(100)),
     "float.npy": lambda path: np.save(path, np.zeros((28, 28))),
     "int.npy": lambda path: np.save(path, np.zeros((28, 28), np.int64)),
@@ -355,9 +369,9 @@ BAD_IMAGES = {
     "short.npy": lambda path: (np.save(path, a_digit(1)), path.write_bytes(path.read_bytes()[:-1])),
     "archive.npy": lambda path: np.savez(open(path, "wb"), a_digit(1)),
     "empty.npy": lambda path: path.write_bytes(b""),
-    "claims.npy": lambda path: path.write_bytes(
-        b"\x93NUMPY\x01\x00\x76\x00" + b"{'descr': '|u1', 'fortran_order': False, 'shape': (9999999999, 28, 28), }".ljust(117)
-        + b"\n"),
+    "huge.npy": lambda path: npy_that_claims(path, (10**10, 28, 28)),
+    "endless.npy": lambda path: npy_that_claims(path, (10**30, 28, 28)),
+    "negative.npy": lambda path: npy_that_claims(path, (-1, 28, 28)),
 }
 
 

@@ -45,11 +45,13 @@ def test_every_tail_has_defaults(model, bp_tail):
     assert set(config.schedules) == set(SCHEDULES["int8"])
     for name, values in config.schedules.items():
         assert values and all(value in SCHEDULES["int8"][name].values for value in values)
-    assert make_config({}) == make_config({"bp_tail": 2, "model": "lenet5", "epochs": 20, "batch_size": 64, "seed": 0})
+    stated = {"bp_tail": 2, "model": "lenet5", "epochs": 20, "batch_size": 64, "seed": 0}
+    assert make_config({}) == make_config(stated)
 
 
 def test_options_replace_defaults_one_by_one():
-    config = make_config({"p_zero": (0, 255), "headroom": (0, 1, 2, 3, 6), "zo_frozen": True, "seed": 2**64 - 1})
+    config = make_config({"p_zero": (0, 255), "headroom": (0, 1, 2, 3, 6), "zo_frozen": True,
+                          "seed": 2**64 - 1})
     tuned = make_config({})
     assert config.schedules == {**tuned.schedules, "p_zero": (0, 255)}
     assert config.headroom == (0, 1, 2, 3, 6) and config.zo_frozen and config.seed == 2**64 - 1
@@ -66,12 +68,14 @@ def test_options_replace_defaults_one_by_one():
     ("seed", -1, "0 to"), ("seed", 2**64, "0 to"), ("seed", None, "0 to"),
     ("validate", -1, "0 to"), ("validate", 10**10, "0 to"),
     ("zo_frozen", 1, "true or false"), ("zo_frozen", "false", "true or false"),
-    *(("r_max", (value,), "2^k - 1") for value in (0, 2, 4, 6, 8, 16, 32, 62, 64, 127, 255, -1, 7.0, "7", None)),
+    *(("r_max", (value,), "2^k - 1")
+      for value in (0, 2, 4, 6, 8, 16, 32, 62, 64, 127, 255, -1, 7.0, "7", None)),
     ("r_max", (7, 15, 6), "2^k - 1"), ("r_max", (), "2^k - 1"),
     ("p_zero", (256,), "0..255"), ("p_zero", (-1,), "0..255"), ("p_zero", (0.5,), "0..255"),
     ("b_zo", (0,), "1..6"), ("b_zo", (7,), "1..6"), ("b_bp", (0,), "1..7"), ("b_bp", (8,), "1..7"),
-    ("headroom", (0, 0, 0, 0), "5 numbers"), ("headroom", (0,) * 6, "5 numbers"), ("headroom", (), "5 numbers"),
-    ("headroom", (0, 0, 0, 0, 7), "0 to 6"), ("headroom", (0, 0, 0, 0, -1), "0 to 6"), ("headroom", ("a",) * 5, "0 to 6"),
+    ("headroom", (0, 0, 0, 0), "5 numbers"), ("headroom", (0,) * 6, "5 numbers"),
+    ("headroom", (), "5 numbers"), ("headroom", (0, 0, 0, 0, 7), "0 to 6"),
+    ("headroom", (0, 0, 0, 0, -1), "0 to 6"), ("headroom", ("a",) * 5, "0 to 6"),
     ("learning_rate", 1, "no meaning"),
 ])
 def test_a_bad_value_is_named_with_what_would_do(name, value, named):
@@ -79,9 +83,9 @@ def test_a_bad_value_is_named_with_what_would_do(name, value, named):
     assert "--" + name.replace("_", "-") in message and named in message
 
 
-@pytest.mark.parametrize("name, value", [("r_max", (1,)), ("r_max", (63,)), ("p_zero", (0,)), ("p_zero", (255,)),
-                                         ("b_zo", (1,)), ("b_zo", (6,)), ("b_bp", (1,)), ("b_bp", (7,)),
-                                         ("batch_size", 1), ("batch_size", 4096), ("epochs", 1), ("seed", 0)])
+@pytest.mark.parametrize("name, value", [
+    ("r_max", (1,)), ("r_max", (63,)), ("p_zero", (0,)), ("p_zero", (255,)), ("b_zo", (1,)), ("b_zo", (6,)),
+    ("b_bp", (1,)), ("b_bp", (7,)), ("batch_size", 1), ("batch_size", 4096), ("epochs", 1), ("seed", 0)])
 def test_the_ends_of_a_range_are_allowed(name, value):
     config = make_config({name: value})
     assert (config.schedules[name] if name in config.schedules else getattr(config, name)) == value
@@ -93,8 +97,9 @@ def test_a_frozen_run_with_nothing_to_train():
 
 # JSON
 
-@pytest.mark.parametrize("given", [{}, {"bp_tail": 0, "seed": 2**64 - 1}, {"zo_frozen": True, "p_zero": (1, 2, 3)},
-                                   {"model": "narrow-lenet", "loss": "coarse", "validate": 7}])
+@pytest.mark.parametrize("given", [
+    {}, {"bp_tail": 0, "seed": 2**64 - 1}, {"zo_frozen": True, "p_zero": (1, 2, 3)},
+    {"model": "narrow-lenet", "loss": "coarse", "validate": 7}])
 def test_json_and_back(given):
     config = make_config(given)
     assert config_from_json(as_json(config), "config.json") == config

@@ -18,7 +18,8 @@ C_PROGRAM = """
 #include <stdio.h>
 #include "weights.h"
 #include "weights.h"   /* the guard makes a second time harmless */
-static void show(const char *name, const int8_t *data, long length, int exponent, const int *dims, int count) {
+static void show(const char *name, const int8_t *data, long length, int exponent, const int *dims,
+                 int count) {
     long sum = 0, weighted = 0;
     for (long i = 0; i < length; i++) { sum += data[i]; weighted += data[i] * (i + 1); }
     printf("%s %ld %d", name, length, exponent);
@@ -65,11 +66,19 @@ def test_export_goes_into_the_run_unless_told_otherwise(run, tmp_path):
     for kind, name in (("npz", "weights.npz"), ("c", "weights.h")):
         assert main(["export", str(tmp_path / "run"), "--format", kind]) == 0
         first = (tmp_path / "run" / name).read_bytes()
-        assert main(["export", str(tmp_path / "run"), "--format", kind]) == 0     # replaces it by the same bytes
+        assert main(["export", str(tmp_path / "run"), "--format", kind]) == 0   # replaces it
         assert (tmp_path / "run" / name).read_bytes() == first
     after = snapshot(tmp_path)
     assert {name: after[name] for name in before} == before
     assert set(after) - set(before) == {"run/weights.npz", "run/weights.h"}
+
+
+def compile_and_run(folder, *flags):
+    """What main.c in a folder prints; the compiler's warnings are errors."""
+    command = [COMPILER, "-Wall", "-Werror", *flags, "-o", folder / "main", folder / "main.c"]
+    compiled = subprocess.run(command, capture_output=True, text=True)
+    assert compiled.returncode == 0, compiled.stderr
+    return subprocess.run([folder / "main"], capture_output=True, text=True, check=True).stdout
 
 
 def expected_line(name, array, exponent):
@@ -89,10 +98,7 @@ def test_c_header_compiles_without_a_warning_and_holds_the_weights(run, weights,
         show.append(f'{{ const int dims[] = {{{dims}}}; show("{name}", {name}_weight, sizeof {name}_weight, '
                     f'{name.upper()}_EXPONENT, dims, {array.ndim}); }}')
     (tmp_path / "main.c").write_text(C_PROGRAM.replace("SHOW", "\n".join(show)))
-    compiled = subprocess.run([COMPILER, f"-std={standard}", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-o",
-                               str(tmp_path / "main"), str(tmp_path / "main.c")], capture_output=True, text=True)
-    assert compiled.returncode == 0, compiled.stderr
-    printed = subprocess.run([str(tmp_path / "main")], capture_output=True, text=True, check=True).stdout
+    printed = compile_and_run(tmp_path, f"-std={standard}", "-Wextra", "-Wpedantic")
     assert printed.splitlines() == [expected_line(name, array, numbers[f"{name}.exponent"])
                                     for name, array in arrays.items()]
 
@@ -103,14 +109,12 @@ def test_c_header_holds_extreme_values_and_survives_any_name(tmp_path):
               for layer in models.weight_layers(models.NARROW_LENET.layers)}
     numbers = {f"{name}.exponent": -20 for name in arrays}
     origin = "a folder named */ int broken; /* \\ ??/ \u6570"
-    (tmp_path / "weights.h").write_text(export.to_c(models.NARROW_LENET, arrays, numbers, origin), encoding="utf-8")
+    text = export.to_c(models.NARROW_LENET, arrays, numbers, origin)
+    (tmp_path / "weights.h").write_text(text, encoding="utf-8")
     (tmp_path / "main.c").write_text(C_PROGRAM.replace(
         "SHOW", 'const int d[] = {1}; show("x", fc1_weight, sizeof fc1_weight, FC1_EXPONENT, d, 1);\n'
                 "(void)conv1_weight; (void)conv2_weight; (void)fc2_weight; (void)fc3_weight;"))
-    compiled = subprocess.run([COMPILER, "-std=c99", "-Wall", "-Werror", "-o", str(tmp_path / "main"),
-                               str(tmp_path / "main.c")], capture_output=True, text=True)
-    assert compiled.returncode == 0, compiled.stderr
-    printed = subprocess.run([str(tmp_path / "main")], capture_output=True, text=True, check=True).stdout
+    printed = compile_and_run(tmp_path, "-std=c99")
     fc1 = arrays["fc1"].reshape(-1).astype(int)
     assert printed.split() == ["x", str(fc1.size), "-20", "1", str(fc1.sum()),
                                str((fc1 * np.arange(1, fc1.size + 1)).sum())]

@@ -1,6 +1,7 @@
 """Golden vectors of the ops: two implementations agree on them, and every flag catches its bug.
 
-The bugs are in bugs_*.py. A bug fails a case if any field differs from what is expected, intermediate results included.
+The bugs are in bugs_*.py. A bug fails a case if any field differs from what is expected, intermediate results
+included.
 """
 import itertools
 import json
@@ -49,7 +50,7 @@ def test_there_are_no_other_files_and_they_are_small():
 @pytest.mark.parametrize("name", ops.OPS)
 def test_the_twin_expects_the_same(name):
     for case in VECTORS[name]["cases"]:
-        assert TWINS[name](case["inputs"], case["parameters"]) == case["expected"], (case["id"], case["comment"])
+        assert TWINS[name](case["inputs"], case["parameters"]) == case["expected"], case["id"]
 
 
 @pytest.mark.parametrize("name", ops.OPS)
@@ -87,7 +88,8 @@ def test_requantisation_is_shown_for_every_shift_at_powers_of_two_and_beside_the
 
 
 def test_perturbations_are_shown_for_every_r_max_with_and_without_zeros():
-    shown = {(case["parameters"]["r_max"], case["parameters"]["p_zero"]) for case in VECTORS["perturbation"]["cases"]}
+    shown = {(case["parameters"]["r_max"], case["parameters"]["p_zero"])
+             for case in VECTORS["perturbation"]["cases"]}
     assert set(itertools.product((1, 3, 7, 15, 31, 63), (0, 128, 255))) <= shown
 
 
@@ -190,5 +192,5 @@ def test_check_compares_answers_to_the_inputs_of_the_file(copy):
 
 def test_writing_anew_gives_the_same_files(tmp_path):
     assert ops.write_ops(tmp_path / "new" / "ops") == len(ops.OPS)
-    for name in ops.OPS:
-        assert (tmp_path / "new" / "ops" / f"{name}.json").read_bytes() == (FOLDER / f"{name}.json").read_bytes()
+    for path in FOLDER.iterdir():
+        assert (tmp_path / "new" / "ops" / path.name).read_bytes() == path.read_bytes()

@@ -74,7 +74,8 @@ def test_a_file_cut_short_is_damaged(tmp_path, cut):
 
 
 @pytest.mark.parametrize("content, word", [
-    (b"\xff\xfe", "damaged"), (b"[" * 200_000, "damaged"), (b"[]", "exactly the entries"), (b"null", "exactly"),
+    (b"\xff\xfe", "damaged"), (b"[" * 200_000, "damaged"), (b"[]", "exactly the entries"),
+    (b"null", "exactly"),
     (b" " * (ops.LARGEST_FILE + 1), "longer than")])
 def test_other_bytes_are_damaged(tmp_path, content, word):
     path = tmp_path / "relu.json"

@@ -17,7 +17,7 @@ from zo_numpy.int8 import elastic_zo
 from zo_numpy.int8.elastic_zo import Settings
 
 PACKAGE = pathlib.Path(zo_numpy.__file__).parent
-INTEGER_FILES = sorted([*(PACKAGE / "int8").glob("*.py"), PACKAGE / "rng.py", PACKAGE / "tiles.py"])
+INTEGER_FILES = sorted([*(PACKAGE / "int8").glob("*.py"), *(PACKAGE / name for name in ("rng.py", "shapes.py", "tiles.py"))])
 NEVER_NEGATIVE = {"4 ** k"}          # powers whose exponent counts up from 0
 SETTINGS = Settings(r_max=15, p_zero=64, b_zo=2, b_bp=4, r_limit=31)
 METHODS = {
@@ -59,8 +59,8 @@ def test_training_meets_no_float(monkeypatch, bp_tail, changes):
         assert got == expected                                     # watching changes nothing
 
         # And the arrays of every stage were watched, not only those passed in.
-        stages = {"rng.uniform_int8", "arith.requantise", "arith.round_shift", "arith.max_abs", "layers.relu",
-                  "layers.max_pool2d", "loss.base2_logits"}
+        stages = {"rng.uniform_int8", "arith.requantise", "arith.round_shift", "arith.max_abs", "shapes.relu",
+                  "shapes.max_pool2d", "loss.base2_logits"}
         if not settings.frozen:
             stages |= {"rng.perturbation_table", "elastic_zo.perturb", "elastic_zo.restore_and_update"}
         if bp_tail:
@@ -114,9 +114,9 @@ PLANTED = [                                          # file, text, what replaces
     ("int8/arith.py", "np.empty((n, m), np.int32)", "np.empty((n, m))"),
     ("int8/arith.py", "return QTensor(data, exponent + shift)",
      "return QTensor(np.linspace(data, data, 1, dtype=np.int8)[0], exponent + shift)"),
-    ("int8/layers.py", "return np.maximum(x, 0)", "return np.maximum(x, 0.0)"),
-    ("int8/layers.py", "return np.maximum(x, 0)", "return np.float32(1).astype(np.int32) * np.maximum(x, 0)"),
-    ("int8/layers.py", "width + 2 * pad, n), np.int32)", "width + 2 * pad, n), np.float64).astype(np.int32)"),
+    ("shapes.py", "return np.maximum(x, 0)", "return np.maximum(x, 0.0)"),
+    ("shapes.py", "return np.maximum(x, 0)", "return np.float32(1).astype(np.int32) * np.maximum(x, 0)"),
+    ("shapes.py", "width + 2 * pad, n), dtype)", "width + 2 * pad, n), np.float64).astype(dtype)"),
     ("int8/elastic_zo.py", "np.int8(times) *", "np.random.default_rng(0).integers(1, 2) *"),
     ("int8/elastic_zo.py", "np.int8(g) *", "np.array(g, float).astype(np.int8) *"),
     ("int8/elastic_zo.py", "stochastic_shift(z, shift) ", "stochastic_shift(z.astype(float), 0) "),

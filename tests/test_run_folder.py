@@ -1,4 +1,4 @@
-"""A run's folder: atomic writes, the lock, logs cut back to the checkpoint, and what a damaged file leads to."""
+"""A run's folder: atomic writes, the lock, logs cut back to the checkpoint, damaged files."""
 import hashlib
 import json
 import os
@@ -19,8 +19,8 @@ from zo_numpy.run_folder import (RunFolder, digest, read_checkpoint, read_descri
 
 ARRAYS = {"b": np.arange(-6, 6, dtype=np.int8).reshape(3, 4), "a": np.array([[1, -127]], np.int8)}
 NUMBERS = {"step": 7, "loss_sum": -2**40, "b.exponent": -9, "a.exponent": 3}
-DESCRIPTION = {"format_version": 0, "dataset": {"source": "s", "complete": True, "digest": "d", "training_samples": 5,
-                                                "classes": ["zero", "one"]}}
+DATASET = {"source": "s", "complete": True, "digest": "d", "training_samples": 5, "classes": ["zero", "one"]}
+DESCRIPTION = {"format_version": 0, "dataset": DATASET}
 
 
 def refusal(call, *arguments):
@@ -40,7 +40,8 @@ def test_a_file_is_replaced_whole(tmp_path):
 
 
 @pytest.mark.parametrize("function", ["fsync", "replace"])
-@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()], ids=["full", "Ctrl-C"])
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()],
+                         ids=["full", "Ctrl-C"])
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch, function, error):
     def fail(*_):
         raise error
@@ -57,12 +58,14 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypat
 def test_digest_is_of_the_bytes_in_order():
     expected = hashlib.sha256(bytes([250, 251, 252, 253, 254, 255, 0, 1, 2, 3, 4, 5]) + bytes([1, 256 - 127]))
     assert digest(ARRAYS) == expected.hexdigest()
-    assert digest({"x": ARRAYS["b"].T.copy().T, "y": ARRAYS["a"]}) == expected.hexdigest()   # in C order, names apart
+    columns_first = ARRAYS["b"].T.copy().T
+    assert digest({"x": columns_first, "y": ARRAYS["a"]}) == expected.hexdigest()   # names do not count
     assert digest(dict(reversed(ARRAYS.items()))) != expected.hexdigest()
 
 
 def test_digest_does_not_depend_on_byte_order():
-    assert digest({"x": np.array([1, 515], ">i4")}) == hashlib.sha256(bytes([1, 0, 0, 0, 3, 2, 0, 0])).hexdigest()
+    expected = hashlib.sha256(bytes([1, 0, 0, 0, 3, 2, 0, 0]))
+    assert digest({"x": np.array([1, 2 * 256 + 3], ">i4")}) == expected.hexdigest()
 
 
 # The folder
@@ -159,7 +162,8 @@ def test_logs_are_cut_to_nothing_or_not_at_all(tmp_path, steps, epochs):
     assert (tmp_path / "run" / "metrics.jsonl").read_bytes() == b"{1}\n{2}\n"[:4 * epochs]
 
 
-@pytest.mark.parametrize("steps, epochs, named", [(4, 1, "steps.txt"), (3, 2, "metrics.jsonl"), (9, 9, "steps.txt")])
+@pytest.mark.parametrize("steps, epochs, named", [
+    (4, 1, "steps.txt"), (3, 2, "metrics.jsonl"), (9, 9, "steps.txt")])
 def test_logs_that_are_too_short_stay_as_they_are(tmp_path, steps, epochs, named):
     logs(tmp_path / "run", b"0 a\n1 b\n2 c\n3 torn", b"{1}\n{2")
     before = snapshot(tmp_path)
@@ -216,15 +220,16 @@ def test_a_flipped_bit_of_a_checkpoint_is_refused_or_without_effect(tmp_path):
         except UserError as error:
             assert "\n" not in str(error)
             refused += 1
-        else:   # a bit of a name or of how many there are, which the trainer compares, or one that means nothing
+        else:   # a bit of a name or of how many there are, which the trainer compares, or an idle one
             assert set(numbers.values()) <= set(NUMBERS.values())
             contents = [expected.tobytes() for expected in ARRAYS.values()]
             assert all(array.dtype == np.int8 and array.tobytes() in contents for array in arrays.values())
     assert refused > len(content) // 3 * 2 // 3
 
 
-@pytest.mark.parametrize("content", [{}, {"step": -1}, {"step": 1.0}, {"step": "1"}, {"step": [1]}, {"step": True},
-                                     {"step": 1, "loss_sum": [1, 2]}, {"step": 1, "loss_sum": "x"}], ids=str)
+@pytest.mark.parametrize("content", [
+    {}, {"step": -1}, {"step": 1.0}, {"step": "1"}, {"step": [1]}, {"step": True},
+    {"step": 1, "loss_sum": [1, 2]}, {"step": 1, "loss_sum": "x"}], ids=str)
 def test_an_archive_that_is_no_checkpoint(tmp_path, content):
     np.savez(tmp_path / "c.npz", **content)
     assert "not a checkpoint" in refusal(read_checkpoint, tmp_path / "c.npz")
@@ -253,18 +258,20 @@ def test_nothing_is_unpickled(tmp_path, save):
 
 # config.json
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "3", "null", "{}", '{"format_version": 0}', '{"a": 1}', "[" * 10**5,
-                                  '{"format_version": 0, "dataset": []}', '{"format_version": 0, "dataset": {}}'],
-                         ids=lambda text: text[:40])
+@pytest.mark.parametrize("text", [
+    "", "{", "[]", "3", "null", "{}", '{"format_version": 0}', '{"a": 1}', "[" * 10**5,
+    '{"format_version": 0, "dataset": []}', '{"format_version": 0, "dataset": {}}'],
+    ids=lambda text: text[:40])
 def test_a_file_that_is_no_description(tmp_path, text):
     (tmp_path / "config.json").write_text(text)
     assert str(tmp_path / "config.json") in refusal(read_description, tmp_path)
 
 
-@pytest.mark.parametrize("key, value", [("source", 1), ("complete", "yes"), ("digest", None), ("training_samples", "5"),
-                                        ("classes", "zero"), ("classes", []), ("classes", [1, 2]), ("classes", {})])
+@pytest.mark.parametrize("key, value", [
+    ("source", 1), ("complete", "yes"), ("digest", None), ("training_samples", "5"), ("classes", "zero"),
+    ("classes", []), ("classes", [1, 2]), ("classes", {})])
 def test_a_description_of_wrong_types(tmp_path, key, value):
-    (tmp_path / "config.json").write_text(json.dumps({**DESCRIPTION, "dataset": {**DESCRIPTION["dataset"], key: value}}))
+    (tmp_path / "config.json").write_text(json.dumps({**DESCRIPTION, "dataset": {**DATASET, key: value}}))
     assert "what data" in refusal(read_description, tmp_path)
 
 
@@ -282,8 +289,8 @@ def test_a_folder_that_is_no_run(tmp_path):
 
 # metrics.jsonl and curves.png
 
-LINE = {"epoch": 1, "step": 10, "train_loss": 1.25, "test_correct": 9, "test_images": 10, "test_accuracy": 90.0,
-        "seconds": 1.5, "images_per_second": 7}
+LINE = {"epoch": 1, "step": 10, "train_loss": 1.25, "test_correct": 9, "test_images": 10,
+        "test_accuracy": 90.0, "seconds": 1.5, "images_per_second": 7}
 
 
 def write_metrics(folder, lines):
@@ -304,8 +311,9 @@ def test_metrics_that_cannot_be_used(tmp_path, text):
 def test_curves_are_a_picture(tmp_path, epochs, kind):
     import matplotlib.image
     line = {key.replace("test", kind): value for key, value in LINE.items()}
-    write_metrics(tmp_path, [{**line, "epoch": e + 1, "train_loss": 2 / (e + 1), f"{kind}_accuracy": 99 - 50 / (e + 1)}
-                             for e in range(epochs)])
+    write_metrics(tmp_path, [
+        {**line, "epoch": epoch, "train_loss": 2 / epoch, f"{kind}_accuracy": 99 - 50 / epoch}
+        for epoch in range(1, epochs + 1)])
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)   # of a glyph that the font lacks
         draw_curves(tmp_path, "a $title$ \\frac{ of a \udce9 folder, \u6570\n" * 2)

@@ -180,10 +180,10 @@ def refused(name):
 
 
 def package_modules(package):
-    """The modules of the integer side that compute: rng, tiles and int8."""
+    """The modules that compute in integers: rng, shapes, tiles and int8."""
     inner = importlib.import_module(f"{package}.int8")
     names = [f"{package}.int8.{module.name}" for module in pkgutil.iter_modules(inner.__path__)]
-    return [importlib.import_module(name) for name in (f"{package}.rng", f"{package}.tiles", *names)]
+    return [importlib.import_module(name) for name in (*(f"{package}.{name}" for name in ("rng", "shapes", "tiles")), *names)]
 
 
 @contextlib.contextmanager

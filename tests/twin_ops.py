@@ -7,10 +7,10 @@ import types
 
 import twins
 import twins_training
-from twins import (base2_logit, bit_width, clip, coarse_cross_entropy, conv2d, cross_entropy, exp2_negative, flat,
-                   flatten, forward, half_words, linear, log2_of, mapped, matmul, max_abs, max_pool2d, perturbation,
-                   philox4x64_10, pseudo_stochastic_shift, relu, requantise, round_shift, sample_terms, shaped, shuffled,
-                   uniform_int8, words)
+from twins import (base2_logit, bit_width, clip, coarse_cross_entropy, conv2d, cross_entropy, exp2_negative,
+                   flat, flatten, forward, half_words, linear, log2_of, mapped, matmul, max_abs, max_pool2d,
+                   perturbation, philox4x64_10, pseudo_stochastic_shift, relu, requantise, round_shift,
+                   sample_terms, shaped, shuffled, uniform_int8, words)
 from twins_training import (gradient_step, init_exponent, linear_backward, linear_gradient, relu_backward,
                             softmax_error, tail_gradients, train_step, update)
 from zo_numpy import models
@@ -28,7 +28,8 @@ def as_dict(pair):
 def requantised(accumulator, exponent):
     """The four fields of a requantisation."""
     data, new_exponent = requantise(accumulator, exponent)
-    return {"maximum": max_abs(accumulator), "shift": new_exponent - exponent, "data": data, "exponent": new_exponent}
+    return {"maximum": max_abs(accumulator), "shift": new_exponent - exponent, "data": data,
+            "exponent": new_exponent}
 
 
 # Random numbers.
@@ -46,7 +47,8 @@ def words_op(i, p):
 
 
 def half_words_op(i, p):
-    return {"words": words(*address(p), -(-p["count"] // 4)), "half_words": half_words(*address(p), p["count"])}
+    return {"words": words(*address(p), -(-p["count"] // 4)),
+            "half_words": half_words(*address(p), p["count"])}
 
 
 def uniform_op(i, p):
@@ -73,7 +75,8 @@ def init_weights_op(i, p):
 
 def perturbation_op(i, p):
     return {"half_words": half_words(p["seed"], 1, p["step"], p["tensor"], p["query"], p["count"]),
-            "z": perturbation(p["seed"], p["step"], p["tensor"], p["query"], p["count"], p["r_max"], p["p_zero"])}
+            "z": perturbation(p["seed"], p["step"], p["tensor"], p["query"], p["count"], p["r_max"],
+                              p["p_zero"])}
 
 
 def argsort_op(i, p):
@@ -150,7 +153,8 @@ def log2_op(i, p):
 
 
 def per_sample(loss, logits, labels):
-    return [loss(([row], logits["exponent"]), [label]) for row, label in zip(logits["data"], labels, strict=True)]
+    return [loss(([row], logits["exponent"]), [label])
+            for row, label in zip(logits["data"], labels, strict=True)]
 
 
 def cross_entropy_op(i, p):
@@ -184,7 +188,8 @@ def softmax_error_op(i, p):
     accumulator = [[v - (2**15 if j == label else 0) for j, v in enumerate(row)]
                    for row, label in zip(softmax, i["labels"], strict=True)]
     data, exponent = softmax_error(as_pair(i["logits"]), i["labels"])
-    return {"terms": terms, "totals": [sum(row) for row in terms], "softmax": softmax, "accumulator": accumulator,
+    return {"terms": terms, "totals": [sum(row) for row in terms], "softmax": softmax,
+            "accumulator": accumulator,
             "maximum": max_abs(accumulator), "shift": exponent + 15, "data": data, "exponent": exponent}
 
 
@@ -212,7 +217,7 @@ def tail_step_op(i, p):
 
 
 def tail_gradients_and_errors(names, weights, logits, xs, labels):
-    """What tail_gradients gives, and the errors it passes through: requantisations in the order they are made."""
+    """What tail_gradients gives, and the errors on its way: its requantisations, in their order."""
     errors = []
 
     def noted(accumulator, exponent):
@@ -250,7 +255,8 @@ def restore_op(i, p):
     steps = mapped(lambda d: pseudo_stochastic_shift(d, shift), z)
     new = restored
     if p["g"]:
-        new = [update(w, mapped(lambda s: p["g"] * s, step), 127 - p["r_limit"]) for w, step in zip(restored, steps)]
+        new = [update(w, mapped(lambda s: p["g"] * s, step), 127 - p["r_limit"])
+               for w, step in zip(restored, steps)]
     return {"z": z, "shift": shift, "restored": restored, "steps": steps, "weights": new}
 
 
@@ -260,7 +266,8 @@ def train_step_op(i, p):
     model = types.SimpleNamespace(layers=layers_from(p["layers"]))
     names = [layer.name for layer in models.weight_layers(model.layers)]
     weights = dict(zip(names, map(as_pair, i["weights"]), strict=True))
-    new, plus, minus, g = train_step(model, p["bp_tail"], weights, i["images"], i["labels"], p["seed"], p["step"],
+    new, plus, minus, g = train_step(model, p["bp_tail"], weights, i["images"], i["labels"], p["seed"],
+                                     p["step"],
                                      types.SimpleNamespace(**p))
     return {"loss_plus": plus, "loss_minus": minus, "g": g, "weights": [new[name][0] for name in names]}
 

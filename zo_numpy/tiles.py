@@ -7,6 +7,8 @@ import functools
 import os
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
+
 from . import models
 from .errors import UserError
 
@@ -49,3 +51,8 @@ def for_tiles(count, length, work):
     if workers == 1 or tiles == 1:
         return [work(s) for s in slices]
     return list(pool(workers).map(work, slices))
+
+
+def joined(parts):
+    """One array from the results of tiles, along the image index, which comes first and varies fastest in memory."""
+    return parts[0] if len(parts) == 1 else np.concatenate([part.T for part in parts], axis=-1).T

@@ -18,8 +18,7 @@ INT32_MAX = 2**31 - 1
 class Flag(NamedTuple):
     """One porting bug."""
     catches: str                  # the bug, in one sentence
-    # shows(inputs, parameters, expected): does it change the answer?  None: cases say so
-    shows: Callable = None
+    shows: Callable = None        # shows(inputs, parameters, expected): is it seen?  None: the cases say
 
 
 class Case(NamedTuple):
@@ -84,8 +83,7 @@ def class_labels(labels, logits):
 
 def layers_from(descriptions):
     """The layers of models.py that `described` describes."""
-    return tuple(getattr(models, layer["type"])(**{name: value for name, value in layer.items()
-                                                   if name != "type"})
+    return tuple(getattr(models, layer["type"])(**{name: layer[name] for name in layer if name != "type"})
                  for layer in descriptions)
 
 

@@ -19,21 +19,17 @@ def perturbation_case(comment, seed=0, step=0, tensor=0, query=0, count=37, r_ma
                                   p_zero=p_zero))
 
 
+def z(magnitude, kept, negative):
+    """An element of z."""
+    return (-magnitude if negative else magnitude) if kept else 0
+
+
 def any_half_word(bug):
-    """The predicate of a bug in one element: bug(h, r_max, keep) against the contract, keep = 256 -
-    p_zero."""
-    def element(h, r_max, keep):
-        magnitude = h & r_max if h >> 8 < keep else 0
-        return -magnitude if h & 0x80 else magnitude
-
+    """The predicate of a bug in one element: bug(h, r_max, keep), keep = 256 - p_zero."""
     def shows(inputs, parameters, expected):
-        r_max, keep = parameters["r_max"], 256 - parameters["p_zero"]
-        return any(bug(h, r_max, keep) != element(h, r_max, keep) for h in expected["half_words"])
+        r, keep = parameters["r_max"], 256 - parameters["p_zero"]
+        return any(bug(h, r, keep) != z(h & r, h >> 8 < keep, h & 0x80) for h in expected["half_words"])
     return shows
-
-
-def with_sign(magnitude, negative):
-    return -magnitude if negative else magnitude
 
 
 def not_all_zero(inputs, parameters, expected):
@@ -45,24 +41,18 @@ PERTURBATION = Op(
     "query): magnitude h & r_max, negative if bit 7 of h is set, kept if (h >> 8) < 256 - p_zero, else 0.",
     perturbation_of,
     {"KeepOneMore": Flag("An element is kept also where h >> 8 equals 256 - p_zero (<= for <).",
-                         any_half_word(lambda h, r, keep: with_sign(h & r if h >> 8 <= keep else 0,
-                                                                    h & 0x80))),
+                         any_half_word(lambda h, r, keep: z(h & r, h >> 8 <= keep, h & 0x80))),
      "DropBelow": Flag("An element is dropped where h >> 8 is below p_zero: as often, but others.",
-                       any_half_word(lambda h, r, keep: with_sign(h & r if h >> 8 >= 256 - keep else 0,
-                                                                  h & 0x80))),
+                       any_half_word(lambda h, r, keep: z(h & r, h >> 8 >= 256 - keep, h & 0x80))),
      "KeepIsDrop": Flag("p_zero is taken for the probability of being kept.",
-                        any_half_word(lambda h, r, keep: with_sign(h & r if h >> 8 < 256 - keep else 0,
-                                                                   h & 0x80))),
+                        any_half_word(lambda h, r, keep: z(h & r, h >> 8 < 256 - keep, h & 0x80))),
      "SignInverted": Flag("Bit 7 set means positive.", not_all_zero),
      "SignFromBit6": Flag("The sign is taken from bit 6.",
-                          any_half_word(lambda h, r, keep: with_sign(h & r if h >> 8 < keep else 0,
-                                                                     h & 0x40))),
+                          any_half_word(lambda h, r, keep: z(h & r, h >> 8 < keep, h & 0x40))),
      "SignFromBit15": Flag("The sign is taken from bit 15, which also decides on keeping.",
-                           any_half_word(lambda h, r, keep: with_sign(h & r if h >> 8 < keep else 0,
-                                                                      h & 0x8000))),
+                           any_half_word(lambda h, r, keep: z(h & r, h >> 8 < keep, h & 0x8000))),
      "ModuloInsteadOfMask": Flag("The magnitude is h % r_max, which never reaches r_max.",
-                                 any_half_word(lambda h, r, keep: with_sign(h % r if h >> 8 < keep else 0,
-                                                                            h & 0x80))),
+                                 any_half_word(lambda h, r, keep: z(h % r, h >> 8 < keep, h & 0x80))),
      "HalfWordOrder": Flag("A word's half-words are taken from its high end.", not_all_zero),
      "CounterBump": Flag("Blocks are counted from 0 instead of 1.", not_all_zero),
      "WrongStream": Flag("Half-words of the initialisation's stream are used.", not_all_zero),
@@ -79,8 +69,8 @@ PERTURBATION = Op(
     + [perturbation_case(f"step {step}", step=step, count=21) for step in (1, 2, 18760, 2**32)]
     + [perturbation_case(f"seed {seed}", seed=seed, count=22) for seed in (1, 2**64 - 1)]
     + [perturbation_case(f"query {query}", query=query, count=23) for query in (1, 3)]
-    + [perturbation_case("step and tensor: 3, 1", step=3, tensor=1), perturbation_case("and 1, 3", step=1,
-                                                                                       tensor=3),
+    + [perturbation_case("step and tensor: 3, 1", step=3, tensor=1),
+       perturbation_case("and 1, 3", step=1, tensor=3),
        perturbation_case("one element, nothing dropped", count=1, p_zero=0),
        perturbation_case("15, one less than a block", count=15), perturbation_case("16, a block", count=16),
        perturbation_case("17, one more than a block", count=17)])
@@ -140,17 +130,16 @@ SHUFFLED = Op(
     shuffled_of,
     {"WrongStream": Flag("Words of the initialisation's stream are used.", always),
      "EpochIgnored": Flag("Every epoch has the order of epoch 0.", lambda i, p, e: p["epoch"] != 0),
-     "EpochAsTensor": Flag("The epoch stands in the tensor's place of the counter.", lambda i, p,
-                           e: p["epoch"] != 0),
+     "EpochAsTensor": Flag("The epoch stands in the tensor's place of the counter.",
+                           lambda i, p, e: p["epoch"] != 0),
      "EpochFromOne": Flag("Epochs are counted from 1.", always),
      "SeedIgnored": Flag("The seed is always 0.", lambda i, p, e: p["seed"] != 0),
      "RanksNotOrder": Flag("The inverse permutation is used: the rank of each sample's word.", several),
      "FisherYates": Flag("The words drive a Fisher-Yates shuffle.", several),
      "CounterBump": Flag("Blocks are counted from 0 instead of 1.", always)},
     [Case(f"seed {seed}, epoch {epoch}, {count} samples", {}, {"seed": seed, "epoch": epoch, "count": count})
-     for seed, epoch, count in ((0, 0, 1), (0, 0, 2), (0, 0, 5), (0, 0, 64), (1, 0, 13), (0, 1, 30), (7, 19,
-                                                                                                      33),
-                                (2**63, 2**33, 8))])
+     for seed, epoch, count in ((0, 0, 1), (0, 0, 2), (0, 0, 5), (0, 0, 64), (1, 0, 13), (0, 1, 30),
+                                (7, 19, 33), (2**63, 2**33, 8))])
 
 
 def batch_indices(inputs, parameters):
@@ -180,11 +169,9 @@ BATCH = Op(
     [Case(f"{samples} samples by {batch_size}, step {step}", {},
           {"seed": seed, "samples": samples, "batch_size": batch_size, "step": step})
      for seed, samples, batch_size, step in (
-         (0, 12, 4, 0), (0, 12, 4, 1), (0, 12, 4, 2), (0, 12, 4, 3), (0, 12, 4, 11), (0, 10, 4, 0), (0, 10, 4,
-                                                                                                     1),
-         (0, 10, 4, 2), (0, 10, 4, 3), (0, 10, 4, 14), (0, 10, 4, 17), (3, 7, 1, 6), (3, 7, 1, 7), (3, 5, 8,
-                                                                                                    0),
-         (3, 5, 8, 1), (1, 100, 64, 1), (1, 100, 64, 2), (1, 129, 64, 5))])
+         (0, 12, 4, 0), (0, 12, 4, 1), (0, 12, 4, 2), (0, 12, 4, 3), (0, 12, 4, 11), (0, 10, 4, 0),
+         (0, 10, 4, 1), (0, 10, 4, 2), (0, 10, 4, 3), (0, 10, 4, 14), (0, 10, 4, 17), (3, 7, 1, 6),
+         (3, 7, 1, 7), (3, 5, 8, 0), (3, 5, 8, 1), (1, 100, 64, 1), (1, 100, 64, 2), (1, 129, 64, 5))])
 
 
 def schedule_of(inputs, parameters):
@@ -193,16 +180,15 @@ def schedule_of(inputs, parameters):
 
 
 def schedule_cases():
-    for values, epochs in (([5], 3), ([10, 20], 2), ([10, 20, 30], 20), ([10, 20, 30, 40], 6), ([10, 20, 30],
-                                                                                                2)):
+    for values, epochs in (([5], 3), ([10, 20], 2), ([10, 20, 30], 20), ([10, 20, 30, 40], 6),
+                           ([10, 20, 30], 2)):
         for epoch in range(epochs):
             yield Case(f"{len(values)} values over {epochs} epochs, epoch {epoch}", {},
                        {"values": values, "epochs": epochs, "epoch": epoch})
 
 
 def other_entry(entry):
-    """The predicate of a port that uses another entry of the table: entry(epoch, epochs, number of
-    values)."""
+    """The predicate of a port that uses another entry: entry(epoch, epochs, number of values)."""
     def shows(inputs, parameters, expected):
         values = parameters["values"]
         index = entry(parameters["epoch"], parameters["epochs"], len(values))
@@ -213,8 +199,8 @@ def other_entry(entry):
 SCHEDULE = Op(
     "The value of a schedule in an epoch (from 0): entry epoch * len(values) / epochs, rounded down.",
     schedule_of,
-    {"EpochFromOne": Flag("Epochs are counted from 1.", other_entry(lambda epoch, epochs,
-                                                                    n: (epoch + 1) * n // epochs)),
+    {"EpochFromOne": Flag("Epochs are counted from 1.",
+                          other_entry(lambda epoch, epochs, n: (epoch + 1) * n // epochs)),
      "RestToTheLast": Flag("Every entry lasts epochs / len(values) epochs, rounded down, and the last has "
                            "the rest.",
                            other_entry(lambda epoch, epochs, n: epoch // max(1, epochs // n))),

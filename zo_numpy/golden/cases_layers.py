@@ -4,8 +4,7 @@ import numpy as np
 from ..int8 import arith, layers
 from ..models import Conv2d, Flatten, Linear, MaxPool2d, ReLU
 from .cases_common import (Case, Flag, Op, axes, beyond, described, filled, flat, has_negative, int8, int32,
-                           layers_from,
-                           listed, made_up, quantised, scaled)
+                           layers_from, listed, made_up, quantised, scaled)
 
 
 def max_pool2d_of(inputs, parameters):
@@ -33,8 +32,8 @@ MAX_POOL2D = Op(
     max_pool2d_of,
     {"ZeroStart": Flag("The maximum starts from 0, so that it is never negative.",
                        lambda i, p, e: has_negative(e["result"])),
-     "StrideOne": Flag("Windows move by one and overlap.", lambda i, p, e: p["size"] > 1 and len(flat(
-         e["result"])) > len(i["x"]) * len(i["x"][0]) and not_constant(i)),
+     "StrideOne": Flag("Windows move by one and overlap.", lambda i, p, e: p["size"] > 1 and not_constant(i)
+                       and len(flat(e["result"])) > len(i["x"]) * len(i["x"][0])),
      "LargestMagnitude": Flag("The element of largest magnitude is taken.", lambda i, p, e: any(
          -row.min() > row.max() > row.min() for row in windows(i["x"], p["size"]))),
      "Average": Flag("The mean is taken.", lambda i, p, e: any(
@@ -97,8 +96,8 @@ def forward_block_of(inputs, parameters):
     block = layers_from(parameters["layers"])
     x, weight = quantised(inputs["x"]), quantised(inputs["weight"])
     seen = []
-    result = layers.forward_block(block, {block[0].name: weight}, x, lambda op, name,
-                                  value: seen.append(value))
+    result = layers.forward_block(block, {block[0].name: weight}, x,
+                                  lambda op, name, value: seen.append(value))
     stages = seen[:-1]
     return {"accumulator": stages[0].tolist(), "after": [stage.tolist() for stage in stages[1:]],
             "maximum": arith.max_abs(stages[-1]), "shift": arith.requantise_shift(stages[-1]),
@@ -106,8 +105,8 @@ def forward_block_of(inputs, parameters):
 
 
 def block_case(comment, block, x, weight, *flags, exponents=(-7, -9)):
-    return Case(comment, {"x": {"data": x, "exponent": exponents[0]}, "weight": {"data": weight,
-                                                                                 "exponent": exponents[1]}},
+    return Case(comment, {"x": {"data": x, "exponent": exponents[0]},
+                          "weight": {"data": weight, "exponent": exponents[1]}},
                 {"layers": described(block)}, flags)
 
 
@@ -120,8 +119,8 @@ FORWARD_BLOCK = Op(
      "MaximumOfEachSample": Flag("Each sample of the batch has its own maximum and shift."),
      "WeightExponentForgotten": Flag("The exponent of the weights is not added.",
                                      lambda i, p, e: i["weight"]["exponent"] != 0),
-     "InputExponentForgotten": Flag("The exponent of x is not added.", lambda i, p,
-                                    e: i["x"]["exponent"] != 0),
+     "InputExponentForgotten": Flag("The exponent of x is not added.",
+                                    lambda i, p, e: i["x"]["exponent"] != 0),
      "ReluMissing": Flag("ReLU is left out.")},
     [block_case("the largest magnitude is negative and does not survive ReLU", (Linear("fc", 1, 2), ReLU()),
                 [[100]], [[-127], [1]],
@@ -142,9 +141,8 @@ FORWARD_BLOCK = Op(
                 made_up(42, (2, 2, 4, 2)), made_up(43, (3, 2, 3, 3)), "RequantisedFirst", exponents=(-3, -8)),
      block_case("no shift", (Linear("fc", 3, 2), ReLU()), [[1, 2, 3]], [[4, 5, 6], [-7, 8, -9]],
                 "ReluMissing", exponents=(0, 0)),
-     block_case("a linear layer, batch 3", (Linear("fc", 7, 5), ReLU()), made_up(44, (3, 7)), made_up(45,
-                                                                                                      (5, 7)),
-                "RequantisedFirst", "MaximumOfEachSample", "ReluMissing",
+     block_case("a linear layer, batch 3", (Linear("fc", 7, 5), ReLU()), made_up(44, (3, 7)),
+                made_up(45, (5, 7)), "RequantisedFirst", "MaximumOfEachSample", "ReluMissing",
                 exponents=(2, -8))])
 
 
@@ -159,8 +157,8 @@ CLASSIFY = Op(
     {"LastOfEqual": Flag("The highest index is taken where several logits are largest.", lambda i, p, e: any(
         row.count(max(row)) > 1 for row in i["logits"])),
      "ZeroStart": Flag("The search starts from a maximum of 0 and class 0, and finds no negative logit.",
-                       lambda i, p, e: any(max(row) < 0 and c > 0 for row, c in zip(i["logits"],
-                                                                                    e["classes"]))),
+                       lambda i, p, e: any(
+                           max(row) < 0 and c > 0 for row, c in zip(i["logits"], e["classes"]))),
      "UnsignedLogits": Flag("Logits are read as unsigned bytes.", lambda i, p, e: any(
          min(row) < 0 and row.index(min((v for v in row if v < 0), key=lambda v: -v)) != c
          for row, c in zip(i["logits"], e["classes"])))},

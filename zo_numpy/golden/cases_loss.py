@@ -18,8 +18,8 @@ def cross_entropy_of(inputs, parameters):
     terms = loss.exp2_terms(u)
     totals = terms.sum(axis=1)
     return {"u": u.tolist(), "terms": terms.tolist(), "totals": totals.tolist(),
-            "log2": loss.log2_sum(totals).tolist(), "per_sample": per_sample(loss.cross_entropy, logits,
-                                                                             labels),
+            "log2": loss.log2_sum(totals).tolist(),
+            "per_sample": per_sample(loss.cross_entropy, logits, labels),
             "loss": loss.cross_entropy(logits, labels)}
 
 
@@ -76,6 +76,10 @@ CROSS_ENTROPY = Op(
        case("batch 2, forty classes", made_up(2, (2, 40)), -6, [39, 0])])
 
 
+def whole_bits(value):
+    return value >> FRACTION_BITS
+
+
 def coarse_of(inputs, parameters):
     logits = quantised(inputs["logits"])
     labels = class_labels(inputs["labels"], logits)
@@ -104,25 +108,22 @@ COARSE = Op(
      "WindowTooLong": Flag("Terms at a distance of 11 count 1."),
      "WidthAtPowerOfTwo": Flag("The logarithm of the sum is rounded up instead of down."),
      "LabelFromOne": Flag("Labels are taken to count from 1.", lambda i, p, e: any(
-         row[label] >> FRACTION_BITS != row[label - 1] >> FRACTION_BITS for row, label in zip(e["u"],
-                                                                                              i["labels"]))),
+         whole_bits(row[label]) != whole_bits(row[label - 1]) for row, label in zip(e["u"], i["labels"]))),
      "WholeBits": Flag("The loss is given in bits, not in units of 2^-22.", lambda i, p, e: e["loss"] != 0)},
-    [case(f"exponent {exponent}", SPREAD, exponent, [2, 1, 3], *flags) for exponent,
-     flags in COARSE_SPREAD.items()]
+    [case(f"exponent {exponent}", SPREAD, exponent, [2, 1, 3], *flags)
+     for exponent, flags in COARSE_SPREAD.items()]
     + [case("eight equal logits", [[100] * 8], -2, [5]),
        case("seven equal logits", [[100] * 7], -2, [5], "WidthAtPowerOfTwo"),
        case("a logit just below zero", [[0, -1]], -2, [0], "WidthAtPowerOfTwo", "TruncatedNotFloored",
             "RoundedU"),
        case("a logit just above zero", [[0, 1]], -2, [0]),
        case("distances 0 to 10, and 10 once more: the last makes the sum 2^11", [[*EACH_DISTANCE, -13]], -1,
-            [0],
-            "WindowTooShort"),
+            [0], "WindowTooShort"),
        case("distances 0 to 11: the sum stays below 2^11", [[*EACH_DISTANCE, -14]], -1, [11], "WindowTooLong",
             "WidthAtPowerOfTwo"),
        case("one class", [[-33]], 4, [0]),
        case("batch 5, ten classes", made_up(3, (5, 10)), -4, [0, 9, 3, 3, 7], "TruncatedNotFloored",
-            "RoundedU",
-            "WidthAtPowerOfTwo")])
+            "RoundedU", "WidthAtPowerOfTwo")])
 
 
 # The sign of a difference.
@@ -141,10 +142,6 @@ def sign_case(comment, plus, minus, labels, *flags, exponents=(-3, -3)):
                           "minus": {"data": minus, "exponent": exponents[1]}, "labels": labels}, {}, flags)
 
 
-def whole_bits(value):
-    return value >> FRACTION_BITS
-
-
 SIGN = Op(
     "The ZO gradient g = sgn(loss_plus - loss_minus), in {-1, 0, 1}, of the logits of the two passes over a "
     "batch; each loss by cross_entropy.",
@@ -153,8 +150,7 @@ SIGN = Op(
      "EqualIsPlus": Flag("Equal losses give 1.", lambda i, p, e: e["g"] == 0),
      "EqualIsMinus": Flag("Equal losses give -1.", lambda i, p, e: e["g"] == 0),
      "WholeBits": Flag("Losses are cut to whole bits before they are compared.", lambda i, p, e: e["g"] != 0
-                       and
-                       whole_bits(e["loss_plus"]) == whole_bits(e["loss_minus"])),
+                       and whole_bits(e["loss_plus"]) == whole_bits(e["loss_minus"])),
      "Float32Losses": Flag("Losses are compared as 32-bit floats."),
      "Int32Difference": Flag("The difference is kept in 32 bits."),
      "OneExponent": Flag("The exponent of the first pass is used for both.", lambda i, p, e: i["plus"][
@@ -171,12 +167,10 @@ SIGN = Op(
      sign_case("a few units apart, better", [[0] * 10] * 3 + [[1] + [0] * 9], [[0] * 10] * 4, [0] * 4,
                "Float32Losses", exponents=(-22, -22)),
      sign_case("far apart, worse: the low 32 bits of the difference have the other sign", [[127, -2]],
-               [[127, 0]], [1],
-               "Int32Difference", exponents=(20, 20)),
+               [[127, 0]], [1], "Int32Difference", exponents=(20, 20)),
      sign_case("and better", [[127, 0]], [[127, -2]], [1], "Int32Difference", exponents=(20, 20)),
      sign_case("losses far above 2^32", [[127, -127], [5, 6]], [[127, -126], [6, 5]], [1, 0],
-               "Int32Difference",
-               exponents=(12, 12)),
+               "Int32Difference", exponents=(12, 12)),
      sign_case("other exponents, worse", [[20, 10, 0]], [[20, 10, 0]], [1], exponents=(-2, -3)),
      sign_case("other exponents, better", [[20, 10, 0]], [[20, 10, 0]], [0], exponents=(-2, -3))])
 

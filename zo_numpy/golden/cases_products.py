@@ -2,7 +2,8 @@
 import numpy as np
 
 from ..int8 import arith, layers
-from .cases_common import Case, Flag, Op, axes, filled, flat, has_negative, int8, made_up, product_sum_beyond_int16
+from .cases_common import (Case, Flag, Op, axes, filled, flat, has_negative, int8, made_up,
+                           product_sum_beyond_int16)
 
 INT16 = "The accumulator has 16 bits and wraps."
 
@@ -94,8 +95,7 @@ def conv_case(comment, x, weight, pad):
 
 
 def turned(transform):
-    """The predicate of kernels seen through `transform`, on images of more than one pixel that are not
-    zero."""
+    """The predicate of kernels seen through `transform`, where the images show it."""
     return lambda i, p, e: any_sum(i, p, e) and max(axes("x", 2, 3)(i)) > 1 and np.any(
         np.array(i["weight"]) != transform(np.array(i["weight"])))
 
@@ -128,23 +128,22 @@ CONV2D = Op(
                             lambda i, p, e: p["pad"] > 0 and any(border(i["x"])) and any(flat(i["weight"]))),
      "Int16Accumulator": Flag(INT16, product_sum_beyond_int16),
      "UnsignedActivations": Flag("x is read as unsigned bytes.", lambda i, p, e: has_negative(i["x"])
-                                 and any_sum(
-         i, p, e))},
+                                 and any_sum(i, p, e))},
     [conv_case("one pixel, one weight", [[[[127]]]], [[[[-127]]]], 0),
      conv_case("one bright pixel shows the kernel", [[[[0, 0, 0], [0, 1, 0], [0, 0, 0]]]],
                [[[[1, 2, 3], [4, 5, 6], [7, 8, 9]]]], 1),
      conv_case("no padding, one output", [[[[1, 2], [3, 4]]]], [[[[10, -20], [30, 40]]]], 0),
      conv_case("a 1 x 1 kernel over two channels", made_up(0, (1, 2, 2, 2)), made_up(1, (3, 2, 1, 1)), 0),
      conv_case("5 x 5 with padding 2, all 127", filled(127, (1, 1, 6, 6)), filled(127, (1, 1, 5, 5)), 2),
-     conv_case("5 x 5 with padding 2, all 127 by -127", filled(127, (1, 2, 5, 5)), filled(-127, (1, 2, 5, 5)),
-               2),
+     conv_case("5 x 5 with padding 2, all 127 by -127", filled(127, (1, 2, 5, 5)),
+               filled(-127, (1, 2, 5, 5)), 2),
      conv_case("all -127", filled(-127, (2, 1, 4, 4)), filled(-127, (2, 1, 3, 3)), 1),
      conv_case("a kernel larger than the image", [[[[50]]]], made_up(2, (1, 1, 3, 3)), 1),
      conv_case("zero images", filled(0, (1, 2, 4, 4)), made_up(3, (2, 2, 3, 3)), 1),
      conv_case("zero weights", made_up(4, (1, 1, 4, 4)), filled(0, (2, 1, 3, 3)), 1),
      conv_case("a rectangular image", made_up(5, (1, 1, 3, 5)), made_up(6, (1, 1, 3, 3)), 1),
-     conv_case("two images, three channels, two kernels", made_up(7, (2, 3, 5, 5)), made_up(8, (2, 3, 3, 3)),
-               1),
+     conv_case("two images, three channels, two kernels", made_up(7, (2, 3, 5, 5)),
+               made_up(8, (2, 3, 3, 3)), 1),
      conv_case("odd sizes, batch 3, no padding", made_up(9, (3, 2, 5, 7)), made_up(10, (3, 2, 3, 3)), 0),
      conv_case("an even kernel", made_up(11, (1, 1, 4, 4)), made_up(12, (2, 1, 2, 2)), 1),
      conv_case("pixels, which are not negative", np.abs(made_up(13, (1, 1, 8, 8))).tolist(),

@@ -11,8 +11,8 @@ def pixels_of(inputs, parameters):
 PIXELS = Op(
     "The network's input from unsigned 8-bit pixels: data = pixel >> 1, exponent -7.",
     pixels_of,
-    {"SignedPixels": Flag("Pixels are read as signed 8-bit numbers.", lambda i, p,
-                          e: max(flat(i["pixels"])) > 127),
+    {"SignedPixels": Flag("Pixels are read as signed 8-bit numbers.",
+                          lambda i, p, e: max(flat(i["pixels"])) > 127),
      "Centred": Flag("128 is subtracted instead of halving.", lambda i, p, e: any(
          v - 128 != v >> 1 for v in flat(i["pixels"]))),
      "Rounded": Flag("Halves are rounded up.", lambda i, p, e: any(v % 2 for v in flat(i["pixels"])))},
@@ -35,8 +35,8 @@ BIT_WIDTH = Op(
      "FloatLog2": Flag("The width is read off a 32-bit float, which rounds up just below large powers of "
                        "two.",
                        lambda i, p, e: float32(p["magnitude"]).bit_length() != e["width"]),
-     "FloorLog2": Flag("The index of the highest bit is given, counted from 0.", lambda i, p,
-                       e: p["magnitude"] > 0),
+     "FloorLog2": Flag("The index of the highest bit is given, counted from 0.",
+                       lambda i, p, e: p["magnitude"] > 0),
      "WidthOfZero": Flag("The width of 0 comes out as 1.", lambda i, p, e: p["magnitude"] == 0)},
     [Case(str(m), {}, {"magnitude": m}) for m in
      sorted({0, 3, 5, 100, LARGEST, 2**31 - 1, *(2**b + d for b in range(31) for d in (-1, 0, 1)
@@ -92,8 +92,8 @@ REQUANTISE = Op(
      "WrappedInt8": Flag("Data is not clipped: 128 becomes -128.", any_element(reaches(128))),
      "FloorNotTruncate": Flag("Rounding is (v + 2^(shift - 1)) >> shift on the signed value.", any_element(
          lambda v, s: v < 0 and is_tie(v, s) and not reaches(128)(v, s))),
-     "TieDown": Flag("Ties go towards zero.", any_element(lambda v, s: is_tie(v, s) and not reaches(128)(v,
-                                                                                                         s))),
+     "TieDown": Flag("Ties go towards zero.",
+                     any_element(lambda v, s: is_tie(v, s) and not reaches(128)(v, s))),
      "TieToEven": Flag("Ties go to the even neighbour.",
                        any_element(lambda v, s: is_tie(v, s) and split(v, s)[0] % 2 == 0)),
      "ShiftedTo8Bits": Flag("The shift is bit_width(maximum) - 8, the sign bit counted as one of eight.",

@@ -11,10 +11,9 @@ ADDRESS = ("seed", "stream", "step", "tensor", "query")
 
 def philox_block(inputs, parameters):
     before = (sum(c << (64 * i) for i, c in enumerate(inputs["counter"])) - 1) % 2**256
-    # NumPy adds one to it again
-    start = np.array([(before >> (64 * i)) % 2**64 for i in range(4)], np.uint64)
-    return {"block": np.random.Philox(key=np.array(inputs["key"], np.uint64),
-                                      counter=start).random_raw(4).tolist()}
+    start = np.array([(before >> (64 * i)) % 2**64 for i in range(4)], np.uint64)   # NumPy adds one again
+    key = np.array(inputs["key"], np.uint64)
+    return {"block": np.random.Philox(key=key, counter=start).random_raw(4).tolist()}
 
 
 def block_case(comment, counter, key):
@@ -37,8 +36,8 @@ PHILOX = Op(
      "KeyReversed": Flag("The key's two words are swapped.", lambda i, p, e: i["key"] != i["key"][::-1])},
     [block_case("all zero", (0, 0, 0, 0), (0, 0)),
      block_case("all bits set", (2**64 - 1,) * 4, (2**64 - 1,) * 2),
-     block_case("digits of pi", (0x243f6a8885a308d3, 0x13198a2e03707344, 0xa4093822299f31d0,
-                                 0x082efa98ec4e6c89),
+     block_case("digits of pi",
+                (0x243f6a8885a308d3, 0x13198a2e03707344, 0xa4093822299f31d0, 0x082efa98ec4e6c89),
                 (0x452821e638d01377, 0xbe5466cf34e90c6c)),
      block_case("the first block of seed 0, stream 0, step 0, tensor 0, query 0", (1, 0, 0, 0), (0, 0)),
      block_case("the second block of seed 7, stream 1, step 3, tensor 2, query 0", (2, 2, 3, 0), (7, 1)),
@@ -79,8 +78,8 @@ WORDS = Op(
      "BlockRepeated": Flag("The block number stays at 1.", lambda i, p, e: p["count"] > 4),
      "OneWordPerBlock": Flag("Only the first word of a block is used.", lambda i, p, e: p["count"] > 1),
      "KeyOrder": Flag("The key is (stream, seed).", lambda i, p, e: p["seed"] != p["stream"]),
-     "CounterOrder": Flag("Step and tensor are swapped in the counter.", lambda i, p,
-                          e: p["step"] != p["tensor"]),
+     "CounterOrder": Flag("Step and tensor are swapped in the counter.",
+                          lambda i, p, e: p["step"] != p["tensor"]),
      "StreamIgnored": Flag("The key's second word is always 0.", lambda i, p, e: p["stream"] != 0),
      "StepIgnored": Flag("The step's word of the counter is always 0.", lambda i, p, e: p["step"] != 0),
      "TensorIgnored": Flag("The tensor's word of the counter is always 0.", lambda i, p, e: p["tensor"] != 0),
@@ -104,8 +103,8 @@ HALF_WORDS = Op(
      "ByteOrder": Flag("A half-word's two bytes are swapped.", always),
      "SignExtended": Flag("A half-word is read as a signed 16-bit number.",
                           lambda i, p, e: max(e["half_words"]) >= 2**15),
-     "OneHalfWordPerWord": Flag("Only the low half-word of each word is used.", lambda i, p,
-                                e: p["count"] > 1),
+     "OneHalfWordPerWord": Flag("Only the low half-word of each word is used.",
+                                lambda i, p, e: p["count"] > 1),
      "PartialWordDropped": Flag("The half-words of a last word that is not used up are missing.",
                                 lambda i, p, e: p["count"] % 4 != 0)},
     [case._replace(comment=f"{case.comment.split(',')[0]}, {count} half-words",
@@ -133,8 +132,8 @@ UNIFORM = Op(
     uniform_of,
     {"ModuloInsteadOfScaling": Flag("h % (2 bound + 1) - bound is computed.", lambda i, p, e: any(
         h % steps_of(p) != h * steps_of(p) >> 16 for h in e["half_words"])),
-     "BoundExcluded": Flag("h is scaled by 2 bound, so that bound itself never comes up.", lambda i, p,
-                           e: any(
+     "BoundExcluded": Flag("h is scaled by 2 bound, so that bound itself never comes up.",
+                           lambda i, p, e: any(
          h * (steps_of(p) - 1) >> 16 != h * steps_of(p) >> 16 for h in e["half_words"])),
      "ProductIn16Bits": Flag("The product is kept in 16 bits, so that its high part is lost.",
                              lambda i, p, e: any(v != -p["bound"] for v in e["data"])),
@@ -153,8 +152,7 @@ UNIFORM = Op(
 
 
 def weights_of(seed, shapes, headroom):
-    """{name: QTensor} of a model with these weights, names "0", "1", ...; conv weights have four axes, linear
-    two."""
+    """{name: QTensor} of a model with weights of these shapes, of four axes or two; names "0", "1", ..."""
     layers = tuple(models.Conv2d(str(i), shape[1], shape[0], shape[2], 0) if len(shape) == 4
                    else models.Linear(str(i), shape[1], shape[0]) for i, shape in enumerate(shapes))
     return init_weights(models.Model("", (), 0, layers), seed, {str(i): h for i, h in enumerate(headroom)})
@@ -172,14 +170,13 @@ INIT_EXPONENT = Op(
     init_exponent_of,
     {"RangeOf128": Flag("128^2 stands for 127^2.", lambda i, p, e: 12 * 4**e["k"] < 128**2 * p["fan_in"]),
      "LargestBelow": Flag("k is the largest integer below the bound instead of the smallest above.", always),
-     "HeadroomNotInExponent": Flag("The exponent is -k whatever the headroom.", lambda i, p,
-                                   e: p["headroom"] > 0),
+     "HeadroomNotInExponent": Flag("The exponent is -k whatever the headroom.",
+                                   lambda i, p, e: p["headroom"] > 0),
      "HeadroomNotInBound": Flag("The bound is 127 whatever the headroom.", lambda i, p, e: p["headroom"] > 0),
      "BoundOf128": Flag("The bound is 128 >> headroom.", always)},
     [Case(f"fan_in {fan_in}, headroom 1", {}, {"fan_in": fan_in, "headroom": 1})
      for fan_in in (1, 2, 3, 4, 12, 13, 25, 48, 49, 84, 120, 150, 192, 193, 194, 195, 196, 256, 512, 768, 769,
-                    780,
-                    781, 784, 1024, 3072, 3100, 3120, 3121)]
+                    780, 781, 784, 1024, 3072, 3100, 3120, 3121)]
     + [Case(f"fan_in {fan_in}, headroom {headroom}", {}, {"fan_in": fan_in, "headroom": headroom})
        for headroom in (0, 2, 3, 4, 5, 6) for fan_in in (25, 784)])
 
@@ -202,8 +199,8 @@ INIT = Op(
                                 lambda i, p, e: any(len(s) == 4 and s[2] > 1 for s in p["shapes"])),
      "FanOut": Flag("The first axis is taken for fan_in.",
                     lambda i, p, e: any(fan_k(s[0]) != fan_k(int(np.prod(s[1:]))) for s in p["shapes"])),
-     "TensorIgnored": Flag("Every tensor starts from the words of tensor 0.", lambda i, p,
-                           e: len(p["shapes"]) > 1),
+     "TensorIgnored": Flag("Every tensor starts from the words of tensor 0.",
+                           lambda i, p, e: len(p["shapes"]) > 1),
      "OneStreamForAll": Flag("A tensor goes on in the draw where the one before it ended.",
                              lambda i, p, e: len(p["shapes"]) > 1),
      "SeedIgnored": Flag("The seed is always 0.", lambda i, p, e: p["seed"] != 0),

@@ -29,8 +29,7 @@ def any_value(bug):
 
 
 def shift_cases(remainders, largest):
-    """For every shift 0..30 and both signs: multiples of 2^shift, and quotients with each class of
-    remainders."""
+    """For every shift 0..30 and both signs: several quotients, with each kind of remainder."""
     for shift in range(31):
         kinds = remainders(shift) if shift else {"anything": [0]}
         for kind, dropped in kinds.items():
@@ -71,8 +70,8 @@ ROUND_SHIFT = Op(
      "TieDown": Flag("Ties go towards zero.", any_value(is_tie)),
      "TieToEven": Flag("Ties go to the even neighbour.",
                        any_value(lambda v, s: is_tie(v, s) and split(v, s)[0] % 2 == 0)),
-     "ShiftZero": Flag("A half is added for a shift of 0 too: 1 << max(shift - 1, 0).", any_value(lambda v,
-                                                                                                  s: s == 0)),
+     "ShiftZero": Flag("A half is added for a shift of 0 too: 1 << max(shift - 1, 0).",
+                       any_value(lambda v, s: s == 0)),
      "ThroughFloat32": Flag("The division is made on 32-bit floats, which hold 24 bits.", any_value(
          lambda v, s: arith.round_shift(int32([v]), s)[0] != nearest_float32(v, s)))},
     list(shift_cases(nearest_remainders, lambda shift: min(LARGEST, 2**31 - 1 - (1 << shift >> 1))))

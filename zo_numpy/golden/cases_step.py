@@ -6,8 +6,7 @@ from ..int8 import elastic_zo
 from ..models import Conv2d, Flatten, Linear, MaxPool2d, ReLU
 from ..run_folder import digest
 from .cases_common import (Case, Flag, Op, always, beyond, described, flat, int8, integers, layers_from,
-                           made_up, quantised,
-                           uint8)
+                           made_up, quantised, uint8)
 
 SETTINGS = ("r_max", "p_zero", "b_zo", "b_bp", "r_limit", "loss", "tail_passes", "frozen")
 
@@ -36,8 +35,7 @@ def step_case(comment, network, bp_tail, number, *flags, batch=2, largest=90, ex
     if len(shape) == 2:
         shape = (1, *shape)
     parameters = dict(layers=described(layers), bp_tail=bp_tail, seed=0, step=0, r_max=7, p_zero=64, b_zo=1,
-                      b_bp=4,
-                      r_limit=7, loss="integer", tail_passes="second", frozen=0) | given
+                      b_bp=4, r_limit=7, loss="integer", tail_passes="second", frozen=0) | given
     layers = models.weight_layers(layers)
     bounds = [127 - parameters["r_limit"]] * (len(layers) - bp_tail) + [127] * bp_tail
     weights = [{"data": made_up(number + i, layer.weight_shape, min(largest, bound)),
@@ -62,8 +60,8 @@ TRAIN_STEP = Op(
     {"ZNotReplayed": Flag("The step is not in the counter: every step draws the z of step 0.",
                           lambda i, p, e: p["step"] != 0 and zo_layers(i, p) > 0),
      "TensorIndex": Flag("Tensors are counted from 1 instead of 0.", lambda i, p, e: zo_layers(i, p) > 0),
-     "TensorsReversed": Flag("Tensors are numbered from the last layer.", lambda i, p, e: zo_layers(i,
-                                                                                                    p) > 0),
+     "TensorsReversed": Flag("Tensors are numbered from the last layer.",
+                             lambda i, p, e: zo_layers(i, p) > 0),
      "ZoSignInverted": Flag("The ZO layers are updated uphill.", lambda i, p, e: e["g"] != 0),
      "UpdatedAtZero": Flag("g = 0 updates as g = 1 does.", lambda i, p, e: zo_layers(i, p) > 0
                            and e["g"] == 0),
@@ -100,8 +98,7 @@ TRAIN_STEP = Op(
        step_case("the coarse loss of tiny logits: equal losses, g 0", CONVOLUTIONAL, 1, 363, loss="coarse",
                  exponent=-7, b_bp=7, r_max=31, r_limit=31),
        step_case("weights at the ends of their range", FULLY_CONNECTED, 1, 371, largest=127, r_max=3,
-                 r_limit=3, b_zo=2,
-                 b_bp=7, step=1),
+                 r_limit=3, b_zo=2, b_bp=7, step=1),
        step_case("r_max 63", CONVOLUTIONAL, 0, 380, largest=64, r_max=63, r_limit=63, p_zero=0, b_zo=3),
        step_case("r_max below r_limit", CONVOLUTIONAL, 1, 390, largest=64, r_max=3, r_limit=63, p_zero=128)])
 

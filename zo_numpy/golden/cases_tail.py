@@ -3,8 +3,9 @@ import numpy as np
 
 from ..int8 import arith, tail
 from ..int8.loss import base2_logits, exp2_terms
-from .cases_common import (Case, Flag, Op, always, beyond, class_labels, filled, flat, has_negative, int8, int32, listed,
-                           made_up, product_sum_beyond_int16, quantised, scaled)
+from .cases_common import (Case, Flag, Op, always, beyond, class_labels, filled, flat, has_negative, int8,
+                           int32, listed, made_up, product_sum_beyond_int16, quantised, scaled)
+from .cases_shifts import is_tie
 
 INT16 = "The accumulator has 16 bits and wraps."
 ONE = 1 << tail.SOFTMAX_BITS
@@ -32,8 +33,8 @@ def remainders(expected):
 
 
 SOFTMAX_ERROR = Op(
-    "The error of the logits: softmax = (exp2_terms << 15) / their sum, rounded down; accumulator = softmax - 2^15 at "
-    "the label; requantised from the exponent -15, with one maximum for the whole batch.",
+    "The error of the logits: softmax = (exp2_terms << 15) / their sum, rounded down; accumulator = softmax "
+    "- 2^15 at the label; requantised from the exponent -15, with one maximum for the whole batch.",
     softmax_error_of,
     {"OneHotSign": Flag("The error is one-hot minus softmax.", lambda i, p, e: e["maximum"] > 0),
      "OneHotMissing": Flag("The softmax itself is passed back.", always),
@@ -46,8 +47,9 @@ SOFTMAX_ERROR = Op(
      "MeanOverBatch": Flag("The error is divided by the batch size.",
                            lambda i, p, e: len(i["labels"]) > 1 and e["maximum"] > 0),
      "MaximumOfEachSample": Flag("Each sample has its own maximum and shift."),
-     "FloorNotTruncate": Flag("Requantisation rounds the signed value: negative ties go up.", lambda i, p, e: any(
-         v < 0 and e["shift"] and -v % (1 << e["shift"]) == 1 << (e["shift"] - 1) for v in flat(e["accumulator"])))},
+     "FloorNotTruncate": Flag("Requantisation rounds the signed value: negative ties go up.",
+                              lambda i, p, e: any(
+                                  v < 0 and is_tie(v, e["shift"]) for v in flat(e["accumulator"])))},
     [error_case(f"exponent {exponent}", [[-127, 0, 60, 127], [1, -1, 2, -64], [100, 100, -100, 99]], exponent,
                 [2, 1, 3], *(["MaximumOfEachSample"] if -2 <= exponent <= 3 else []))
      for exponent in (-40, -22, -12, *range(-9, 4), 9, 20, 21, 40)]
@@ -57,7 +59,8 @@ SOFTMAX_ERROR = Op(
        error_case("one right, one wrong", [[127, -127], [127, -127]], 3, [0, 1], "MaximumOfEachSample"),
        error_case("three equal logits", [[9, 9, 9]], -4, [2]),
        error_case("ten equal logits", [[0] * 10], -4, [0]),
-       error_case("small errors: the batch is nearly learnt", [[127, 3, 0], [1, 127, 2], [0, 5, 127]], -4, [0, 1, 2]),
+       error_case("small errors: the batch is nearly learnt", [[127, 3, 0], [1, 127, 2], [0, 5, 127]], -4,
+                  [0, 1, 2]),
        error_case("a negative tie in the requantisation", [[-18, -3, -10]], -3, [0]),
        error_case("another, at an even quotient", [[-18, 13, -11]], -3, [1]),
        error_case("batch 5, ten classes", made_up(0, (5, 10)), -5, [3, 1, 4, 1, 5])])
@@ -79,8 +82,8 @@ def any_sum(inputs, parameters, expected):
 
 
 LINEAR_GRADIENT = Op(
-    "The gradient of a linear layer's weights, summed over the batch: error (N, out) int8, x (N, in) int8, the layer's "
-    "input; accumulator[o][i] = sum over n of error[n][o] * x[n][i], (out, in) int32.",
+    "The gradient of a linear layer's weights, summed over the batch: error (N, out) int8, x (N, in) int8, "
+    "the layer's input; accumulator[o][i] = sum over n of error[n][o] * x[n][i], (out, in) int32.",
     gradient_of,
     {"GradientTransposed": Flag("The result is written as (in, out).", not_constant),
      "MeanOverBatch": Flag("The sum is divided by the batch size.",
@@ -109,8 +112,8 @@ def backward_of(inputs, parameters):
 
 
 LINEAR_BACKWARD = Op(
-    "The error passed back through a linear layer: error (N, out) int8, weight (out, in) int8 as it was in the forward "
-    "pass; accumulator[n][i] = sum over o of error[n][o] * weight[o][i], (N, in) int32.",
+    "The error passed back through a linear layer: error (N, out) int8, weight (out, in) int8 as it was in "
+    "the forward pass; accumulator[n][i] = sum over o of error[n][o] * weight[o][i], (N, in) int32.",
     backward_of,
     {"WeightTransposed": Flag("The weight's memory is read as (in, out).", lambda i, p, e: any_sum(
         i, p, e) and min(np.shape(i["weight"])) > 1 and len(set(flat(i["weight"]))) > 1),
@@ -142,10 +145,13 @@ def pair(bug):
 
 
 RELU_BACKWARD = Op(
-    "The error (N, features) int32 behind a ReLU: kept where x, the int8 activation the ReLU gave, is above 0, else 0.",
+    "The error (N, features) int32 behind a ReLU: kept where x, the int8 activation the ReLU gave, is above "
+    "0, else 0.",
     relu_backward_of,
-    {"MaskGreaterEqual": Flag("The error is kept also where x is 0.", pair(lambda error, x: error and x == 0)),
-     "MaskInverted": Flag("The error is kept where x is 0 and dropped elsewhere.", pair(lambda error, x: error != 0)),
+    {"MaskGreaterEqual": Flag("The error is kept also where x is 0.",
+                              pair(lambda error, x: error and x == 0)),
+     "MaskInverted": Flag("The error is kept where x is 0 and dropped elsewhere.",
+                          pair(lambda error, x: error != 0)),
      "MaskOfError": Flag("The error is kept where it is itself above 0.", pair(
          lambda error, x: error and (error > 0) != (x > 0))),
      "ScaledByActivation": Flag("The error is multiplied by x.", pair(lambda error, x: error and x > 1)),

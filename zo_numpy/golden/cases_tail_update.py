@@ -31,8 +31,9 @@ def gradient_case(comment, gradient, b_bp, *flags):
 
 
 GRADIENT_STEP = Op(
-    "A tail gradient scaled to about b_bp bits: shift = max(0, bit_width(maximum) - b_bp) with the tensor's largest "
-    "magnitude, step = pseudo_stochastic_shift(gradient, shift). |step| can be 2^b_bp: it is not an int8.",
+    "A tail gradient scaled to about b_bp bits: shift = max(0, bit_width(maximum) - b_bp) with the tensor's "
+    "largest magnitude, step = pseudo_stochastic_shift(gradient, shift). |step| can be 2^b_bp: it is not an "
+    "int8.",
     gradient_step_of,
     {"FloorNotTruncate": Flag("The signed value is shifted and masked in two's complement.", any_gradient(
         lambda v, s: v < 0 and rounds_up_in_twos_complement(v, s) != split(v, s)[0] + rounds_up(v, s))),
@@ -40,20 +41,24 @@ GRADIENT_STEP = Op(
          lambda v, s: s % 2 == 1 and (halves(v, s)[0] > halves(v, s)[1]) != rounds_up(v, s))),
      "RoundedToNearest": Flag("round_shift is used.", any_gradient(
          lambda v, s: s > 0 and rounds_up(v, s) != (split(v, s)[1] >= 1 << (s - 1)))),
-     "WidthAtPowerOfTwo": Flag("The width is ceil(log2(maximum)): one too few at powers of two.", lambda i, p, e:
-                               power_of_two(e["maximum"]) and e["shift"] > 0),
-     "FloatLog2": Flag("The width is read off a 32-bit float, which rounds up just below large powers of two.",
+     "WidthAtPowerOfTwo": Flag("The width is ceil(log2(maximum)): one too few at powers of two.",
+                               lambda i, p, e: power_of_two(e["maximum"]) and e["shift"] > 0),
+     "FloatLog2": Flag("The width is read off a 32-bit float, which rounds up just below large powers of "
+                       "two.",
                        lambda i, p, e: float32(e["maximum"]).bit_length() != e["maximum"].bit_length()),
      "ShiftIgnoresBits": Flag("The gradient is always scaled to 7 bits.",
                               lambda i, p, e: e["shift"] != max(0, e["maximum"].bit_length() - 7)),
      "NegativeShift": Flag("A small gradient is scaled up to b_bp bits.",
                            lambda i, p, e: 0 < e["maximum"] < 1 << (p["b_bp"] - 1)),
-     "WrappedInt8": Flag("The step is stored in an int8: 128 becomes -128.", lambda i, p, e: max(flat(e["step"])) > 127),
+     "WrappedInt8": Flag("The step is stored in an int8: 128 becomes -128.",
+                         lambda i, p, e: max(flat(e["step"])) > 127),
      "ClippedToBits": Flag("The step is clipped to +-(2^b_bp - 1).",
                            lambda i, p, e: beyond(e["step"], 2**p["b_bp"] - 1))},
-    [gradient_case(f"largest magnitude {largest}, b_bp {b_bp}", [largest, -largest // 2, largest // 3, -1, 0], b_bp)
+    [gradient_case(f"largest magnitude {largest}, b_bp {b_bp}", [largest, -largest // 2, largest // 3, -1, 0],
+                   b_bp)
      for largest in (1, 2, 127, 128, 2**20 - 1, 2**20, 2**25 - 1, 2**30) for b_bp in range(1, 8)]
-    + [gradient_case(f"negative only, b_bp {b_bp}", [[-1000, -999], [-513, -3]], b_bp) for b_bp in range(1, 8)]
+    + [gradient_case(f"negative only, b_bp {b_bp}", [[-1000, -999], [-513, -3]], b_bp)
+       for b_bp in range(1, 8)]
     + [gradient_case(f"every bit set, b_bp {b_bp}: the step is 2^b_bp", [2**(b_bp + 1) - 1, 1], b_bp)
        for b_bp in range(1, 8)]
     + [gradient_case("zeros", filled(0, (2, 2)), 3),
@@ -64,7 +69,8 @@ GRADIENT_STEP = Op(
 
 def update_of(inputs, parameters):
     weights = {"w": QTensor(int8(inputs["weight"]), 0)}
-    steps = [{"w": tail.gradient_step(int32(gradient), parameters["b_bp"])} for gradient in inputs["gradients"]]
+    steps = [{"w": tail.gradient_step(int32(gradient), parameters["b_bp"])}
+             for gradient in inputs["gradients"]]
     total = steps[0] if len(steps) == 1 else tail.add_steps(*steps)
     tail.update_tail(weights, total)
     return {"steps": [step["w"].tolist() for step in steps], "weight": weights["w"].data.tolist()}
@@ -84,8 +90,8 @@ def unclipped(inputs, expected):
 
 
 UPDATE_TAIL = Op(
-    "A tail weight less its step, clipped to +-127. steps: gradient_step of each gradient; where both forward passes "
-    "give one (first the first pass's), both steps are subtracted.",
+    "A tail weight less its step, clipped to +-127. steps: gradient_step of each gradient; where both "
+    "forward passes give one (first the first pass's), both steps are subtracted.",
     update_of,
     {"UpdateSignInverted": Flag("The step is added.", lambda i, p, e: any(
         min(127, max(-127, 2 * w - v)) != n for w, v, n in
@@ -105,8 +111,10 @@ UPDATE_TAIL = Op(
      update_case("a step of 128", [[127, -127, 1]], [[[255, -255, 254]]], 7, "StepInInt8", "SumInInt8"),
      update_case("both passes", [[10, 20, 30]], [[[100, -60, 3]], [[90, 60, -7]]], 3, "SummedBeforeShift"),
      update_case("both passes cancel", [[10, 20]], [[[100, -60]], [[-100, 60]]], 3),
-     update_case("both passes, of very different size", [[10, 20]], [[[100000, -60000]], [[3, 2]]], 2, "SummedBeforeShift"),
-     update_case("both passes add up to more than an int8", [[127, -127, 0]], [[[200, -200, 200]], [[180, -180, 180]]], 7,
+     update_case("both passes, of very different size", [[10, 20]], [[[100000, -60000]], [[3, 2]]], 2,
+                 "SummedBeforeShift"),
+     update_case("both passes add up to more than an int8", [[127, -127, 0]],
+                 [[[200, -200, 200]], [[180, -180, 180]]], 7,
                  "SumInInt8", "SummedBeforeShift"),
      update_case("a matrix", made_up(2, (3, 4)), [scaled(made_up(3, (3, 4)), 55)], 5)])
 
@@ -116,7 +124,8 @@ UPDATE_TAIL = Op(
 def tail_step_of(inputs, parameters):
     layers = layers_from(parameters["layers"])
     linears = models.weight_layers(layers)
-    weights = {layer.name: quantised(weight) for layer, weight in zip(linears, inputs["weights"], strict=True)}
+    weights = {layer.name: quantised(weight)
+               for layer, weight in zip(linears, inputs["weights"], strict=True)}
     logits, xs = tail.forward_tail(layers, weights, quantised(inputs["x"]))
     errors = []
     gradients = tail.tail_gradients(
@@ -136,7 +145,8 @@ def tail_case(comment, widths, batch, number, *flags, labels=(0, 1, 2), b_bp=4):
         layers += [ReLU()] * (i > 0) + [Linear(f"fc{i + 1}", n_in, n_out)]
         weights.append({"data": made_up(number + i, (n_out, n_in), 63), "exponent": -7 - i})
     x = np.maximum(made_up(number + 9, (batch, widths[0])), 0).tolist()
-    return Case(comment, {"x": {"data": x, "exponent": -6}, "weights": weights, "labels": list(labels[:batch])},
+    return Case(comment, {"x": {"data": x, "exponent": -6}, "weights": weights,
+                          "labels": list(labels[:batch])},
                 {"layers": described(layers), "b_bp": b_bp}, flags)
 
 
@@ -145,10 +155,10 @@ def several_layers(inputs, parameters, expected):
 
 
 TAIL_STEP = Op(
-    "Forward, backward and update of a tail of linear layers with ReLU between them. xs: the int8 input of each linear "
-    "layer; errors, gradients and steps come last layer first (errors[0] is softmax_error, errors[k] what remains after "
-    "linear_backward, relu_backward and requantise through k layers); weights after the update, first layer first. No "
-    "error is passed back through the first layer of the tail.",
+    "Forward, backward and update of a tail of linear layers with ReLU between them. xs: the int8 input of "
+    "each linear layer; errors, gradients and steps come last layer first (errors[0] is softmax_error, "
+    "errors[k] what remains after linear_backward, relu_backward and requantise through k layers); weights "
+    "after the update, first layer first. No error is passed back through the first layer of the tail.",
     tail_step_of,
     {"UpdateBeforeError": Flag("A layer is updated before the error passes through it.", several_layers),
      "UpdateSignInverted": Flag("The steps are added.", always),
@@ -156,7 +166,8 @@ TAIL_STEP = Op(
      "ReluMaskMissing": Flag("The error is not masked by the ReLU.", several_layers),
      "RequantisedBeforeMask": Flag("The error is requantised before it is masked."),
      "ErrorNotRequantised": Flag("The error's int32 is cut to its low 8 bits.", several_layers),
-     "ErrorExponentForgotten": Flag("The exponent of the weights is not added to the error's.", several_layers)},
+     "ErrorExponentForgotten": Flag("The exponent of the weights is not added to the error's.",
+                                    several_layers)},
     [tail_case("one layer, batch 1", (5, 3), 1, 100),
      tail_case("one layer, batch 3", (6, 4), 3, 110),
      tail_case("two layers, batch 1", (5, 4, 3), 1, 120, "RequantisedBeforeMask"),

@@ -18,12 +18,13 @@ def bound(parameters):
 
 
 CLIP_FOR_ZO = Op(
-    "ZO weights clipped to +-(127 - r_limit), r_limit the largest r_max of the whole schedule: done once, before the "
-    "first step.",
+    "ZO weights clipped to +-(127 - r_limit), r_limit the largest r_max of the whole schedule: done once, "
+    "before the first step.",
     clip_of,
     {"NotClipped": Flag("Nothing is done.", lambda i, p, e: beyond(i["weight"], bound(p))),
      "UpperOnly": Flag("Only the upper end is clipped.", lambda i, p, e: min(flat(i["weight"])) < -bound(p)),
-     "OneTooTight": Flag("The bound is 127 - r_limit - 1.", lambda i, p, e: beyond(e["weight"], bound(p) - 1)),
+     "OneTooTight": Flag("The bound is 127 - r_limit - 1.",
+                         lambda i, p, e: beyond(e["weight"], bound(p) - 1)),
      "OneTooWide": Flag("The bound is 128 - r_limit.", lambda i, p, e: beyond(i["weight"], bound(p)))},
     [Case(f"r_limit {r_limit}", {"weight": [[127, 126 - r_limit, 127 - r_limit, 128 - r_limit, 0, 1]]},
           {"r_limit": r_limit}) for r_limit in (1, 3, 7, 15, 31, 63)]
@@ -42,11 +43,13 @@ def settings_of(parameters, b_zo=1):
 def tensors_of(inputs, parameters):
     """({name: QTensor}, [(index in the model, name)]) of the tensors of a case."""
     names = [(tensor, str(tensor)) for tensor in parameters["tensors"]]
-    return {name: QTensor(int8(data), 0) for (_, name), data in zip(names, inputs["weights"], strict=True)}, names
+    pairs = zip(names, inputs["weights"], strict=True)
+    return {name: QTensor(int8(data), 0) for (_, name), data in pairs}, names
 
 
 def draws(weights, names, parameters):
-    return [elastic_zo.draw(name, tensor, weights, parameters["seed"], parameters["step"], settings_of(parameters))
+    return [elastic_zo.draw(name, tensor, weights, parameters["seed"], parameters["step"],
+                            settings_of(parameters))
             for tensor, name in names]
 
 
@@ -78,11 +81,13 @@ def thetas(parameters, number, sizes):
 def moved(theta, times, parameters):
     """theta + times * z."""
     weights, names = tensors_of({"weights": theta}, parameters)
-    return [(np.array(data) + times * z.astype(int)).tolist() for data, z in zip(theta, draws(weights, names, parameters))]
+    return [(np.array(data) + times * z.astype(int)).tolist()
+            for data, z in zip(theta, draws(weights, names, parameters))]
 
 
 def zo_parameters(tensors, seed=0, step=0, r_max=7, p_zero=64, r_limit=7, **more):
-    return dict(tensors=list(tensors), seed=seed, step=step, r_max=r_max, p_zero=p_zero, r_limit=r_limit, **more)
+    return dict(tensors=list(tensors), seed=seed, step=step, r_max=r_max, p_zero=p_zero, r_limit=r_limit,
+                **more)
 
 
 def perturb_case(comment, number, sizes, times, theta=None, **given):
@@ -92,9 +97,9 @@ def perturb_case(comment, number, sizes, times, theta=None, **given):
 
 
 PERTURB = Op(
-    "theta += times * z in place, z of each tensor by perturbation with query 0; `tensors` are the indices of the "
-    "tensors in the whole model. times is 1 before the first pass and -2 between the passes, when the weights are theta "
-    "+ z. Nothing is clipped.",
+    "theta += times * z in place, z of each tensor by perturbation with query 0; `tensors` are the indices "
+    "of the tensors in the whole model. times is 1 before the first pass and -2 between the passes, when the "
+    "weights are theta + z. Nothing is clipped.",
     perturb_of,
     {"SignInverted": Flag("z is subtracted where it is to be added.", any_z),
      "OneStepBack": Flag("Between the passes z is subtracted once, not twice.",
@@ -102,7 +107,8 @@ PERTURB = Op(
      "FreshZ": Flag("A new z is drawn for the second pass.", lambda i, p, e: p["times"] == -2),
      "ZNotReplayed": Flag("The step is not in the counter: every step draws the z of step 0.",
                           lambda i, p, e: p["step"] != 0),
-     "TensorIndex": Flag("Tensors are counted from 0 among those that are perturbed, whatever their place in the model.",
+     "TensorIndex": Flag("Tensors are counted from 0 among those that are perturbed, whatever their place in "
+                         "the model.",
                          lambda i, p, e: not indices_given(i, p)),
      "OneDrawForAll": Flag("A tensor goes on in the draw where the one before it ended.",
                            lambda i, p, e: len(i["weights"]) > 1),
@@ -127,7 +133,8 @@ def restore_of(inputs, parameters):
     elastic_zo.restore_and_update(restored, names, 0, *arguments)
     elastic_zo.restore_and_update(weights, names, parameters["g"], *arguments)
     return {"z": [part.tolist() for part in z], "shift": shift, "restored": data_of(restored),
-            "steps": [pseudo_stochastic_shift(part, shift).tolist() for part in z], "weights": data_of(weights)}
+            "steps": [pseudo_stochastic_shift(part, shift).tolist() for part in z],
+            "weights": data_of(weights)}
 
 
 def elements(expected):
@@ -162,16 +169,19 @@ def beyond_bound(parameters, expected, limit):
 
 def restore_case(comment, number, sizes, g, theta=None, **given):
     parameters = zo_parameters(given.pop("tensors", range(len(sizes))), g=g, **given)
-    return Case(comment, {"weights": moved(theta or thetas(parameters, number, sizes), -1, parameters)}, parameters)
+    return Case(comment, {"weights": moved(theta or thetas(parameters, number, sizes), -1, parameters)},
+                parameters)
 
 
 RESTORE_AND_UPDATE = Op(
-    "After both passes the weights are theta - z. theta += z restores them; then, unless g is 0, theta -= g * step with "
-    "step = pseudo_stochastic_shift(z, shift), shift = max(0, bit_width(r_max) - b_zo), clipped to +-(127 - r_limit).",
+    "After both passes the weights are theta - z. theta += z restores them; then, unless g is 0, theta -= g "
+    "* step with step = pseudo_stochastic_shift(z, shift), shift = max(0, bit_width(r_max) - b_zo), clipped "
+    "to +-(127 - r_limit).",
     restore_of,
     {"WeightsNotRestored": Flag("The weights are updated from theta - z.", any_z),
      "UpdateSignInverted": Flag("g * step is added.", sign_matters),
-     "UpdatedAtZero": Flag("g = 0 updates as g = 1 does.", lambda i, p, e: p["g"] == 0 and some_step(i, p, e)),
+     "UpdatedAtZero": Flag("g = 0 updates as g = 1 does.", lambda i, p, e: p["g"] == 0
+                           and some_step(i, p, e)),
      "FullZ": Flag("z itself is subtracted, not scaled to b_zo bits.", lambda i, p, e: e["steps"] != e["z"]),
      "ShiftOneMore": Flag("The shift is bit_width(r_max + 1) - b_zo.",
                           lambda i, p, e: bit_width(p["r_max"] + 1) > p["b_zo"]),
@@ -187,16 +197,19 @@ RESTORE_AND_UPDATE = Op(
      "FreshZ": Flag("A new z is drawn for restoring.", any_z),
      "ZNotReplayed": Flag("The step is not in the counter: every step draws the z of step 0.",
                           lambda i, p, e: p["step"] != 0),
-     "TensorIndex": Flag("Tensors are counted from 0 among those that are updated, whatever their place in the model.",
+     "TensorIndex": Flag("Tensors are counted from 0 among those that are updated, whatever their place in "
+                         "the model.",
                          lambda i, p, e: not indices_given(i, p))},
     [restore_case(f"r_max {r_max}, b_zo {b_zo}, g {g}", 20, [21], g, r_max=r_max, r_limit=r_max, b_zo=b_zo)
-     for r_max, b_zo in ((1, 1), (3, 1), (7, 1), (7, 2), (7, 3), (15, 1), (15, 4), (31, 1), (31, 2), (63, 1), (63, 2),
-                         (63, 3), (63, 6)) for g in (-1, 1)]
+     for r_max, b_zo in ((1, 1), (3, 1), (7, 1), (7, 2), (7, 3), (15, 1), (15, 4), (31, 1), (31, 2), (63, 1),
+                         (63, 2), (63, 3), (63, 6)) for g in (-1, 1)]
     + [restore_case(f"g 0 restores only, r_max {r_max}", 21, [9], 0, r_max=r_max, r_limit=r_max, b_zo=1)
        for r_max in (1, 7, 63)]
-    + [restore_case(f"weights at the ends of their range, g {g}", 22, [16], g, [[120] * 8 + [-120] * 8], b_zo=1)
+    + [restore_case(f"weights at the ends of their range, g {g}", 22, [16], g, [[120] * 8 + [-120] * 8],
+                    b_zo=1)
        for g in (-1, 1)]
-    + [restore_case(f"r_max below r_limit, g {g}", 22, [16], g, [[64] * 8 + [-64] * 8], r_max=3, r_limit=63, b_zo=2)
+    + [restore_case(f"r_max below r_limit, g {g}", 22, [16], g, [[64] * 8 + [-64] * 8], r_max=3, r_limit=63,
+                    b_zo=2)
        for g in (-1, 1)]
     + [restore_case("more bits than z has: no shift", 23, [10], 1, b_zo=6),
        restore_case("three tensors", 24, [7, 5, 6], 1, b_zo=1),

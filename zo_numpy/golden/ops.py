@@ -1,12 +1,14 @@
 """Tier 1: golden vectors of every integer op, one JSON file an op, in the manner of Wycheproof.
 
     {"format_version": .., "op": "..", "description": "..", "flags": {"FlagName": "the bug it catches"},
-     "cases": [{"id": 1, "comment": "..", "flags": [..], "inputs": {..}, "parameters": {..}, "expected": {..}}, ..]}
+     "cases": [{"id": 1, "comment": "..", "flags": [..],
+                "inputs": {..}, "parameters": {..}, "expected": {..}}, ..]}
 
-All numbers are integers, written in decimal; some need 64 bits. An array is a nested list in C order, an int8 tensor
-with its exponent {"data": .., "exponent": n}. `expected` holds intermediate results too. A case carries a flag exactly
-if a port with that bug, and no other, gives another answer in some field. The cases are in cases_*.py; to check is to
-recompute every case of a file, from the inputs it holds, and to compare every number.
+All numbers are integers, written in decimal; some need 64 bits. An array is a nested list in C order, an int8
+tensor with its exponent {"data": .., "exponent": n}. `expected` holds intermediate results too. A case
+carries a flag exactly if a port with that bug, and no other, gives another answer in some field. The cases
+are in cases_*.py; to check is to recompute every case of a file, from the inputs it holds, and to compare
+every number.
 """
 import json
 import pathlib
@@ -14,15 +16,16 @@ from typing import NamedTuple
 
 from ..errors import UserError
 from ..run_folder import write_atomically
-from . import (FORMAT_VERSION, cases_draws, cases_layers, cases_loss, cases_loss_parts, cases_products, cases_quantise,
-               cases_random, cases_shifts, cases_step, cases_tail, cases_tail_update, cases_zo)
+from . import (FORMAT_VERSION, cases_draws, cases_layers, cases_loss, cases_loss_parts, cases_products,
+               cases_quantise, cases_random, cases_shifts, cases_step, cases_tail, cases_tail_update,
+               cases_zo)
 
 # In the order in which a port is best brought up.
 DEFINITIONS = {
     **cases_random.OPS, **cases_draws.OPS, **cases_shifts.OPS, **cases_quantise.OPS, **cases_products.OPS,
     **cases_layers.OPS, **cases_loss_parts.OPS, **cases_loss.OPS, **cases_tail.OPS, **cases_tail_update.OPS,
     **cases_zo.OPS, **cases_step.OPS}
-OPS = {name: op.compute for name, op in DEFINITIONS.items()}   # op(inputs, parameters) -> expected, by the library
+OPS = {name: op.compute for name, op in DEFINITIONS.items()}   # op(inputs, parameters) -> expected
 
 LARGEST_FILE = 4 << 20       # bytes
 DEEPEST = 12                 # lists and objects within each other
@@ -66,7 +69,7 @@ def vectors(name):
 
 
 def to_bytes(content):
-    """An op's file: ASCII, a line for each entry of the header and for each case, the same bytes everywhere."""
+    """An op's file: ASCII, a line for each case, the same bytes everywhere."""
     header = json.dumps({key: content[key] for key in HEADER[:-1]}, indent=2)
     cases = ",\n".join("    " + json.dumps(case) for case in content["cases"])
     return f'{header[:-2]},\n  "cases": [\n{cases}\n  ]\n}}\n'.encode("ascii")
@@ -110,7 +113,8 @@ def check_layout(content, name):
     if not isinstance(content, dict) or tuple(content) != HEADER:
         raise ValueError(f"it does not have exactly the entries {', '.join(HEADER)}")
     if content["format_version"] != FORMAT_VERSION:
-        raise ValueError(f"format_version is {content['format_version']}, this program reads {FORMAT_VERSION}")
+        raise ValueError(f"format_version is {content['format_version']}, this program reads "
+                         f"{FORMAT_VERSION}")
     if content["op"] != name:
         raise ValueError(f"it is not of op {name}")
     if not isinstance(content["flags"], dict) or not isinstance(content["cases"], list):
@@ -119,7 +123,8 @@ def check_layout(content, name):
         raise ValueError("it has no cases")
     for number, case in enumerate(content["cases"], 1):
         if not isinstance(case, dict) or tuple(case) != CASE or case["id"] != number:
-            raise ValueError(f"case {number} does not have the id {number} and exactly the entries {', '.join(CASE)}")
+            raise ValueError(f"case {number} does not have the id {number} and exactly the entries "
+                             f"{', '.join(CASE)}")
         if not isinstance(case["flags"], list) or any(flag not in content["flags"] for flag in case["flags"]):
             raise ValueError(f"case {number} has a flag that the file does not explain")
         if not all(isinstance(case[part], dict) for part in ("inputs", "parameters", "expected")):
@@ -133,7 +138,7 @@ def check_layout(content, name):
 
 
 def load_vectors(path):
-    """The contents of one op's file.  Raises UserError, in one line, if it is missing, damaged or of another format."""
+    """The contents of one op's file.  Raises UserError if it is missing, damaged or of another format."""
     path = pathlib.Path(path)
     try:
         with open(path, "rb") as file:
@@ -155,7 +160,7 @@ def load_vectors(path):
 # Checking.
 
 def differences(expected, got, path=()):
-    """Yields (path, expected, got) wherever two values of JSON's types differ; a length or a type counts as one."""
+    """Yields (path, expected, got) wherever two values of JSON's types differ, in length or type too."""
     if type(expected) is type(got) is dict and expected.keys() == got.keys():
         for name in expected:
             yield from differences(expected[name], got[name], (*path, name))
@@ -182,14 +187,16 @@ def check_file(path):
     for case in content["cases"]:
         try:
             got = OPS[content["op"]](case["inputs"], case["parameters"])
-        except (ValueError, TypeError, LookupError, OverflowError, ArithmeticError, AttributeError, MemoryError) as error:
+        except (ValueError, TypeError, LookupError, OverflowError, ArithmeticError, AttributeError,
+                MemoryError) as error:
             why = f"{type(error).__name__}: {error}".splitlines()[0][:200]
-            raise UserError(f"{path} is damaged: case {case['id']} cannot be computed ({why}); {MEND}") from None
+            raise UserError(f"{path} is damaged: case {case['id']} cannot be computed ({why}); "
+                            f"{MEND}") from None
         compared += leaves(case["expected"])
         for name in {**case["expected"], **got}:
-            expected_field, got_field = case["expected"].get(name, "no such field"), got.get(name, "no such field")
-            mismatches += [Mismatch(path.name, case["id"], name, index, *pair)
-                           for index, *pair in differences(expected_field, got_field)]
+            pair = case["expected"].get(name, "no such field"), got.get(name, "no such field")
+            mismatches += [Mismatch(path.name, case["id"], name, index, *different)
+                           for index, *different in differences(*pair)]
     return mismatches, compared
 
 
@@ -199,9 +206,11 @@ def check_ops(folder):
     Raises UserError if a file is damaged, if one is missing or of no known op, or if nothing was compared.
     """
     folder = pathlib.Path(folder)
-    unknown = sorted(path.name for path in folder.iterdir() if path.stem not in OPS) if folder.is_dir() else []
+    present = sorted(folder.iterdir()) if folder.is_dir() else []
+    unknown = [path.name for path in present if path.name not in {f"{name}.json" for name in OPS}]
     if unknown:
-        raise UserError(f"{folder / unknown[0]} is of no op that this program knows; remove it, or update the program")
+        raise UserError(f"{folder / unknown[0]} is of no op that this program knows; remove it, or update "
+                        f"the program")
     mismatches, compared = [], 0
     for name in OPS:
         found, numbers = check_file(folder / f"{name}.json")

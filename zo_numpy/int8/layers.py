@@ -5,13 +5,13 @@ flatten) work on the accumulator; one requantisation at the end of the block bri
 range is spent only on what survives pooling and ReLU (CHOICE 2). Pooling comes first, as it commutes with ReLU and
 leaves four times less to do.
 
-Shapes are (N, C, H, W) and (N, features) throughout. In memory the image index N varies fastest, (C, H, W, N): a
-patch is then a few long runs to copy, and pooling a few long runs to compare. No result depends on it.
+Shapes are (N, C, H, W) and (N, features) throughout; shapes.py has the layers that only move and compare.
 """
 import numpy as np
 
 from .. import models
-from ..tiles import for_tiles, tile_length
+from ..shapes import flatten, max_pool2d, patches, relu
+from ..tiles import for_tiles, joined, tile_length
 from .arith import QTensor, check_terms, matmul, requantise
 
 
@@ -23,43 +23,9 @@ def conv2d(x, weight, pad):
     """
     c_out, c_in, k, _ = weight.shape
     check_terms(c_in * k * k)
-    x = x.transpose(1, 2, 3, 0)                                                       # (C, H, W, N)
-    _, height, width, n = x.shape
-    padded = np.zeros((c_in, height + 2 * pad, width + 2 * pad, n), np.int32)
-    padded[:, pad:pad + height, pad:pad + width] = x
-    windows = np.lib.stride_tricks.sliding_window_view(padded, (k, k), axis=(1, 2))   # (C, H', W', N, k, k)
-    patches = windows.transpose(0, 4, 5, 1, 2, 3)                                     # (C, k, k, H', W', N)
-    out_shape = patches.shape[3:]
-    patches = patches.reshape(c_in * k * k, -1)                                       # copies: (C k k, H' W' N)
-    out = matmul(weight.reshape(c_out, -1).astype(np.int32), patches)                 # (C_out, H' W' N)
+    columns, out_shape = patches(x, k, pad, np.int32)                                 # (C k k, H' W' N)
+    out = matmul(weight.reshape(c_out, -1).astype(np.int32), columns)                 # (C_out, H' W' N)
     return out.reshape(c_out, *out_shape).transpose(3, 0, 1, 2)
-
-
-def max_pool2d(x, size):
-    """Maximum over windows of size x size that do not overlap.  (N, C, H, W) -> (N, C, H / size, W / size), int32.
-
-    Raises ValueError unless H and W are multiples of size.
-    """
-    if x.shape[2] % size or x.shape[3] % size:
-        raise ValueError(f"max-pool of {size} does not divide an image of {x.shape[2]} x {x.shape[3]}")
-    rows = x[:, :, 0::size]
-    for i in range(1, size):
-        rows = np.maximum(rows, x[:, :, i::size])
-    out = rows[:, :, :, 0::size]
-    for i in range(1, size):
-        out = np.maximum(out, rows[:, :, :, i::size])
-    return out
-
-
-def relu(x):
-    """max(0, x), elementwise; int32 in and out."""
-    return np.maximum(x, 0)
-
-
-def flatten(x):
-    """(N, C, H, W) -> (N, C H W), features in C order over (C, H, W) (CHOICE 15); the memory order is kept."""
-    n = x.shape[0]
-    return x.transpose(1, 2, 3, 0).reshape(-1, n).T
 
 
 def linear(x, weight):
@@ -108,9 +74,7 @@ def forward_block(block, weights, x, record=None):
         accumulator = run(x.data, record)
     else:
         n, *sample_shape = x.data.shape
-        parts = for_tiles(n, tile_length(block, sample_shape), lambda tile: run(x.data[tile]))
-        # Joined along the axis that varies fastest in memory, which is the image index.
-        accumulator = parts[0] if len(parts) == 1 else np.concatenate([part.T for part in parts], axis=-1).T
+        accumulator = joined(for_tiles(n, tile_length(block, sample_shape), lambda tile: run(x.data[tile])))
     out = requantise(accumulator, x.exponent + weights[name].exponent)
     if record:
         record("requantise", name, out)

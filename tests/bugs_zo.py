@@ -117,9 +117,9 @@ def step_with(**functions):
 
 def drawn(change):
     """change(tensor, step, number of tensors in the model) gives the tensor and step whose z is drawn."""
-    def draw(right, name, tensor, weights, seed, step, settings):
+    def draw(right, name, tensor, weights, seed, step, settings, query=0):
         tensor, step = change(tensor, step, len(weights))
-        return right(name, tensor, weights, seed, step, settings)
+        return right(name, tensor, weights, seed, step, settings, query)
     return step_with(draw=draw)
 
 

@@ -11,6 +11,8 @@ import zlib
 import numpy as np
 import pytest
 
+from datasets import idx
+from datasets.image_set import TEST_IMAGES, TEST_LABELS
 from small_runs import (ROOT, environment, main, metrics, one_line, python, refused, snapshot, start, train,
                         train_options, write_digits)
 from zo_numpy.config import SCHEDULES
@@ -46,9 +48,9 @@ def run(tmp_path_factory, digits):
     (["train", "--r-max", "6"], "2^k - 1"), (["train", "--r-max", "7,8"], "2^k - 1"),
     (["train", "--r-max", "7,"], "7,"), (["train", "--r-max", "-7,7"], "--r-max"),
     (["train", "--r-max", "seven"], "seven"), (["train", "--r-max", ""], "''"),
-    (["train", "--p-zero", "256"], "0..255"), (["train", "--p-zero", "0.5"], "0.5"),
-    (["train", "--b-zo", "0"], "1..6"),
-    (["train", "--b-bp", "8"], "1..7"), (["train", "--headroom", "1"], "5 numbers"),
+    (["train", "--p-zero", "256"], "0 to 255"), (["train", "--p-zero", "0.5"], "0.5"),
+    (["train", "--b-zo", "0"], "1 to 6"),
+    (["train", "--b-bp", "8"], "1 to 7"), (["train", "--headroom", "1"], "5 numbers"),
     (["train", "--headroom", "0,0,0,0,9"], "0 to 6"),
     (["train", "--zo-frozen", "--bp-tail", "0"], "--zo-frozen"),
     (["train", "--epoch", "3"], "--epoch"),   # no abbreviations: a later option might mean another thing
@@ -126,8 +128,10 @@ def test_a_folder_is_named_after_the_run(tmp_path, digits, capsys, monkeypatch):
     # The name alone would not tell.
     assert str(out) in refused(capsys, *options, "--resume", "--batch-size", "32")
     assert main([*options, "--resume"]) == 0
-    assert main([*options[:-1], "4", "--zo-frozen", "--bp-tail", "1"]) == 0
+    other = [*options[:-1], "4", "--zo-frozen", "--bp-tail", "1"]
+    assert main([*other, "--batch-size", "32"]) == 0
     assert {path.name for path in pathlib.Path("runs").iterdir()} == {out.name, "mnist-int8-k1-frozen-e1-s4"}
+    assert "batch_size = 32" in refused(capsys, *other, "--resume")   # nor may a default that is left out
 
 
 def test_the_first_and_the_last_line_say_that_the_data_set_is_not_whole(tmp_path, digits, capsys):
@@ -138,6 +142,25 @@ def test_the_first_and_the_last_line_say_that_the_data_set_is_not_whole(tmp_path
     assert f"{last['test_accuracy']:.2f} %" in lines[-1] and f"({last['test_correct']} of 60" in lines[-1]
     digest = (out / "steps.txt").read_text().split()[-1]
     assert f"sha256 {digest}" in lines[-1] and str(out) in lines[-1]
+
+
+def test_accuracy_one_at_a_time_is_that_of_single_images(tmp_path, digits, capsys):
+    """Dim images beside bright ones are rounded away in a batch, and not alone."""
+    dim = write_digits(tmp_path / "dim")
+    images = idx.decode((dim / TEST_IMAGES).read_bytes(), 3, "images").copy()
+    images[::2] //= 10
+    (dim / TEST_IMAGES).write_bytes(idx.encode(images))
+    out = train(dim, tmp_path / "run", epochs=15)
+    printed = [capsys.readouterr().out]
+    np.save(tmp_path / "images.npy", images)
+    labels = idx.decode((dim / TEST_LABELS).read_bytes(), 1, "labels")
+    alone = int((np.array(predictions(capsys, out, tmp_path / "images.npy")[0]) == labels).sum())
+    assert alone != metrics(out)[-1]["test_correct"]
+    assert main(["evaluate", str(out), "--data-dir", str(dim)]) == 0
+    printed.append(capsys.readouterr().out)
+    percent = f"{10_000 * alone // 60 / 100:.2f} %"
+    assert f"; {percent} one at a time)" in printed[0].splitlines()[-1]
+    assert f"; {percent} ({alone}) one at a time" in printed[1].splitlines()[-1]
 
 
 # Progress
@@ -382,6 +405,12 @@ def test_predict_refuses_what_is_no_image_before_it_prints_a_class(run, tmp_path
     message = refused(capsys, "predict", run, tmp_path / "good.npy", tmp_path / name)
     assert name in message and "28" in message
     assert capsys.readouterr().out == ""
+
+
+def test_the_size_of_a_png_is_known_before_it_is_unpacked(run, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("matplotlib.image.imread", lambda *_, **__: pytest.fail("a large PNG was unpacked"))
+    png(tmp_path / "large.png", np.zeros((2000, 1000), np.uint8), 0)
+    assert "1000 x 2000" in refused(capsys, "predict", run, tmp_path / "large.png")
 
 
 class Trap:

@@ -71,8 +71,8 @@ def test_options_replace_defaults_one_by_one():
     *(("r_max", (value,), "2^k - 1")
       for value in (0, 2, 4, 6, 8, 16, 32, 62, 64, 127, 255, -1, 7.0, "7", None)),
     ("r_max", (7, 15, 6), "2^k - 1"), ("r_max", (), "2^k - 1"),
-    ("p_zero", (256,), "0..255"), ("p_zero", (-1,), "0..255"), ("p_zero", (0.5,), "0..255"),
-    ("b_zo", (0,), "1..6"), ("b_zo", (7,), "1..6"), ("b_bp", (0,), "1..7"), ("b_bp", (8,), "1..7"),
+    ("p_zero", (256,), "0 to 255"), ("p_zero", (-1,), "0 to 255"), ("p_zero", (0.5,), "0 to 255"),
+    ("b_zo", (0,), "1 to 6"), ("b_zo", (7,), "1 to 6"), ("b_bp", (0,), "1 to 7"), ("b_bp", (8,), "1 to 7"),
     ("headroom", (0, 0, 0, 0), "5 numbers"), ("headroom", (0,) * 6, "5 numbers"),
     ("headroom", (), "5 numbers"), ("headroom", (0, 0, 0, 0, 7), "0 to 6"),
     ("headroom", (0, 0, 0, 0, -1), "0 to 6"), ("headroom", ("a",) * 5, "0 to 6"),

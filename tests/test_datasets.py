@@ -167,7 +167,7 @@ def test_facts_are_well_formed(spec):
 
 
 def test_unknown_data_set():
-    refused(load, "mnits", match="^no data set is called 'mnits': choose one of mnist, fashion-mnist")
+    refused(load, "mnits", match="^no data set is called 'mnits': choose one of mnist, mnist-subset, fashion-mnist")
 
 
 # The embedded subset

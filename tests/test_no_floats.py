@@ -118,8 +118,8 @@ PLANTED = [                                          # file, text, what replaces
     ("shapes.py", "return np.maximum(x, 0)", "return np.float32(1).astype(np.int32) * np.maximum(x, 0)"),
     ("shapes.py", "width + 2 * pad, n), dtype)", "width + 2 * pad, n), np.float64).astype(dtype)"),
     ("int8/elastic_zo.py", "np.int8(times) *", "np.random.default_rng(0).integers(1, 2) *"),
-    ("int8/elastic_zo.py", "np.int8(g) *", "np.array(g, float).astype(np.int8) *"),
-    ("int8/elastic_zo.py", "stochastic_shift(z, shift) ", "stochastic_shift(z.astype(float), 0) "),
+    ("int8/elastic_zo.py", "np.int8(last) *", "np.array(last, float).astype(np.int8) *"),
+    ("int8/elastic_zo.py", "stochastic_shift(z, shift)   # |", "stochastic_shift(z.astype(float), 0)   # |"),
     ("rng.py", "return np.where((h >> 8) <", "return np.where(h / 256 <"),
     ("rng.py", "np.arange(1 << 16, dtype=np.int32)", "np.arange(1 << 16, dtype=np.int32) + np.zeros(1)"),
 ]

@@ -3,6 +3,10 @@ import importlib.util
 import os
 import sys
 
+# One level of threads: tiles.py cuts batches over the cores, so BLAS must not start threads of its own in each tile.
+for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
+    os.environ.setdefault(name, "1")   # read when NumPy is first imported, below
+
 missing = [name for name in ("numpy", "matplotlib") if not importlib.util.find_spec(name)]
 if missing:
     print(f"error: {sys.executable} has no {' and no '.join(missing)}; use the environment that `make` makes "

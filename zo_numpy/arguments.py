@@ -2,7 +2,7 @@
 import argparse
 import pathlib
 
-from .config import CHOICES, SCHEDULES
+from .config import BP, CHOICES, LOSSES, MEANINGS, SCHEDULES, option
 from .errors import UserError
 
 
@@ -16,34 +16,53 @@ class Parser(argparse.ArgumentParser):
         raise UserError(f"{message} (see `{self.prog} --help`)")
 
 
-def integers(text):
-    """'128,192' -> (128, 192)."""
+def several(kind):
+    """A reader of '128,192' -> (128, 192), all of `kind`."""
+    def read(text):
+        try:
+            return tuple(kind(part) for part in text.split(","))
+        except ValueError:
+            number = "a whole number" if kind is int else "a number"
+            raise argparse.ArgumentTypeError(f"{text!r} is not {number}, or several separated by commas") from None
+    return read
+
+
+def tail(text):
+    """'2' -> 2, 'all' -> 'all'."""
     try:
-        return tuple(int(part) for part in text.split(","))
+        return text if text == BP else int(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number, or several separated by commas") from None
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a whole number nor {BP!r}") from None
 
 
 def add_run_options(parser):
     """The options that decide a run's result; those left out do not appear in the parsed options."""
     add = parser.add_argument
+    losses = "; ".join(f"{precision}: {', '.join(names)}" for precision, names in LOSSES.items())
     add("--model", help=f"{', '.join(CHOICES['model'])} (default lenet5)")
     add("--data", help=f"{', '.join(CHOICES['data'])} (default mnist)")
     add("--data-dir", type=pathlib.Path, help="a folder that holds the data set's files")
     add("--offline", action="store_true", help="use no network: the cache, else the embedded subset")
     add("--precision", help=f"{', '.join(CHOICES['precision'])} (default int8)")
-    add("--bp-tail", type=int, metavar="K", help="layers trained by backpropagation, 0 is vanilla ZO (default 2)")
+    add("--bp-tail", type=tail, metavar="K", help=f"layers trained by backpropagation: 0 is vanilla ZO, {BP} is full "
+                                                  "BP (default 2)")
     add("--zo-frozen", action="store_true", help="the control: leave the ZO layers at their initialisation")
     add("--epochs", type=int, help="default 20")
-    add("--batch-size", type=int, help="default 64")
+    add("--batch-size", type=int, help="default 32 or 64, see defaults.py")
     add("--seed", type=int, help="decides every random draw (default 0)")
     add("--validate", type=int, metavar="N", help="hold the last N training samples out and report on them")
-    add("--loss", help=f"{', '.join(CHOICES['loss'])} (default integer)")
+    add("--limit", type=int, metavar="N", help="train on the first N training samples only")
+    add("--rotate", type=int, metavar="DEG", help="turn every image counter-clockwise by DEG degrees")
+    add("--init-from", metavar="RUN", help="start from the weights of another run (fine-tuning)")
+    add("--queries", type=int, metavar="Q", help="perturbations a step (default 1)")
+    add("--loss", help=f"{losses} (default the first)")
     add("--tail-passes", help=f"{', '.join(CHOICES['tail_passes'])}: which forward passes give the tail's gradient")
-    add("--headroom", type=integers, metavar="H,H,..", help="bits of headroom of each layer's initial weights")
+    add("--headroom", type=several(int), metavar="H,H,..", help="bits of headroom of each layer's initial weights, int8")
     group = parser.add_argument_group("schedules", "one value, or several that share the epochs in equal parts")
-    for name, allowed in SCHEDULES["int8"].items():
-        group.add_argument("--" + name.replace("_", "-"), type=integers, metavar="N,N,..", help=allowed.text)
+    for precision, schedules in SCHEDULES.items():
+        for name, numbers in schedules.items():
+            group.add_argument(option(name), type=several(numbers.kind), metavar="N,N,..",
+                               help=f"{precision}: {MEANINGS[name]}: {numbers.text}")
 
 
 def parse(arguments):

@@ -14,3 +14,12 @@ from datasets import DataError  # noqa: E402
 
 def say(text):
     print(text, flush=True)
+
+
+def load_data(config, data_dir=None, offline=False, announce=say):
+    """The Dataset of a run, turned if it asks for that.  Raises DataError."""
+    dataset = datasets.load(config.data, data_dir=data_dir, offline=offline, announce=announce)
+    if config.rotate:
+        from datasets.rotate import rotated   # needs scipy, which nothing else here does
+        dataset = rotated(dataset, config.rotate)
+    return dataset

@@ -10,7 +10,7 @@ import time
 import numpy as np
 
 from . import export as exporting, models
-from .clone import datasets, say
+from .clone import load_data, say
 from .config import describe, make_config, read_config
 from .errors import UserError
 from .golden import commands as golden_commands, runs
@@ -33,9 +33,10 @@ def summary(config, dataset, model):
     """The first lines of a run."""
     head, tail = models.split_tail(model.layers, config.bp_tail)
     zo, bp = ([layer.name for layer in models.weight_layers(part)] for part in (head, tail))
-    count = {layer.name: models.weight_count(layer) for layer in models.weight_layers(model.layers)}
+    count = {layer.name: PRECISIONS[config.precision].parameter_count(layer)
+             for layer in models.weight_layers(model.layers)}
     by_zo = "frozen at their initialisation (the control)" if config.zo_frozen else "by ZO"
-    say(f"{model.name}, {config.precision}, {sum(count.values()):,} weights: "
+    say(f"{model.name}, {config.precision}, {sum(count.values()):,} parameters: "
         f"{' '.join(zo) or 'none'} {by_zo} ({sum(count[n] for n in zo):,}), "
         f"{' '.join(bp) or 'none'} by BP ({sum(count[n] for n in bp):,})")
     say(f"{'' if dataset.complete else 'NOT THE FULL DATA SET, '}{dataset.name}: {len(dataset.train_labels):,} training "
@@ -79,7 +80,7 @@ def train(data_dir=None, offline=False, out=None, resume=False, **given):
     with RunFolder(out) as folder:
         if folder.exists() and not resume:
             raise UserError(f"{out} holds a run already; add --resume to go on with it or choose another --out")
-        dataset = datasets.load(config.data, data_dir=data_dir, offline=offline, announce=say)
+        dataset = load_data(config, data_dir, offline)
         parts(config, dataset)
         if folder.exists():
             check_same(config, given, read_description(out), dataset, out)
@@ -167,7 +168,7 @@ def load_run(path):
 def evaluate(run, data=None, data_dir=None, offline=False):
     """`evaluate`: test accuracy of a run as it stands, in batches and one sample at a time."""
     config, model, precision, weights = load_run(run)
-    dataset = datasets.load(data or config.data, data_dir=data_dir, offline=offline, announce=say)
+    dataset = load_data(dataclasses.replace(config, data=data or config.data), data_dir, offline)
     images, labels = dataset.test_images, dataset.test_labels
     if images.shape[1:] != model.input_shape:
         raise UserError(f"{run} takes samples of {model.input_shape}, {dataset.name} has {images.shape[1:]}: choose "

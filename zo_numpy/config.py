@@ -9,32 +9,65 @@ import dataclasses
 from typing import NamedTuple
 
 from . import __version__, models
+from .defaults import DEFAULTS
 from .errors import UserError
 from .run_folder import CONFIG, FORMAT_VERSION, read_description
 
 
-class Allowed(NamedTuple):
-    """The values an option may take, and how to say so."""
-    values: object
+class Numbers(NamedTuple):
+    """The values a number may take: one of `values`, or between `lowest` and `highest`; `kind` is int or float."""
+    kind: type
     text: str
+    values: object = ()   # a tuple, or a range
+    lowest: float = 0
+    highest: float = 0
+
+    def allows(self, value):
+        if self.kind is float and type(value) is int:
+            value = float(value)
+        return type(value) is self.kind and (value in self.values if self.values
+                                             else self.lowest <= value <= self.highest)
+
+
+def whole(lowest, highest):
+    return Numbers(int, f"a whole number from {lowest} to {highest}", range(lowest, highest + 1))
+
+
+def positive(highest):
+    return Numbers(float, f"a number above 0, at most {highest:g}", lowest=1e-12, highest=highest)
 
 
 SCHEDULES = {   # what may follow a schedule, by precision
     "int8": {
-        "r_max": Allowed((1, 3, 7, 15, 31, 63), "2^k - 1 with k = 1..6: 1, 3, 7, 15, 31 or 63"),
-        "p_zero": Allowed(range(256), "0..255, in 256ths"),
-        "b_zo": Allowed(range(1, 7), "1..6 bits"),
-        "b_bp": Allowed(range(1, 8), "1..7 bits"),
+        "r_max": Numbers(int, "2^k - 1 with k = 1..6: 1, 3, 7, 15, 31 or 63", (1, 3, 7, 15, 31, 63)),
+        "p_zero": whole(0, 255),
+        "b_zo": whole(1, 6),
+        "b_bp": whole(1, 7),
     },
+    "fp32": {
+        "eps": positive(1),
+        "eta": positive(10),
+        "clip": positive(1e9),
+        "eta_tail": positive(10),
+    },
+}
+MEANINGS = {
+    "r_max": "largest magnitude of z", "p_zero": "n of the probability n / 256 that an element of z is zero",
+    "b_zo": "bits left of z in an update", "b_bp": "bits left of a tail gradient in an update",
+    "eps": "length of the perturbation", "eta": "ZO learning rate", "clip": "largest |g|",
+    "eta_tail": "learning rate of the tail",
 }
 CHOICES = {
     "model": tuple(models.MODELS),
     "data": ("mnist", "fashion-mnist", "mnist-subset"),
     "precision": tuple(SCHEDULES),
-    "loss": ("integer", "coarse"),
     "tail_passes": ("second", "both"),
 }
+LOSSES = {"int8": ("integer", "coarse"), "fp32": ("float",)}   # the first is the default
 LARGEST_BATCH = 4096   # of the integer loss's proof against overflow
+NUMBERS = {"epochs": whole(1, 10**6), "batch_size": whole(1, LARGEST_BATCH), "seed": whole(0, 2**64 - 1),
+           "validate": whole(0, 10**9), "limit": whole(0, 10**9), "rotate": whole(0, 359), "queries": whole(1, 64)}
+BP = "all"   # the tail that is the whole network
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,13 +76,17 @@ class Config:
     model: str = "lenet5"
     data: str = "mnist"
     precision: str = "int8"
-    bp_tail: int = 2
+    bp_tail: int | str = 2
     zo_frozen: bool = False
-    epochs: int = 20
-    batch_size: int = 64
+    epochs: int = 0          # 0: as defaults.py says
+    batch_size: int = 0
     seed: int = 0
-    validate: int = 0
-    loss: str = "integer"
+    validate: int = 0        # training samples held out and reported on
+    limit: int = 0           # training samples used; 0: all
+    rotate: int = 0          # degrees, counter-clockwise, of every image
+    init_from: str = ""      # folder of the run whose weights this one starts from
+    queries: int = 1
+    loss: str = ""
     tail_passes: str = "second"
     headroom: tuple = ()
     schedules: dict = dataclasses.field(default_factory=dict)
@@ -60,62 +97,87 @@ class Config:
         return values[epoch * len(values) // self.epochs]
 
 
-def check_integer(name, value, lowest, highest):
-    option = "--" + name.replace("_", "-")
-    if type(value) is not int or not lowest <= value <= highest:
-        raise UserError(f"{option} {value}: choose a whole number from {lowest} to {highest}")
+def option(name):
+    return "--" + name.replace("_", "-")
+
+
+def check_number(name, value, numbers):
+    if not numbers.allows(value):
+        raise UserError(f"{option(name)} {value}: choose {numbers.text}")
+
+
+def check_choice(name, value, choices):
+    if value not in choices:
+        raise UserError(f"{option(name)} {value}: choose one of {', '.join(choices)}")
 
 
 def make_config(given):
     """A checked Config from the options a user gave; what is missing takes its tuned default.
 
-    given: {field or schedule name: value}; schedules and headroom as sequences of integers.
+    given: {field or schedule name: value}; schedules and headroom as sequences of numbers.
     Raises UserError naming the option and what it may be.
     """
-    given = dict(given)
     for name, choices in CHOICES.items():
-        value = given.get(name, getattr(Config, name))
-        if value not in choices:
-            raise UserError(f"--{name.replace('_', '-')} {value}: choose one of {', '.join(choices)}")
-    model = models.MODELS[given.get("model", Config.model)]
-    precision = given.get("precision", Config.precision)
-    bp_tail = given.get("bp_tail", Config.bp_tail)
-    check_integer("bp_tail", bp_tail, 0, models.longest_tail(model.layers))
-    for name, highest in (("epochs", 10**6), ("batch_size", LARGEST_BATCH)):
-        check_integer(name, given.get(name, getattr(Config, name)), 1, highest)
-    check_integer("seed", given.get("seed", Config.seed), 0, 2**64 - 1)
-    check_integer("validate", given.get("validate", Config.validate), 0, 10**9)
-    frozen = given.get("zo_frozen", False)
+        check_choice(name, given.get(name, getattr(Config, name)), choices)
+    model, precision, bp_tail = (given.get(name, getattr(Config, name)) for name in ("model", "precision", "bp_tail"))
+    longest = models.longest_tail(models.MODELS[model].layers)
+    if not (whole(0, longest).allows(bp_tail) or bp_tail == BP):
+        raise UserError(f"--bp-tail {bp_tail}: choose a whole number from 0 to {longest}, or {BP}")
+    options = {"loss": LOSSES[precision][0], **DEFAULTS[precision, bp_tail], **given}
+    for name, numbers in NUMBERS.items():
+        check_number(name, options.get(name, getattr(Config, name)), numbers)
+    check_choice("loss", options["loss"], LOSSES[precision])
+    if type(options.get("init_from", "")) is not str:
+        raise UserError(f"--init-from {options['init_from']}: give the folder of a run")
+    check_frozen(options.get("zo_frozen", False), bp_tail)
+    schedules = {name: check_schedule(name, options.pop(name), numbers)
+                 for name, numbers in SCHEDULES[precision].items()}
+    options["headroom"] = check_headroom(options.get("headroom", ()), precision, models.MODELS[model])
+    unknown = set(options) - {field.name for field in dataclasses.fields(Config)}
+    if unknown:
+        raise UserError(f"{option(sorted(unknown)[0])} has no meaning with --precision {precision}")
+    return Config(**options, schedules=schedules)
+
+
+def check_frozen(frozen, bp_tail):
     if type(frozen) is not bool:
         raise UserError(f"--zo-frozen {frozen}: it is true or false")
-    if frozen and not bp_tail:
-        raise UserError("--zo-frozen with --bp-tail 0 would train nothing: choose --bp-tail 1 or more")
+    if frozen and bp_tail in (0, BP):
+        raise UserError(f"--zo-frozen with --bp-tail {bp_tail} leaves nothing to compare: choose --bp-tail 1 or more, "
+                        "a number")
 
-    tuned = DEFAULTS[precision, bp_tail]
-    schedules = {}
-    for name, allowed in SCHEDULES[precision].items():
-        values = tuple(given.pop(name, tuned[name]))
-        wrong = [v for v in values if type(v) is not int or v not in allowed.values]
-        if wrong or not values:
-            raise UserError(f"--{name.replace('_', '-')} {wrong[0] if wrong else 'of nothing'}: "
-                            f"choose {allowed.text}, or several separated by commas")
-        schedules[name] = values
-    headroom = tuple(given.pop("headroom", tuned["headroom"]))
-    weights = models.weight_layers(model.layers)
-    if len(headroom) != len(weights) or any(type(h) is not int or not 0 <= h <= 6 for h in headroom):
-        raise UserError(f"--headroom {','.join(map(str, headroom))}: give {len(weights)} numbers from 0 to 6, one for "
-                        f"each of {', '.join(layer.name for layer in weights)}")
-    unknown = set(given) - {field.name for field in dataclasses.fields(Config)}
-    if unknown:
-        raise UserError(f"--{sorted(unknown)[0].replace('_', '-')} has no meaning with --precision {precision}")
-    return Config(**given, headroom=headroom, schedules=schedules)
+
+def check_schedule(name, values, numbers):
+    """The values of a schedule as a tuple of its kind of number."""
+    values = tuple(values)
+    wrong = [value for value in values if not numbers.allows(value)]
+    if wrong or not values:
+        raise UserError(f"{option(name)} {wrong[0] if wrong else 'of nothing'}: choose {numbers.text}, or several "
+                        "separated by commas")
+    return tuple(map(numbers.kind, values))
+
+
+def check_headroom(headroom, precision, model):
+    """The headroom of each layer, or none where the precision has none."""
+    layers = models.weight_layers(model.layers) if precision == "int8" else []
+    if len(headroom) != len(layers) or not all(whole(0, 6).allows(h) for h in headroom):
+        raise UserError(f"--headroom {','.join(map(str, headroom))}: " + (
+            f"give {len(layers)} numbers from 0 to 6, one for each of {', '.join(layer.name for layer in layers)}"
+            if layers else f"it has no meaning with --precision {precision}"))
+    return tuple(headroom)
+
+
+def training_samples(config, dataset):
+    """How many samples a run trains on: the first `limit` of those that are not held out."""
+    left = len(dataset.train_labels) - config.validate
+    return min(left, config.limit) if config.limit else left
 
 
 def describe(config, dataset):
     """The JSON object of a run's config.json: the configuration and the data it is trained on."""
     return {"format_version": FORMAT_VERSION, "zo_numpy": __version__, **dataclasses.asdict(config),
             "dataset": {"source": dataset.source, "complete": dataset.complete, "digest": dataset.digest,
-                        "training_samples": len(dataset.train_labels) - config.validate,
+                        "training_samples": training_samples(config, dataset),
                         "classes": list(dataset.classes)}}
 
 
@@ -141,12 +203,3 @@ def read_config(path):
     for name in ("format_version", "zo_numpy", "dataset"):
         description.pop(name, None)
     return config_from_json(description, path / CONFIG)
-
-
-# Tuned on --validate 5000 of MNIST, see experiments/README.md; never on a test set.
-DEFAULTS = {
-    ("int8", 0): dict(headroom=(1, 1, 1, 1, 1), r_max=(7,), p_zero=(128, 192, 224, 240), b_zo=(1,), b_bp=(1,)),
-    ("int8", 1): dict(headroom=(1, 1, 1, 1, 2), r_max=(7,), p_zero=(128, 192, 224), b_zo=(1,), b_bp=(4, 3, 2, 1)),
-    ("int8", 2): dict(headroom=(1, 1, 1, 2, 2), r_max=(7,), p_zero=(128, 192, 224), b_zo=(1,), b_bp=(4, 3, 2, 1)),
-    ("int8", 3): dict(headroom=(1, 1, 2, 2, 2), r_max=(7,), p_zero=(128, 192, 224), b_zo=(1,), b_bp=(4, 3, 2, 1)),
-}

@@ -128,10 +128,12 @@ def longest_tail(layers):
 def split_tail(layers, bp_tail):
     """Splits a model into the layers trained by ZO and the tail trained by BP (ElasticZO's partition).
 
-    bp_tail: K, the number of trailing fully-connected layers in the tail; 0 is vanilla ZO.
+    bp_tail: K, the number of trailing fully-connected layers in the tail; 0 is vanilla ZO, "all" full BP.
     Returns (head, tail), two tuples of layers whose sum is `layers`.
     Raises ValueError unless the model ends in at least K linear layers.
     """
+    if bp_tail == "all":
+        return (), layers
     if not 0 <= bp_tail <= longest_tail(layers):
         raise ValueError(f"a tail of {bp_tail} layers: this model's may have 0 to {longest_tail(layers)}")
     cut = tail_starts(layers)[-bp_tail] if bp_tail else len(layers)

@@ -2,11 +2,15 @@
 
 Step s of a run is a function of its configuration, its data and the weights before it, and of nothing else.
 """
+import importlib
+
 from . import models, rng
+from .config import BP, training_samples
 from .errors import UserError
+from .fp32 import elastic_zo as fp32
 from .int8 import elastic_zo as int8
 
-PRECISIONS = {"int8": int8}
+PRECISIONS = {"fp32": fp32, "int8": int8}
 DIGEST_EVERY = 100   # steps
 
 
@@ -14,16 +18,18 @@ def parts(config, dataset):
     """((training images, labels), (images, labels) to report on, what to call the latter).
 
     With `validate` the last that many training images are held out and reported on, and the test set is not touched.
+    With `limit` only the first that many of the rest are trained on.
     Raises UserError if nothing would be left to train on.
     """
-    held = config.validate
-    if not held:
-        return ((dataset.train_images, dataset.train_labels), (dataset.test_images, dataset.test_labels), "test")
-    if held >= len(dataset.train_labels):
-        raise UserError(f"--validate {held} leaves nothing to train on: the data set has "
+    count = training_samples(config, dataset)
+    if count < 1:
+        raise UserError(f"--validate {config.validate} leaves nothing to train on: the data set has "
                         f"{len(dataset.train_labels)} training samples")
-    return ((dataset.train_images[:-held], dataset.train_labels[:-held]),
-            (dataset.train_images[-held:], dataset.train_labels[-held:]), "validation")
+    training = dataset.train_images[:count], dataset.train_labels[:count]
+    if not config.validate:
+        return training, (dataset.test_images, dataset.test_labels), "test"
+    held_out = dataset.train_images[-config.validate:], dataset.train_labels[-config.validate:]
+    return training, held_out, "validation"
 
 
 def steps_in_epoch(config, count):
@@ -44,13 +50,27 @@ def one_step(config, precision, weights, images, labels, step, record=None):
     precision: the elastic_zo module.  record: see its `train_step`.  Returns (L+, L-, g).
     """
     epoch, batch = batch_of(config, len(labels), step)
-    return precision.train_step(models.MODELS[config.model], config.bp_tail, weights, images[batch], labels[batch],
+    train_step = full_bp(config.precision).train_step if config.bp_tail == BP else precision.train_step
+    return train_step(models.MODELS[config.model], config.bp_tail, weights, images[batch], labels[batch],
                                 config.seed, step, precision.settings_at(config, epoch), record)
 
 
-def log_line(steps_made, total_steps, losses_and_sign, digest):
-    """The line of steps.txt after `steps_made` steps: step, L+, L-, g, and the weights' digest every 100 steps and
-    at the last.  digest: called for it.
+def full_bp(precision):
+    """The module that trains a whole network by backpropagation, which stands outside this package.
+
+    Raises UserError where it is not at hand.
     """
-    line = f"{steps_made - 1} {' '.join(map(str, losses_and_sign))}"
+    try:
+        return importlib.import_module(f"experiments.full_bp.{precision}")
+    except ModuleNotFoundError:
+        raise UserError("--bp-tail all needs experiments/full_bp, which is not beside the zo_numpy package; run from a "
+                        "clone of the project") from None
+
+
+def log_line(steps_made, total_steps, outcome, digest):
+    """The line of steps.txt after `steps_made` steps: step, L+, L-, g (several with commas between, where a step has
+    several queries), and the weights' digest every 100 steps and at the last.  digest: called for it.
+    """
+    loss_plus, loss_minus, g = outcome
+    line = f"{steps_made - 1} {loss_plus} {loss_minus} {','.join(map(str, g if isinstance(g, tuple) else (g,)))}"
     return f"{line} {digest()}" if steps_made % DIGEST_EVERY == 0 or steps_made == total_steps else line

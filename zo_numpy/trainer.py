@@ -10,7 +10,8 @@ from decimal import Decimal
 from . import models
 from .errors import UserError
 from .run_folder import CHECKPOINT, CONFIG, METRICS, STEPS, digest, read_checkpoint
-from .steps import PRECISIONS, log_line, one_step, parts, steps_in_epoch
+from .steps import PRECISIONS, batch_of, log_line, one_step, parts, steps_in_epoch
+from .transfer import start_from
 
 EVALUATION_BATCH = 256     # in file order; INT8 requantises by the batch's maximum, so the batch is part of the result
 SAVE_EVERY_SECONDS = 20
@@ -56,6 +57,14 @@ def load_weights(config, path):
     return precision.from_arrays(arrays, numbers), numbers
 
 
+def first_weights(config):
+    """The weights a run starts from: drawn, or those of another run."""
+    precision = PRECISIONS[config.precision]
+    if not config.init_from:
+        return precision.initialise(config)
+    return precision.fit_for_zo(start_from(config, load_weights), config)
+
+
 class Run:
     """A training run: its state, and the loop that advances it.
 
@@ -70,9 +79,11 @@ class Run:
         (self.images, self.labels), self.report, self.report_name = parts(config, dataset)
         self.steps_per_epoch = steps_in_epoch(config, len(self.labels))
         self.total_steps = config.epochs * self.steps_per_epoch
-        self.weights, numbers = self.precision.initialise(config), {"step": 0, "loss_sum": 0}
+        numbers = {"step": 0, "loss_sum": 0}
         if folder.has_checkpoint():
             self.weights, numbers = load_weights(config, folder.path)
+        else:
+            self.weights = first_weights(config)
         self.step, self.loss_sum = numbers["step"], numbers["loss_sum"]
         if self.step > self.total_steps:
             raise UserError(f"{folder.path / CHECKPOINT} is of step {self.step:,} of {self.total_steps:,}: it does not "
@@ -96,10 +107,11 @@ class Run:
     def train_epoch(self, epoch):
         started, first = time.monotonic(), self.step
         while self.step < (epoch + 1) * self.steps_per_epoch:
-            losses_and_sign = one_step(self.config, self.precision, self.weights, self.images, self.labels, self.step)
-            self.loss_sum += losses_and_sign[0] + losses_and_sign[1]
+            _, batch = batch_of(self.config, len(self.labels), self.step)
+            outcome = one_step(self.config, self.precision, self.weights, self.images, self.labels, self.step)
+            self.loss_sum += sum(self.precision.batch_loss(loss, len(batch)) for loss in outcome[:2])
             self.step += 1
-            self.folder.append(STEPS, log_line(self.step, self.total_steps, losses_and_sign, self.digest))
+            self.folder.append(STEPS, log_line(self.step, self.total_steps, outcome, self.digest))
             self.progress.step(self.step, epoch)
             if self.step < (epoch + 1) * self.steps_per_epoch:
                 if self.should_stop():

@@ -3,8 +3,8 @@ import os
 import pathlib
 import tempfile
 
-from ..clone import ROOT, datasets, say
-from ..config import check_integer, make_config
+from ..clone import ROOT, datasets, load_data, say
+from ..config import check_number, make_config, whole
 from ..errors import UserError
 from ..steps import parts, steps_in_epoch
 from . import check, diff, trace
@@ -30,8 +30,8 @@ def update_all():
 def export_one(folder, steps=3, compact=False, data_dir=None, offline=False, **given):
     """Writes a trace; a folder that is there must be empty."""
     config = make_config(given)
-    dataset = datasets.load(config.data, data_dir=data_dir, offline=offline, announce=say)
-    check_integer("steps", steps, 1, config.epochs * steps_in_epoch(config, len(parts(config, dataset)[0][1])))
+    dataset = load_data(config, data_dir, offline)
+    check_number("steps", steps, whole(1, config.epochs * steps_in_epoch(config, len(parts(config, dataset)[0][1]))))
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder} is not empty; name a new folder")
     folder.parent.mkdir(parents=True, exist_ok=True)

@@ -125,7 +125,7 @@ def record_steps(recorder, config, dataset, steps):
         last["labels"] = recorder.add("batch", "labels", "batch", labels[batch])
         settings = elastic_zo.settings_at(config, epoch)
         for tensor, name in [] if config.zo_frozen else elastic_zo.zo_tensors(model, config.bp_tail):
-            z = elastic_zo.draw(name, tensor, weights, config.seed, step, settings)
+            z = elastic_zo.draw(name, tensor, weights, config.seed, step, settings, 0)
             last["z", name] = recorder.add("draw", "perturbation", name, z.reshape(weights[name].data.shape))
         *_, g = one_step(config, elastic_zo, weights, images, labels, step, recorder)
         last["g"] = recorder.add("update", "sign", "g", g, [key for key in last if key[0] == "loss"])

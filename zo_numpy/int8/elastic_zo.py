@@ -32,6 +32,7 @@ class Settings(NamedTuple):
     loss: str = "integer"
     tail_passes: str = "second"   # or "both": which forward passes give a tail gradient
     frozen: bool = False          # the control: ZO layers stay at their initialisation
+    queries: int = 1              # perturbations a step
 
 
 def init_weights(model, seed, headroom):
@@ -52,33 +53,37 @@ def init_weights(model, seed, headroom):
     return weights
 
 
-def draw(name, tensor, weights, seed, step, settings):
-    """z of one tensor: (size,) int8, the same every time it is asked for. One z a step (CHOICE 31)."""
-    return rng.perturbation(seed, step, tensor, 0, weights[name].data.size, settings.r_max, settings.p_zero)
+def draw(name, tensor, weights, seed, step, settings, query=0):
+    """z of one tensor: (size,) int8, the same every time it is asked for. One z a step by default (CHOICE 31)."""
+    return rng.perturbation(seed, step, tensor, query, weights[name].data.size, settings.r_max, settings.p_zero)
 
 
-def perturb(weights, zo_names, times, seed, step, settings):
+def perturb(weights, zo_names, times, seed, step, settings, query=0):
     """theta += times * z, in place.  times: +1 or -2."""
     for tensor, name in zo_names:
         theta = weights[name].data.reshape(-1)
-        theta += np.int8(times) * draw(name, tensor, weights, seed, step, settings)   # |2 z| <= 126: no int8 wraps
+        theta += np.int8(times) * draw(name, tensor, weights, seed, step, settings, query)   # |2 z| <= 126: no wrap
 
 
 def restore_and_update(weights, zo_names, g, seed, step, settings):
     """theta += z, which restores it exactly, then theta -= g * z scaled to b_zo bits, clipped to +-(127 - R)
     (CHOICE 25).
 
-    g: -1, 0 or 1; 0 restores only.
+    g: -1, 0 or 1; 0 restores only. With several queries a tuple of one for each: their steps are summed before the
+    clip, and only the last query's perturbation is still to be restored.
     """
     shift = max(0, bit_width(settings.r_max) - settings.b_zo)
     bound = INT8_MAX - settings.r_limit
+    *earlier, last = g if isinstance(g, tuple) else (g,)
     for tensor, name in zo_names:
         theta = weights[name].data.reshape(-1)
-        z = draw(name, tensor, weights, seed, step, settings)
+        z = draw(name, tensor, weights, seed, step, settings, len(earlier))
         theta += z
-        if g:
-            theta -= np.int8(g) * pseudo_stochastic_shift(z, shift)   # |theta| + |step| <= 127 - R + R
-            np.clip(theta, -bound, bound, out=theta)
+        total = np.int8(last) * pseudo_stochastic_shift(z, shift)   # |theta| + |total| <= 127 - R + R: no int8 wraps
+        for query, sign in enumerate(earlier):
+            z = draw(name, tensor, weights, seed, step, settings, query)
+            total = total + np.int16(sign) * pseudo_stochastic_shift(z, shift)   # int16: queries <= 64
+        theta[...] = np.clip(theta - total, -bound, bound)
 
 
 def clip_for_zo(weights, zo_names, r_limit):
@@ -102,7 +107,8 @@ def train_step(model, bp_tail, weights, images, labels, seed, step, settings, re
     step: from 0, over the whole run.
     record: None, or called as record(phase, op, name, value) with every tensor of both passes, for golden vectors;
         the phases are "plus" and "minus", a value is an array, a QTensor, a Python int or a mapping of these.
-    Returns (L+, L-, g): two Python ints in units of the loss, and -1, 0 or 1.
+    Returns (L+, L-, g): two Python ints in units of the loss, and -1, 0 or 1. With several queries the losses are
+    means over them, rounded down, and g is a tuple; the tail's gradient comes from the last query.
     """
     head, tail = models.split_tail(model.layers, bp_tail)
     zo_names = [] if settings.frozen else zo_tensors(model, bp_tail)
@@ -128,11 +134,19 @@ def train_step(model, bp_tail, weights, images, labels, seed, step, settings, re
         loss_plus, steps = forward_pass("minus", with_gradient=True)   # one pass serves the control (CHOICE 26)
         loss_minus, g = loss_plus, 0
     else:
-        perturb(weights, zo_names, +1, seed, step, settings)
-        loss_plus, first_steps = forward_pass("plus", with_gradient=both)
-        perturb(weights, zo_names, -2, seed, step, settings)
-        loss_minus, steps = forward_pass("minus", with_gradient=True)   # nothing is kept from L+ (CHOICE 24)
-        g = (loss_plus > loss_minus) - (loss_plus < loss_minus)         # 0 if they are equal (CHOICE 23)
+        losses, signs = [], []
+        for query in range(settings.queries):
+            last = query == settings.queries - 1
+            perturb(weights, zo_names, +1, seed, step, settings, query)
+            loss_plus, first_steps = forward_pass("plus", with_gradient=both and last)
+            perturb(weights, zo_names, -2, seed, step, settings, query)
+            loss_minus, steps = forward_pass("minus", with_gradient=last)         # nothing is kept from L+ (CHOICE 24)
+            losses.append((loss_plus, loss_minus))
+            signs.append((loss_plus > loss_minus) - (loss_plus < loss_minus))     # 0 if they are equal (CHOICE 23)
+            if not last:
+                perturb(weights, zo_names, +1, seed, step, settings, query)
+        loss_plus, loss_minus = (sum(values) // len(signs) for values in zip(*losses))
+        g = signs[0] if len(signs) == 1 else tuple(signs)
         restore_and_update(weights, zo_names, g, seed, step, settings)
         steps = add_steps(first_steps, steps) if both else steps
     update_tail(weights, steps)
@@ -149,16 +163,26 @@ def logits_of(model, weights, images):
 def initialise(config):
     """The weights a run starts from: {name: QTensor}."""
     model = models.MODELS[config.model]
-    weights = init_weights(model, config.seed, dict(zip((layer.name for layer in models.weight_layers(model.layers)), config.headroom)))
-    clip_for_zo(weights, zo_tensors(model, config.bp_tail), max(config.schedules["r_max"]))
+    headroom = dict(zip((layer.name for layer in models.weight_layers(model.layers)), config.headroom))
+    return fit_for_zo(init_weights(model, config.seed, headroom), config)
+
+
+def fit_for_zo(weights, config):
+    """Weights from anywhere as a run may start from them, clipped in place."""
+    clip_for_zo(weights, zo_tensors(models.MODELS[config.model], config.bp_tail), max(config.schedules["r_max"]))
     return weights
+
+
+def parameter_count(layer):
+    """How many numbers a layer learns: no biases."""
+    return models.weight_count(layer)
 
 
 def settings_at(config, epoch):
     """The Settings of an epoch, from 0 (CHOICE 28)."""
     scheduled = {name: config.at(name, epoch) for name in ("r_max", "p_zero", "b_zo", "b_bp")}
     return Settings(**scheduled, r_limit=max(config.schedules["r_max"]), loss=config.loss,
-                    tail_passes=config.tail_passes, frozen=config.zo_frozen)
+                    tail_passes=config.tail_passes, frozen=config.zo_frozen, queries=config.queries)
 
 
 def scores(model, weights, images):
@@ -172,6 +196,11 @@ def scores(model, weights, images):
 def classify(model, weights, images):
     """The class of each image, the lowest where logits tie (CHOICE 30).  (N, C, H, W) uint8 -> (N,) int64."""
     return scores(model, weights, images).argmax(axis=1)
+
+
+def batch_loss(loss, samples):
+    """A step's loss as a sum over its batch, which the integer loss is already."""
+    return loss
 
 
 def mean_loss(total, images):

@@ -1,0 +1,1 @@
+"""Full BP, the baseline: backpropagation through the whole network, in both precisions; see README.md."""

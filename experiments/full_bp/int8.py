@@ -1,0 +1,181 @@
+"""Full BP in INT8: the backwards that ElasticZO-INT8 does without, and a training step made of them.
+
+After NITI (Wang et al., arXiv 2009.13108): errors are int8 with one exponent a tensor, requantised after
+every block; gradients are integer sums over batch and image, shifted to b_bp bits. Forwards, losses, and the
+backwards of linear and ReLU are those of zo_numpy.int8; new are those of convolution and max-pool, and what has
+to be kept for them. No momentum, no moving exponents. fp32.py is the twin.
+"""
+import functools
+
+import numpy as np
+
+from zo_numpy import models
+from zo_numpy.int8.arith import MAX_TERMS, check_terms, matmul, requantise
+from zo_numpy.int8.elastic_zo import from_pixels
+from zo_numpy.int8.layers import apply_layer, conv2d, forward_block
+from zo_numpy.int8.loss import LOSSES
+from zo_numpy.int8.tail import (gradient_step, linear_backward, linear_gradient, relu_backward, softmax_error,
+                                update_tail)
+from zo_numpy.shapes import patches
+from zo_numpy.tiles import for_tiles, joined, tile_length
+
+from .shapes import flatten_backward, image_shape, max_pool2d_argmax, max_pool2d_backward, transposed, turned
+
+
+def conv2d_gradient(error, x, kernel, pad):
+    """dL/dweight of a convolution, summed over batch and image.
+
+    error: (N, C_out, H', W') int8.  x: (N, C, H, W) int8.
+    Returns (C_out, C, k, k) int32.  Raises ValueError if N H' W' exceeds MAX_TERMS.
+    """
+    c_out, c_in = error.shape[1], x.shape[1]
+    columns, positions = patches(x, kernel, pad, np.int32)                            # (C k k, H' W' N)
+    check_terms(columns.shape[1])
+    errors = error.transpose(1, 2, 3, 0).reshape(c_out, -1).astype(np.int32)          # (C_out, H' W' N)
+    return matmul(errors, np.ascontiguousarray(columns.T)).reshape(c_out, c_in, kernel, kernel)
+
+
+def conv2d_backward(error, weight, pad):
+    """dL/dinput of a convolution: a convolution of the error with the kernel turned by 180 degrees.
+
+    error: (N, C_out, H', W') int8.  weight: (C_out, C, k, k) int8, as in the forward pass.
+    pad: that of `transposed`.  Returns (N, C, H, W) int32.
+    """
+    return conv2d(error, turned(weight), pad)
+
+
+def forward_block_kept(block, weights, x, record=None):
+    """`forward_block`, and what only the backward pass needs of it: where each maximum of the pooling was.
+
+    The places are of the int32 accumulators, before ReLU.
+    x: QTensor (N, ...).  record: see `forward_block`.
+    Returns (QTensor (N, ...), uint8 array or None).
+    """
+    if not any(isinstance(layer, models.MaxPool2d) for layer in block):
+        return forward_block(block, weights, x, record), None
+
+    def run(images, record=None):
+        where = None
+        for layer in block:
+            if isinstance(layer, models.MaxPool2d):
+                where = max_pool2d_argmax(images, layer.size)
+            images = apply_layer(layer, weights, images)
+            if record:
+                record(type(layer).__name__, block[0].name, images)
+        return images, where
+
+    if record:   # sees every op on the whole batch
+        parts = [run(x.data, record)]
+    else:
+        n, *sample_shape = x.data.shape
+        parts = for_tiles(n, tile_length(block, sample_shape), lambda tile: run(x.data[tile]))
+    accumulators, places = zip(*parts)
+    out = requantise(joined(accumulators), x.exponent + weights[block[0].name].exponent)
+    if record:
+        record("requantise", block[0].name, out)
+    return out, joined(places)
+
+
+def conv_block_backward(block, weight, error, x, where, pass_on):
+    """Back through a convolution's block, tile by tile over the batch; its ReLU is already behind.
+
+    weight: (C_out, C, k, k) int8.  error: int8, of the block's output.  x: (N, C, H, W) int8, its input.
+    where: from `forward_block_kept`.  pass_on: whether a layer lies below.
+    Returns (gradient, error of the input or None): (C_out, C, k, k) int32, or int64 where the sum over batch
+    and image could exceed int32; (N, C, H, W) int32.
+    """
+    conv, *behind = block
+    below = transposed(conv)
+    n, *sample_shape = x.shape
+    conv_shape = image_shape([conv], sample_shape)                                    # (C_out, H', W')
+    positions = conv_shape[1] * conv_shape[2]
+    if error.ndim == 2:
+        error = flatten_backward(error, image_shape(block, sample_shape))
+
+    def run(tile):
+        passed = error[tile]
+        for layer in reversed(behind):
+            if isinstance(layer, models.MaxPool2d):
+                passed = max_pool2d_backward(passed, where[tile], layer.size)
+        return (conv2d_gradient(passed, x[tile], conv.kernel, conv.pad),
+                conv2d_backward(passed, weight, below.pad) if pass_on else None)
+
+    length = min(tile_length(block, sample_shape), tile_length([below], conv_shape),
+                 max(1, MAX_TERMS // positions))
+    gradients, passed = zip(*for_tiles(n, length, run))
+    total = np.zeros(weight.shape, np.int32 if n * positions <= MAX_TERMS else np.int64)
+    for gradient in gradients:
+        total += gradient
+    return total, joined(passed) if pass_on else None
+
+
+def forward_kept(model, weights, x, record=None):
+    """The forward pass of a whole network, keeping what its backward pass needs.
+
+    x: QTensor (N, C, H, W).  Returns (logits, kept): QTensor (N, classes), and for every block its int8 input
+    (QTensor) and the places of its maxima (uint8, or None).
+    """
+    kept = []
+    for block in models.blocks(model.layers):
+        inside = x
+        x, where = forward_block_kept(block, weights, x, record)
+        kept.append((inside, where))
+    return x, kept
+
+
+def gradients_of(model, weights, logits, kept, labels, record=None):
+    """Backpropagation through the whole network, last layer first; no weight is changed.
+
+    kept: from `forward_kept`.  record: None, or called as record(op, name, array) with what each op returns.
+    Returns {name: integer gradient of the weight's shape}.
+    """
+    def noted(op, name, value):
+        if record:
+            record(op, name, value)
+        return value
+
+    gradients = {}
+    cut = models.blocks(model.layers)
+    error = noted("softmax_error", cut[-1][0].name, softmax_error(logits, labels))
+    for i in range(len(cut) - 1, -1, -1):
+        layer, weight, (x, where) = cut[i][0], weights[cut[i][0].name], kept[i]
+        name = layer.name
+        if isinstance(layer, models.Conv2d):
+            op = "conv2d"
+            gradient, passed = conv_block_backward(cut[i], weight.data, error.data, x.data, where, i > 0)
+        else:
+            op = "linear"
+            gradient = linear_gradient(error.data, x.data)
+            passed = linear_backward(error.data, weight.data) if i > 0 else None
+        gradients[name] = noted(op + "_gradient", name, gradient)
+        if i > 0:
+            noted(op + "_backward", name, passed)
+            if any(isinstance(below, models.ReLU) for below in cut[i - 1]):
+                passed = noted("relu_backward", name, relu_backward(passed, x.data))
+            error = noted("requantise_error", name, requantise(passed, error.exponent + weight.exponent))
+    return gradients
+
+
+def train_step(model, bp_tail, weights, images, labels, seed, step, settings, record=None):
+    """One step of Full BP on one batch; changes `weights` in place.  Arguments as of zo_numpy's `train_step`.
+
+    One forward pass at theta: bp_tail, seed and step have no effect, nor has anything of `settings` but b_bp
+    and loss.
+    record: None, or called as record(phase, op, name, value); the only phase is "minus", that of the pass a
+        tail learns from.
+    Returns (L, L, 0): the loss, a Python int in its own units, where ElasticZO has two, and no g.
+    """
+    noted = functools.partial(record, "minus") if record else None
+    x = from_pixels(images)
+    if noted:
+        noted("weights", None, weights)
+        noted("input", None, x)
+    logits, kept = forward_kept(model, weights, x, noted)
+    gradients = gradients_of(model, weights, logits, kept, labels, noted)
+    steps = {name: gradient_step(gradient, settings.b_bp) for name, gradient in gradients.items()}
+    loss = LOSSES[settings.loss](logits, labels)
+    if noted:
+        noted("gradient_step", None, steps)
+        noted("loss", None, loss)
+    update_tail(weights, steps)
+    return loss, loss, 0

@@ -1,0 +1,74 @@
+"""Backwards of the layers that only move and compare numbers, the same code for integers and for floats.
+
+They undo the forwards of zo_numpy/shapes.py and keep its memory order, (C, H, W, N). No result depends on it.
+"""
+import numpy as np
+
+from zo_numpy import models
+
+
+def max_pool2d_argmax(x, size):
+    """Where in its window each maximum of a max-pool lies: row * size + column, of equals the first.
+
+    x: (N, C, H, W), what is pooled; H and W are multiples of size.  Returns (N, C, H / size, W / size) uint8.
+    Raises ValueError if a window has more places than a uint8 can tell apart.
+    """
+    if size > 16:
+        raise ValueError(f"max-pool of {size}: a place in its window does not fit one byte; at most 16")
+    best = x[:, :, 0::size, 0::size]
+    where = np.zeros_like(best, np.uint8)
+    for place in range(1, size * size):
+        row, column = divmod(place, size)
+        candidate = x[:, :, row::size, column::size]
+        np.copyto(where, np.uint8(place), where=candidate > best)
+        best = np.maximum(best, candidate)
+    return where
+
+
+def max_pool2d_backward(error, where, size):
+    """The error of a max-pool's input: each element goes to the place its maximum came from, zero elsewhere.
+
+    error: (N, C, H, W).  where: the same shape, from `max_pool2d_argmax`.
+    Returns (N, C, H * size, W * size) of error's dtype.
+    """
+    n, c, height, width = error.shape
+    passed = np.empty((c, height * size, width * size, n), error.dtype).transpose(3, 0, 1, 2)
+    for place in range(size * size):
+        row, column = divmod(place, size)
+        passed[:, :, row::size, column::size] = np.where(where == place, error, 0)
+    return passed
+
+
+def image_shape(block, sample_shape):
+    """(C, H, W) of what a convolution's block gives before it is flattened.
+
+    block: a convolution and the layers behind it.  sample_shape: (C, H, W) of its input.
+    """
+    conv, *behind = block
+    _, height, width = sample_shape
+    shape = [size + 2 * conv.pad - conv.kernel + 1 for size in (height, width)]
+    for layer in behind:
+        if isinstance(layer, models.MaxPool2d):
+            shape = [size // layer.size for size in shape]
+    return conv.out_channels, *shape
+
+
+def flatten_backward(error, shape):
+    """(N, C H W) -> (N, C, H, W), features in C order over shape = (C, H, W)."""
+    return np.ascontiguousarray(error.T).reshape(*shape, -1).transpose(3, 0, 1, 2)
+
+
+def transposed(conv):
+    """The convolution that carries errors back through `conv`: outputs become inputs, with the kernel turned.
+
+    Raises ValueError if it pads by more than its kernel reaches.
+    """
+    if conv.pad > conv.kernel - 1:
+        raise ValueError(f"{conv.name}: no backward for padding {conv.pad} with a kernel of {conv.kernel}")
+    pad = conv.kernel - 1 - conv.pad
+    return conv._replace(in_channels=conv.out_channels, out_channels=conv.in_channels, pad=pad)
+
+
+def turned(weight):
+    """A convolution's weights as its `transposed` needs them.  (C_out, C, k, k) -> (C, C_out, k, k)."""
+    return weight[:, :, ::-1, ::-1].transpose(1, 0, 2, 3)

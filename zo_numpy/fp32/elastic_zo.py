@@ -1,0 +1,196 @@
+"""ElasticZO in FP32: one training step, read top to bottom like the algorithm.
+
+    theta += eps z;   forward                    -> L+
+    theta -= 2 eps z; forward, tail gradient     -> L-
+    g = clip((L+ - L-) / (2 eps))
+    theta += (eps - eta g) z, which restores and updates in one pass
+    tail  -= eta_tail * tail gradient
+
+theta are the parameters below the tail, z a standard normal perturbation that is never stored but drawn again from
+(seed, step) each time: three draws a step. After perturbing and restoring, theta is within 2 ulp of
+max(|theta|, eps |z|) of what it was.
+"""
+import functools
+import math
+from decimal import Decimal
+from typing import NamedTuple
+
+import numpy as np
+
+from .. import models, rng
+from ..errors import UserError
+from .layers import forward
+from .loss import cross_entropy
+from .normal import normal
+from .tail import add_steps, forward_tail, gradient_step, tail_gradients, update_tail
+
+
+def from_pixels(images):
+    """(N, C, H, W) uint8 in 0..255 -> float32 in [0, 1]."""
+    return images.astype(np.float32) * np.float32(1 / 255)
+
+
+class Settings(NamedTuple):
+    """What governs one step; the schedules change it from epoch to epoch."""
+    eps: float            # length of the perturbation, in units of a parameter
+    eta: float            # ZO learning rate
+    clip: float           # largest |g|
+    eta_tail: float       # learning rate of the tail
+    tail_passes: str = "second"   # or "both": which forward passes give a tail gradient
+    frozen: bool = False          # the control: ZO layers stay at their initialisation
+    queries: int = 1              # perturbations a step
+
+
+def init_weights(model, seed):
+    """Kaiming-uniform weights in +-sqrt(3 / fan_in) * gain, gain sqrt(2); biases zero (float32, Philox).
+
+    Returns an ordered {"layer.weight": array, "layer.bias": array}; a parameter's place is its index in the streams.
+    """
+    weights = {}
+    for layer in models.weight_layers(model.layers):
+        bound = math.sqrt(6 / models.fan_in(layer))
+        words = rng.words(seed, rng.INIT, 0, len(weights), 0, models.weight_count(layer))
+        uniform = (words >> 40).astype(np.float32) * np.float32(2.0**-23) - np.float32(1)   # [-1, 1), 24 bits
+        weights[layer.name + ".weight"] = (np.float32(bound) * uniform).reshape(layer.weight_shape)
+        weights[layer.name + ".bias"] = np.zeros(layer.weight_shape[0], np.float32)
+    return weights
+
+
+def draw(name, tensor, weights, seed, step, query=0):
+    """z of one tensor: (size,) float32, the same every time it is asked for."""
+    return normal(seed, step, tensor, query, weights[name].size)
+
+
+def perturb(weights, zo_names, times, seed, step, query=0):
+    """theta += times * z, in place."""
+    for tensor, name in zo_names:
+        z = draw(name, tensor, weights, seed, step, query)
+        z *= np.float32(times)
+        weights[name].reshape(-1)[...] += z
+
+
+def restore_and_update(weights, zo_names, gs, seed, step, settings):
+    """theta += (eps - eta g) z, in place: what is left of the perturbation goes, and the step is made.
+
+    gs: g of each query; their steps are averaged, and only the last query's perturbation is still in place.
+    """
+    for query, g in enumerate(gs):
+        still_there = settings.eps if query == len(gs) - 1 else 0.0
+        perturb(weights, zo_names, still_there - settings.eta * g / len(gs), seed, step, query)
+
+
+def zo_tensors(model, bp_tail):
+    """(index in the model, name) of every parameter below the tail, in parameter order."""
+    head, _ = models.split_tail(model.layers, bp_tail)
+    names = [f"{layer.name}.{part}" for layer in models.weight_layers(head) for part in ("weight", "bias")]
+    return list(enumerate(names))
+
+
+def train_step(model, bp_tail, weights, images, labels, seed, step, settings, record=None):
+    """One step of ElasticZO on one batch; changes `weights` in place.
+
+    images: (N, C, H, W) uint8.  labels: (N,) uint8.  step: from 0, over the whole run.
+    record: None, or called as record(phase, op, name, value) with every tensor of both passes, for golden vectors;
+        the phases are "plus" and "minus", a value is an array, a float or a mapping of these.
+    Returns (L+, L-, g), Python floats; with several queries L+ and L- are means and g is a tuple.
+    Raises UserError if a loss is not finite.
+    """
+    head, tail = models.split_tail(model.layers, bp_tail)
+    zo_names = [] if settings.frozen else zo_tensors(model, bp_tail)
+    both = settings.tail_passes == "both"
+    x = from_pixels(images)
+
+    def forward_pass(phase, with_gradient):
+        """The loss, and the steps of the tail ({} if not asked for)."""
+        noted = functools.partial(record, phase) if record else None
+        if noted:
+            noted("weights", None, weights)
+            noted("input", None, x)
+        logits, inputs = forward_tail(tail, weights, forward(head, weights, x, noted), noted)
+        gradients = tail_gradients(tail, weights, logits, inputs, labels, noted) if with_gradient else {}
+        steps = {name: gradient_step(gradient, settings.eta_tail) for name, gradient in gradients.items()}
+        loss = cross_entropy(logits, labels)
+        if not math.isfinite(loss):
+            raise UserError(f"the loss of step {step} is {loss}: the run has diverged; lower --eta or --eta-tail, or "
+                            "clip g more with --clip")
+        if noted:
+            noted("gradient_step", None, steps)
+            noted("loss", None, loss)
+        return loss, steps
+
+    if settings.frozen:
+        loss_plus, steps = forward_pass("minus", with_gradient=True)
+        update_tail(weights, steps)
+        return loss_plus, loss_plus, 0.0
+    eps, losses, gs = settings.eps, [], []
+    for query in range(settings.queries):
+        last = query == settings.queries - 1
+        perturb(weights, zo_names, eps, seed, step, query)
+        loss_plus, first_steps = forward_pass("plus", with_gradient=both and last)
+        perturb(weights, zo_names, -2 * eps, seed, step, query)
+        loss_minus, steps = forward_pass("minus", with_gradient=last)
+        losses.append((loss_plus, loss_minus))
+        gs.append(max(-settings.clip, min(settings.clip, (loss_plus - loss_minus) / (2 * eps))))
+        if not last:
+            perturb(weights, zo_names, eps, seed, step, query)
+    restore_and_update(weights, zo_names, gs, seed, step, settings)
+    update_tail(weights, add_steps(first_steps, steps) if both else steps)
+    return *(sum(pair) / len(gs) for pair in zip(*losses)), gs[0] if len(gs) == 1 else tuple(gs)
+
+
+def logits_of(model, weights, images):
+    """Logits of a batch, with nothing perturbed.  images: (N, C, H, W) uint8.  Returns (N, classes) float32."""
+    return forward(model.layers, weights, from_pixels(images))
+
+
+# What trainer.py asks of a precision.
+
+def initialise(config):
+    """The parameters a run starts from: {name: array}."""
+    return init_weights(models.MODELS[config.model], config.seed)
+
+
+def fit_for_zo(weights, config):
+    """Weights from anywhere as a run may start from them: as they are."""
+    return weights
+
+
+def parameter_count(layer):
+    """How many numbers a layer learns, biases included."""
+    return models.weight_count(layer) + layer.weight_shape[0]
+
+
+def settings_at(config, epoch):
+    """The Settings of an epoch, from 0."""
+    scheduled = {name: config.at(name, epoch) for name in ("eps", "eta", "clip", "eta_tail")}
+    return Settings(**scheduled, tail_passes=config.tail_passes, frozen=config.zo_frozen, queries=config.queries)
+
+
+def scores(model, weights, images):
+    """The logits of each image.  (N, C, H, W) uint8 -> (N, classes) float32."""
+    return logits_of(model, weights, images)
+
+
+def classify(model, weights, images):
+    """The class of each image, the lowest where logits tie.  (N, C, H, W) uint8 -> (N,) int64."""
+    return scores(model, weights, images).argmax(axis=1)
+
+
+def batch_loss(loss, samples):
+    """A step's loss, which is a mean, as a sum over its batch."""
+    return loss * samples
+
+
+def mean_loss(total, images):
+    """A sum of losses over `images` samples as nats a sample, for people: four decimals."""
+    return Decimal(round(10_000 * total / images)).scaleb(-4)
+
+
+def to_arrays(weights):
+    """What is saved of the parameters: ({name: float32 array}, {})."""
+    return dict(weights), {}
+
+
+def from_arrays(arrays, numbers):
+    """The inverse of `to_arrays`."""
+    return {name: np.ascontiguousarray(array) for name, array in arrays.items()}

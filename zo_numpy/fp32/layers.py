@@ -1,0 +1,76 @@
+"""FP32 forwards of every layer, and the forward pass of a list of layers. No backwards: those of the tail are in tail.py.
+
+The twin of int8/layers.py: the same functions with biases, without an integer accumulator to bring back to int8.
+Parameters are an ordered mapping {"conv1.weight": array, "conv1.bias": array, ...}, all float32.
+
+Shapes are (N, C, H, W) and (N, features) throughout; shapes.py has the layers that only move and compare.
+"""
+import numpy as np
+
+from .. import models
+from ..shapes import flatten, max_pool2d, patches, relu
+from ..tiles import for_tiles, joined, tile_length
+
+
+def conv2d(x, weight, bias, pad):
+    """Convolution as one matrix product of the weights with the patches of x (stride 1, zero padding).
+
+    x: (N, C, H, W) float32.  weight: (C_out, C, k, k).  bias: (C_out,).
+    Returns (N, C_out, H + 2 pad - k + 1, W + 2 pad - k + 1) float32.
+    """
+    c_out, c_in, k, _ = weight.shape
+    columns, out_shape = patches(x, k, pad, weight.dtype)                             # (C k k, H' W' N)
+    out = weight.reshape(c_out, -1) @ columns                                         # (C_out, H' W' N)
+    out += bias[:, None]
+    return out.reshape(c_out, *out_shape).transpose(3, 0, 1, 2)
+
+
+def linear(x, weight, bias):
+    """Fully-connected layer.  x: (N, in) float32, weight: (out, in), bias: (out,).  Returns (N, out) float32."""
+    out = weight @ x.T                                                                # (out, N)
+    out += bias[:, None]
+    return out.T
+
+
+def apply_layer(layer, weights, x):
+    """One layer of models.py on an array; `weights` maps names to arrays."""
+    match layer:
+        case models.Conv2d():
+            return conv2d(x, weights[layer.name + ".weight"], weights[layer.name + ".bias"], layer.pad)
+        case models.Linear():
+            return linear(x, weights[layer.name + ".weight"], weights[layer.name + ".bias"])
+        case models.MaxPool2d():
+            return max_pool2d(x, layer.size)
+        case models.ReLU():
+            return relu(x)
+        case models.Flatten():
+            return flatten(x)
+    raise TypeError(f"no FP32 forward for {layer!r}")
+
+
+def forward_block(block, weights, x, record=None):
+    """One block: matmul and the weightless layers behind it, tile by tile over the batch.
+
+    x: (N, ...).  record: None, or called as record(op, block's name, array) with what each op returns.
+    Returns (N, ...).
+    """
+    name = block[0].name
+
+    def run(images, record=None):
+        for layer in block:
+            images = apply_layer(layer, weights, images)
+            if record:
+                record(type(layer).__name__, name, images)
+        return images
+
+    if record:   # sees every op on the whole batch
+        return run(x, record)
+    n, *sample_shape = x.shape
+    return joined(for_tiles(n, tile_length(block, sample_shape), lambda tile: run(x[tile])))
+
+
+def forward(layers, weights, x, record=None):
+    """The forward pass of a list of layers.  x: (N, ...) -> (N, ...)."""
+    for block in models.blocks(layers):
+        x = forward_block(block, weights, x, record)
+    return x

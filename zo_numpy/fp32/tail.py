@@ -1,0 +1,88 @@
+"""FP32 backwards of the layers that may stand in the tail, linear and ReLU, and the update of their parameters.
+
+The tail is the last K fully-connected layers, trained by backpropagation from what the second forward pass of a ZO
+step has at hand. Everything below the tail has no backward at all: that asymmetry is ElasticZO.
+"""
+import numpy as np
+
+from .. import models
+from .layers import forward_block
+from .loss import log_softmax
+
+
+def forward_tail(tail, weights, x, record=None):
+    """The tail's forward pass, keeping the input of every linear layer for the backward pass.
+
+    x: (N, features).  Returns (logits, inputs): (N, classes), list of arrays, one a linear layer.
+    """
+    inputs = []
+    for block in models.blocks(tail):
+        inputs.append(x)
+        x = forward_block(block, weights, x, record)
+    return x, inputs
+
+
+def softmax_error(logits, labels):
+    """dL/dlogits of the mean cross-entropy: (softmax minus one-hot) / N.
+
+    logits: (N, classes).  labels: (N,).  Returns (N, classes).
+    """
+    error = np.exp(log_softmax(logits))
+    error[np.arange(len(labels)), labels] -= 1
+    error /= len(labels)
+    return error
+
+
+def linear_gradient(error, x):
+    """dL/dweight and dL/dbias of a linear layer.  error: (N, out).  x: (N, in).  Returns (out, in), (out,)."""
+    return error.T @ x, error.sum(axis=0)
+
+
+def linear_backward(error, weight):
+    """dL/dinput of a linear layer.  error: (N, out).  weight: (out, in).  Returns (N, in)."""
+    return error @ weight
+
+
+def relu_backward(error, x):
+    """Zero where the ReLU was off.  x: the stored activation behind the ReLU, same shape as error."""
+    return np.where(x > 0, error, 0)
+
+
+def tail_gradients(tail, weights, logits, inputs, labels, record=None):
+    """Backpropagation through the tail.  Returns {parameter's name: gradient}, last layer first; nothing is changed.
+
+    record: None, or called as record(op, name, array) with what each op returns.
+    """
+    def noted(op, name, value):
+        if record:
+            record(op, name, value)
+        return value
+
+    gradients = {}
+    linears = models.weight_layers(tail)
+    error = noted("softmax_error", linears[-1].name, softmax_error(logits, labels)) if linears else None
+    for i in range(len(linears) - 1, -1, -1):
+        name, x = linears[i].name, inputs[i]
+        weight_gradient, bias_gradient = linear_gradient(error, x)
+        gradients[name + ".weight"] = noted("linear_gradient", name + ".weight", weight_gradient)
+        gradients[name + ".bias"] = noted("linear_gradient", name + ".bias", bias_gradient)
+        if i > 0:
+            passed = noted("linear_backward", name, linear_backward(error, weights[name + ".weight"]))
+            error = noted("relu_backward", name, relu_backward(passed, x))
+    return gradients
+
+
+def gradient_step(gradient, eta_tail):
+    """Scales a gradient by the learning rate.  Same shape."""
+    return np.float32(eta_tail) * gradient
+
+
+def update_tail(weights, steps):
+    """parameter -= step, in place.  steps: {name: array} from `gradient_step`."""
+    for name, step in steps.items():
+        weights[name] -= step
+
+
+def add_steps(first, second):
+    """The mean of two steps, where both forward passes contribute."""
+    return {name: (first[name] + second[name]) / 2 for name in first}

@@ -1,0 +1,56 @@
+"""The weights a run starts from when they come from another run (fine-tuning), converted where precisions differ.
+
+FP32 to INT8: each layer's weights are divided by the power of two that brings the largest to at most 127 >> h and
+rounded, h being the layer's headroom; INT8 has no biases, so they are dropped. INT8 to FP32: data * 2^exponent, biases
+zero. Both happen before training.
+"""
+import pathlib
+
+import numpy as np
+
+from . import models
+from .config import read_config
+from .errors import UserError
+from .int8.arith import INT8_MAX, QTensor
+
+
+def quantised(array, headroom):
+    """A float array as a QTensor whose largest magnitude is at most 127 >> headroom, as near to it as 2^e allows."""
+    largest = float(np.abs(array).max())
+    exponent = int(np.ceil(np.log2(largest / (INT8_MAX >> headroom)))) if largest else 0
+    return QTensor(np.clip(np.rint(array * 2.0**-exponent), -INT8_MAX, INT8_MAX).astype(np.int8), exponent)
+
+
+def to_int8(weights, config):
+    """{name: QTensor} from FP32 parameters."""
+    layers = models.weight_layers(models.MODELS[config.model].layers)
+    return {layer.name: quantised(weights[layer.name + ".weight"], headroom)
+            for layer, headroom in zip(layers, config.headroom)}
+
+
+def to_fp32(weights):
+    """{"layer.weight": array, "layer.bias": zeros} from INT8 weights."""
+    converted = {}
+    for name, (data, exponent) in weights.items():
+        converted[name + ".weight"] = data.astype(np.float32) * np.float32(2.0**exponent)
+        converted[name + ".bias"] = np.zeros(data.shape[0], np.float32)
+    return converted
+
+
+def start_from(config, load_weights):
+    """The weights of the run `config.init_from`, in the precision of `config`.
+
+    load_weights: (config, path) -> (weights, numbers), see trainer.py.
+    Raises UserError if it is no run, has no checkpoint or is of another network.
+    """
+    path = pathlib.Path(config.init_from)
+    source = read_config(path)
+    if source.model != config.model:
+        raise UserError(f"--init-from {path}: it is a {source.model}, this run trains a {config.model}; give a run of "
+                        "the same --model")
+    if not (path / "checkpoint.npz").exists():
+        raise UserError(f"--init-from {path}: it has no checkpoint yet; finish that run first")
+    weights, _ = load_weights(source, path)
+    if source.precision == config.precision:
+        return weights
+    return to_int8(weights, config) if config.precision == "int8" else to_fp32(weights)

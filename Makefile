@@ -9,13 +9,14 @@ VENV := .venv
 RUN  := $(VENV)/bin/python
 NEEDED := numpy, scipy, h5py, matplotlib, pytest
 
-.PHONY: help mnist-int8 data test clean
+.PHONY: help mnist-int8 data test golden-check golden-update clean
 
 help:
-	@echo "make mnist-int8   train LeNet-5 on MNIST with integers only (EPOCHS=$(EPOCHS) SEED=$(SEED) BP_TAIL=$(BP_TAIL) PYTHON=$(PYTHON))"
-	@echo "make data         fetch MNIST and Fashion-MNIST into datasets/cache"
-	@echo "make test         run the test suite (no network needed)"
-	@echo "make clean        remove the environment and Python's caches; runs/ and datasets/cache stay"
+	@echo "make mnist-int8    train LeNet-5 on MNIST with integers only (EPOCHS=$(EPOCHS) SEED=$(SEED) BP_TAIL=$(BP_TAIL) PYTHON=$(PYTHON))"
+	@echo "make data          fetch MNIST and Fashion-MNIST into datasets/cache"
+	@echo "make test          run the test suite (no network needed)"
+	@echo "make golden-check  recompute the golden vectors and compare them (golden-update makes them anew)"
+	@echo "make clean         remove the environment and Python's caches; runs/ and datasets/cache stay"
 
 mnist-int8: $(VENV)/ready
 	@$(RUN) -m zo_numpy train --model lenet5 --data mnist --precision int8 --bp-tail $(BP_TAIL) \
@@ -26,6 +27,12 @@ data: $(VENV)/ready
 
 test: $(VENV)/ready
 	@$(RUN) -m pytest
+
+golden-check: $(VENV)/ready
+	@$(RUN) -m zo_numpy golden check
+
+golden-update: $(VENV)/ready
+	@$(RUN) -m zo_numpy golden update
 
 # The environment: this folder's own, made once. Where nothing can be downloaded but PYTHON has the packages, it lends them.
 $(VENV)/ready: setup.cfg pyproject.toml
@@ -39,7 +46,10 @@ $(VENV)/ready: setup.cfg pyproject.toml
 	@$(VENV)/bin/pip install --quiet --disable-pip-version-check -e '.[test]' 2>$(VENV)/pip.log || \
 	    { $(PYTHON) -c 'import $(NEEDED)' 2>/dev/null && \
 	      echo 'nothing can be downloaded; using the packages that $(PYTHON) has' && \
-	      $(PYTHON) -m venv --clear --without-pip --system-site-packages $(VENV); } || \
+	      $(PYTHON) -m venv --clear --without-pip $(VENV) && \
+	      $(PYTHON) -c 'import sys; print(*[p for p in sys.path if p.endswith("-packages")], sep="\n")' \
+	        > "$$($(RUN) -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/lent.pth" && \
+	      $(RUN) -c 'import $(NEEDED)'; } || \
 	    { echo 'error: the packages cannot be installed ($(VENV)/pip.log says why); check the network, or name a Python that has $(NEEDED): make PYTHON=/path/to/python3' >&2; exit 2; }
 	@touch $@
 

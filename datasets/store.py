@@ -4,11 +4,11 @@ A file appears in a folder whole or not at all; one that is there already is rep
 """
 
 import os
-import secrets
 from pathlib import Path
 
 from datasets import DataError, idx
 from datasets.image_set import FILES
+from zo_numpy.files import write_atomically
 
 
 def candidates(folder, file):
@@ -32,15 +32,7 @@ def read(path):
 def write(path, data):
     """Write bytes so that `path` has all of them or is as it was, whatever happens. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        with open(temporary, "xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_atomically(path, data)
 
 
 def short(path):

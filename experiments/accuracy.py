@@ -1,7 +1,6 @@
 """Accuracy of full training: every row is a run of the command line's `train`, resumable, its result committed.
 
-    python -m experiments.accuracy tuning      candidates for the schedules, on the last 5,000 training images
-    python -m experiments.accuracy int8        the defaults, on the test set: K = 0..3 and the frozen controls
+    python -m experiments.accuracy int8 [--only k2]     the defaults on the test set: K = 0..3, the frozen controls
     python -m experiments.accuracy --list
 
 A row is trained in runs/experiments/TABLE/ROW; interrupted, it goes on where it stopped. Results are those of the last
@@ -22,17 +21,6 @@ def row(**options):
     return {"--" + name.replace("_", "-"): value for name, value in options.items()}
 
 
-def tuning_rows():
-    """Candidates by name.  What was tried and did not help stays, so that nobody tries it again."""
-    rows = {}
-    short = dict(validate=5000, epochs=12, b_bp="4,3,2,1")
-    for r_max, p_zero in ((1, "128,192,224,240"), (7, "192,224,240,252"), (7, "224,240,248,252"),
-                          (15, "240,244,248,252")):
-        rows[f"k2-r{r_max}-p{p_zero}"] = row(bp_tail=2, headroom="0,0,0,2,2", r_max=r_max, p_zero=p_zero, **short)
-    rows["k2-frozen"] = row(bp_tail=2, headroom="0,0,0,2,2", zo_frozen=True, **short)
-    return rows
-
-
 def int8_rows():
     rows = {}
     for k in range(4):
@@ -42,7 +30,7 @@ def int8_rows():
     return rows
 
 
-TABLES = {"tuning": tuning_rows, "int8": int8_rows}
+TABLES = {"int8": int8_rows}
 
 
 def finished(table):

@@ -7,7 +7,7 @@ import subprocess
 
 import numpy as np
 
-from zo_numpy.run_folder import write_atomically
+from zo_numpy.files import write_atomically
 
 RESULTS = pathlib.Path(__file__).resolve().parent / "results"
 

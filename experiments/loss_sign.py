@@ -5,9 +5,10 @@ L+ - L- with that of float64 cross-entropy of the same integer logits. The float
 enter it. A step where the integer losses are equal counts as a disagreement, unless the float losses differ by less
 than 0.01 %. The coarse loss, which has no fraction bits, is compared on the same logits.
 
-    python -m experiments.loss_sign [--epochs 5]
+    python -m experiments.loss_sign
 
-measures every step of K = 0 and the last epoch of K = 3, and writes experiments/results/loss_sign.json and .png.
+measures every step of two epochs with K = 0 and of the last of five with K = 3, and writes
+experiments/results/loss_sign.json and .png.
 """
 import argparse
 
@@ -21,6 +22,7 @@ from zo_numpy.int8 import elastic_zo
 from zo_numpy.int8.loss import coarse_cross_entropy, cross_entropy
 from zo_numpy.steps import batch_of, one_step, steps_in_epoch
 
+RUNS = ((0, 2, 2), (3, 5, 1))   # K, epochs, how many of the last of them are measured
 GAPS = (0.0, 1e-4, 1e-3, 1e-2, 1e-1, np.inf)   # of |L+ - L-| / mean, in float64
 
 
@@ -112,12 +114,11 @@ def draw(result, path):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--epochs", type=int, default=5)
-    epochs = parser.parse_args().epochs
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     dataset = datasets.load("mnist", announce=say)
     runs = []
-    for bp_tail, measured, which in ((0, epochs, "every step"), (3, 1, "last epoch")):
+    for bp_tail, epochs, measured in RUNS:
+        which = "every step" if measured == epochs else "last epoch"
         config, rows = measure(bp_tail, epochs, measured, dataset)
         runs.append({"title": f"K = {bp_tail}, {which} of {epochs} epochs", "bp_tail": bp_tail, "epochs": epochs,
                      "measured_epochs": measured, "seed": config.seed, "batch_size": config.batch_size,

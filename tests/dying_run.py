@@ -11,7 +11,7 @@ import random
 import signal
 import sys
 
-from zo_numpy import run_folder, trainer
+from zo_numpy import files, run_folder, trainer
 from zo_numpy.__main__ import main
 
 MOST_OPERATIONS = 30   # in the life of a child
@@ -72,7 +72,8 @@ def live(options, death):
             return result
         return call
 
-    run_folder.open = lambda path, mode: DyingFile(open(path, mode), death)   # stands before the built-in one
+    for module in (files, run_folder):   # stands before the built-in one
+        module.open = lambda path, mode: DyingFile(open(path, mode), death)
     os.fsync, os.replace = dying("fsync", os.fsync), dying("replace", os.replace)
     trainer.SAVE_EVERY_SECONDS = -1   # after every step
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

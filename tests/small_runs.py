@@ -53,7 +53,7 @@ def train(data, out, *more, epochs=2):
 
 def environment(**changes):
     """The environment of a child that finds this project; changes: variables to set."""
-    return {**os.environ, "PYTHONPATH": str(ROOT), "MPLBACKEND": "Agg", **changes}
+    return {**os.environ, "PYTHONPATH": str(ROOT), "ZO_NUMPY_THREADS": "1", **changes}
 
 
 def at_default_signals():

@@ -2,6 +2,7 @@
 import contextlib
 import json
 import os
+import re
 import random
 import resource
 import shutil
@@ -13,8 +14,8 @@ import time
 import numpy as np
 import pytest
 
-from small_runs import (ROOT, assert_same_run, environment, main, metrics, one_line, python, refused,
-                        snapshot, start, train, train_options, write_digits)
+from small_runs import (ROOT, assert_same_run, at_default_signals, environment, main, metrics, one_line,
+                        python, refused, snapshot, start, train, train_options, write_digits)
 from zo_numpy.run_folder import RunFolder, read_checkpoint, write_checkpoint
 
 EPOCHS = 30   # 390 steps, one or two seconds
@@ -43,10 +44,10 @@ def run(short, tmp_path):
 
 
 def wait_for(process, beginning):
-    """Reads a child's output up to the line that begins so."""
+    """Reads a child's output up to the line that begins so.  Returns the line."""
     for line in process.stdout:
         if line.startswith(beginning):
-            return
+            return line
     pytest.fail(f"no line {beginning!r}: {process.communicate()}")
 
 
@@ -54,7 +55,7 @@ def wait_for(process, beginning):
 
 def test_killed_at_random_moments(tmp_path, digits, undisturbed):
     draw, kills = random.Random(7), 0
-    for _ in range(12):
+    for _ in range(11):
         process = start(*train_options(digits, tmp_path / "run", "--resume", epochs=EPOCHS), save_every=0.02)
         wait_for(process, f"{EPOCHS} epochs of")
         time.sleep(draw.uniform(0, 0.06))
@@ -68,7 +69,7 @@ def test_killed_at_random_moments(tmp_path, digits, undisturbed):
 
 def test_killed_in_the_middle_of_file_operations(tmp_path, digits, short):
     result = python(ROOT / "tests" / "dying_run.py", 4, *train_options(digits, tmp_path / "run"),
-                    env={"ZO_NUMPY_THREADS": "1"})
+                    env={"ZO_NUMPY_THREADS": "1"})   # it forks, which threads do not survive
     assert result.returncode == 0, result.stderr
     deaths = dict(line.rsplit(" ", 1) for line in result.stdout.splitlines())
     assert set(deaths) == {"write", "flush", "truncate", "fsync to come", "fsync done", "replace to come",
@@ -84,7 +85,8 @@ def test_the_order_of_writing_survives_a_power_failure(tmp_path, digits, monkeyp
     real_fsync, real_replace = os.fsync, os.replace
 
     def fsync(number):
-        happened.append("sync " + os.path.basename(os.readlink(f"/proc/self/fd/{number}")))
+        name = os.path.basename(os.readlink(f"/proc/self/fd/{number}"))
+        happened.append("sync " + re.sub(r"^\.(.*)\.[0-9a-f]{8}\.part$", r"\1.part", name))
         real_fsync(number)
 
     def replace(old, new):
@@ -102,33 +104,40 @@ def test_the_order_of_writing_survives_a_power_failure(tmp_path, digits, monkeyp
 
 def test_a_half_written_file_left_by_a_kill_is_harmless(run, short, digits):
     for name in ("checkpoint.npz", "curves.png"):
-        (run / name).rename(run / (name + ".part"))
+        (run / name).rename(run / f".{name}.0123abcd.part")
     (run / "steps.txt").write_bytes((run / "steps.txt").read_bytes()[:-7])
     train(digits, run, "--resume")
     assert_same_run(run, short)
+    assert not list(run.glob(".*.part"))
 
 
 # Ctrl-C and SIGTERM
 
-@pytest.mark.parametrize("number, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_saves_the_step_and_says_how_to_go_on(tmp_path, digits, undisturbed, number, status):
-    out = tmp_path / "a run"   # the space must be quoted in what the message says to type
+def test_signals_save_the_step_and_say_how_to_go_on(tmp_path, digits, undisturbed):
+    """Ctrl-C, then what was said is typed, then SIGTERM, then what was said is typed again."""
+    out = tmp_path / "a run"   # the space must be quoted in what is to be typed
     process = start(*train_options(digits, out, epochs=EPOCHS))
-    wait_for(process, "epoch  1/")
-    time.sleep(0.05)
-    process.send_signal(number)
+    before = 0
+    for number, status in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
+        wait_for(process, f"epoch {before // 13 + 1:>2}/")
+        time.sleep(0.05)
+        process.send_signal(number)
+        _, stderr = process.communicate(timeout=60)
+        assert process.returncode == status
+        saved = read_checkpoint(out / "checkpoint.npz")[1]["step"]
+        assert before < saved < 13 * EPOCHS
+        assert stderr.startswith(f"interrupted: step {saved:,} of {13 * EPOCHS:,} is saved; go on with: ")
+        assert stderr.count("\n") == 1
+        assert len((out / "steps.txt").read_text().splitlines()) == saved
+        before = saved
+        command = stderr.split("go on with: ")[1].strip()
+        assert command.endswith(f" -m zo_numpy train --resume --out '{out}' --data-dir {digits}")
+        process = subprocess.Popen("exec " + command, shell=True, text=True, env=environment(),
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                   preexec_fn=at_default_signals)
+        assert f"resumed at step {saved:,}" in wait_for(process, f"{EPOCHS} epochs of")
     _, stderr = process.communicate(timeout=60)
-    assert process.returncode == status
-    assert stderr.startswith("interrupted: step ") and stderr.count("\n") == 1
-    saved = read_checkpoint(out / "checkpoint.npz")[1]["step"]
-    assert 13 < saved < 13 * EPOCHS
-    assert f"step {saved:,} of {13 * EPOCHS:,} is saved" in stderr
-    assert len((out / "steps.txt").read_text().splitlines()) == saved
-    command = stderr.split("go on with: ")[1].strip()
-    assert command.endswith(f" -m zo_numpy train --resume --out '{out}' --data-dir {digits}")
-    again = subprocess.run(command, shell=True, env=environment(), capture_output=True, text=True)
-    assert again.returncode == 0, again.stderr
-    assert f"resumed at step {saved:,}" in again.stdout
+    assert process.returncode == 0 and stderr == ""
     assert_same_run(out, undisturbed)
 
 
@@ -278,11 +287,11 @@ def test_no_other_command_uses_a_damaged_run(run, digits, capsys, what):
 
 
 def test_random_damage_to_any_file_is_refused_or_without_effect(run, short, digits, tmp_path, capsys):
-    """300 random byte flips, cuts and insertions: said in one line, or the right weights are exported."""
+    """150 random byte flips, cuts and insertions: said in one line, or the right weights are exported."""
     draw = random.Random(1)
     arrays, numbers = read_checkpoint(short / "checkpoint.npz")
     refusals = 0
-    for _ in range(300):
+    for _ in range(150):
         name = draw.choice(["config.json", "checkpoint.npz"])
         content = bytearray((short / name).read_bytes())
         for _ in range(draw.randint(1, 3)):
@@ -307,7 +316,7 @@ def test_random_damage_to_any_file_is_refused_or_without_effect(run, short, digi
                     np.testing.assert_array_equal(exported[array], arrays[array])
                 assert all(exported[key] == numbers[key] for key in numbers if key.endswith(".exponent"))
         shutil.copy(short / name, run / name)
-    assert refusals > 200
+    assert refusals > 100
 
 
 # Disks
@@ -332,7 +341,7 @@ def check_out_of_space(failed, out, digits):
     assert str(out) in message and f"train --resume --out {out} --data-dir {digits}" in message
     step = read_checkpoint(out / "checkpoint.npz")[1]["step"]
     assert 0 < step < 13 * EPOCHS
-    assert not list(out.glob("*.part"))
+    assert not list(out.glob(".*.part"))
 
 
 def test_full_disk(tmp_path, digits, undisturbed):
@@ -347,7 +356,7 @@ def test_full_disk(tmp_path, digits, undisturbed):
         assert_same_run(disk / "run", undisturbed)
 
 
-@pytest.mark.parametrize("size", ["0", "8k", "16k", "24k"])
+@pytest.mark.parametrize("size", ["0", "16k"])
 def test_disk_that_is_full_from_the_start(tmp_path, digits, short, size):
     with tiny_disk(tmp_path / "disk", "64k") as disk:
         filler = disk / "filler"

@@ -11,6 +11,7 @@ import scipy.signal
 from numpy.testing import assert_allclose, assert_array_equal
 
 import twins_full_bp
+import twins_training
 from experiments.full_bp import fp32, int8, shapes
 from small_runs import assert_same_run, metrics, train, train_options, write_digits
 from tripwire import FloatFound, Watched, float_sites, package_modules, watching
@@ -22,12 +23,13 @@ from zo_numpy.fp32.tail import gradient_step as fp32_gradient_step
 from zo_numpy.int8 import elastic_zo as int8_zo
 from zo_numpy.int8.arith import QTensor
 from zo_numpy.int8.layers import forward
+from zo_numpy.int8.tail import gradient_step
 from zo_numpy.models import Conv2d, Flatten, Linear, MaxPool2d, Model, ReLU
 from zo_numpy.__main__ import main
 
 FOLDER = pathlib.Path(int8.__file__).parent
 
-# LeNet-5 in small; a pooling of 3, other paddings, no pooling; no ReLU between convolutions, ReLU before pooling.
+# LeNet-5 in small; other paddings and poolings; no ReLU between convolutions, and one before the pooling.
 TINY = Model("tiny", (1, 8, 8), 4, (
     Conv2d("a", 1, 2, kernel=3, pad=1), MaxPool2d(2), ReLU(),
     Conv2d("b", 2, 3, kernel=5, pad=2), MaxPool2d(2), ReLU(), Flatten(),
@@ -147,6 +149,17 @@ def test_a_sum_beyond_int32_is_exact():
     assert (half.dtype, half.item()) == (np.int32, -100 * side**2 * 127**2)
 
 
+def test_steps_of_int64_gradients_equal_the_twin():
+    draw = np.random.default_rng(0)
+    for width in (20, 31, 32, 36, 40):
+        gradient = draw.integers(-2**width, 2**width, 500)
+        gradient[:2] = 2**width, 2**(width // 2)
+        for b_bp in range(1, 8):
+            step = gradient_step(gradient, b_bp)
+            assert step.tolist() == twins_training.gradient_step(gradient.tolist(), b_bp)
+            assert 2**(b_bp - 1) <= np.abs(step).max() <= 2**b_bp
+
+
 def test_a_sum_no_int32_could_hold_is_refused_where_it_is_made():
     x = np.zeros((1, 1, 365, 365), np.int8)
     with pytest.raises(ValueError, match="a sum of 133225 int8 products"):
@@ -214,7 +227,9 @@ def test_max_pool_by_hand():
 def test_what_has_no_backward_is_refused():
     with pytest.raises(ValueError, match="max-pool of 17"):
         shapes.max_pool2d_argmax(np.zeros((1, 1, 17, 17)), 17)
-    with pytest.raises(ValueError, match="wide: no backward for a padding 3 with a kernel of 3"):
+    with pytest.raises(ValueError, match="a: no backward for two max-pools"):
+        shapes.pooling([Conv2d("a", 1, 1, kernel=3, pad=1), MaxPool2d(2), MaxPool2d(2)])
+    with pytest.raises(ValueError, match="wide: no backward for padding 3 with a kernel of 3"):
         shapes.transposed(Conv2d("wide", 1, 1, kernel=3, pad=3))
 
 
@@ -328,8 +343,8 @@ def test_fp32_loss_that_is_not_finite_stops_the_run():
 
 @pytest.fixture
 def planted(tmp_path, monkeypatch):
-    """plant(file, old, new) copies experiments/full_bp, with `old` replaced in one file, under a name by which
-    the tripwire takes it for a part of zo_numpy.
+    """plant(file, old, new) copies experiments/full_bp, with `old` replaced in one file, under a name that
+    the tripwire takes for a part of zo_numpy.
 
     Returns (function that imports a module of the copy by its name, path of the changed file).
     """
@@ -358,11 +373,11 @@ BUGS = [   # file, text, what replaces it, the precisions whose check must notic
     ("shapes.py", "weight[:, :, ::-1, ::-1]", "weight[:, :, ::-1, :]", BOTH),  # half a turn
     ("shapes.py", "pad = conv.kernel - 1 - conv.pad", "pad = conv.pad", BOTH),
     ("shapes.py", "reshape(*shape, -1).transpose(3, 0, 1, 2)",
-     "reshape(*shape[::-1], -1).transpose(3, 2, 1, 0)", BOTH),                # features counted from the columns
+     "reshape(*shape[::-1], -1).transpose(3, 2, 1, 0)", BOTH),                 # columns first
     ("int8.py", 'noted("relu_backward", name, relu_backward(passed, x.data))', "passed", ("int8",)),
     ("int8.py", "requantise(passed, error", "requantise(passed >> 1, error", ("int8",)),
     ("int8.py", "total += gradient", "total = gradient", ("int8",)),           # the last tile alone
-    ("int8.py", "    update_tail(weights, steps)", "    steps.pop('a')\n    update_tail(weights, steps)", ("int8",)),
+    ("int8.py", "    update_tail(weights, ", "    steps.pop('a')\n    update_tail(weights, ", ("int8",)),
     ("fp32.py", 'noted("relu_backward", name, relu_backward(error, x))', "error", ("fp32",)),
     ("fp32.py", "errors.sum(axis=1)", "errors.mean(axis=1)", ("fp32",)),
     ("fp32.py", "return sum(weight_gradients)", "return weight_gradients[0]", ("fp32",)),
@@ -469,3 +484,23 @@ def test_a_run_trains_and_resumes_to_the_same_bytes(tmp_path, monkeypatch, preci
     assert len(metrics(cut)) == 2
     assert main(["train", "--resume", "--data-dir", str(digits), "--out", str(cut)]) == 0
     assert_same_run(cut, whole)
+
+
+# What the README says it costs
+
+def test_readme_counts_the_bytes_and_products_of_lenet5():
+    text = (FOLDER / "README.md").read_text()
+    images = np.zeros((64, 1, 28, 28), np.uint8)
+    _, kept = int8.forward_kept(models.LENET5, int8_weights(models.LENET5, 0), int8_zo.from_pixels(images))
+    places = sum(where.nbytes for _, where in kept if where is not None)
+    inputs = sum(inside.data.nbytes for inside, _ in kept)
+    assert f"{inputs:,} of int8 inputs, one a block; {places:,} of places |" in text
+    weights = fp32_weights(models.LENET5, 0, np.float32)
+    _, kept = fp32.forward_kept(models.LENET5, weights, fp32_zo.from_pixels(images))
+    assert places == sum(where.nbytes for _, where in kept if where is not None)
+    assert f"{sum(inside.nbytes for inside, _ in kept):,} of inputs; {places:,} of places |" in text
+    conv1, conv2, linears = 28**2 * 6 * 25, 14**2 * 16 * 150, 784 * 120 + 120 * 84 + 84 * 10
+    assert f"{4 * (6 * 25 + 16 * 150 + linears):,} of int32" in text
+    forward_pass = conv1 + conv2 + linears
+    assert f"{2 * forward_pass:,}: two forward passes" in text
+    assert f"{2 * forward_pass + conv2 + linears:,}: forward, gradients, errors down to conv2" in text

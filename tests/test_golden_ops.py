@@ -6,6 +6,7 @@ included.
 import itertools
 import json
 import pathlib
+import re
 
 import pytest
 
@@ -21,6 +22,7 @@ from zo_numpy.golden import ops
 from zo_numpy.int8 import arith
 
 FOLDER = pathlib.Path(__file__).parent / "golden" / "ops"
+SPEC = pathlib.Path(arith.__file__).parent / "SPEC.md"
 BUGS = {**bugs_random.BUGS, **bugs_draws.BUGS, **bugs_arith.BUGS, **bugs_layers.BUGS, **bugs_loss.BUGS,
         **bugs_tail.BUGS, **bugs_zo.BUGS}
 VECTORS = {name: ops.vectors(name) for name in ops.OPS}
@@ -194,3 +196,17 @@ def test_writing_anew_gives_the_same_files(tmp_path):
     assert ops.write_ops(tmp_path / "new" / "ops") == len(ops.OPS)
     for path in FOLDER.iterdir():
         assert (tmp_path / "new" / "ops" / path.name).read_bytes() == path.read_bytes()
+
+
+# What the README says of them.
+
+def test_the_readme_lists_every_op_once_in_the_order_to_bring_a_port_up():
+    text = (FOLDER.parent / "README.md").read_text(encoding="ascii")
+    table = re.search(r"^\| step \| op files.*?\n\n", text, re.M | re.S)[0]
+    listed = [name for name in re.findall(r"`(\w+)`", table) if name in ops.OPS]
+    assert sorted(listed) == sorted(ops.OPS)
+    headings = re.findall(r"^##+ (\d+(?:\.\d+)?)", SPEC.read_text(encoding="ascii"), re.M)
+    referred = re.findall(r"SPEC\.md (\d+(?:\.\d+)?)", text)
+    for row in table.strip().splitlines()[2:]:
+        referred += row.split("|")[-2].split(",")
+    assert len(referred) > 20 and {section.strip() for section in referred} <= set(headings)

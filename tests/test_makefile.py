@@ -17,6 +17,8 @@ case "$*" in
     *version_info*) exit ${OLD:-0};;
     *"import venv"*) exit ${NO_VENV:-0};;
     "-c import numpy"*) exit ${NO_PACKAGES:-0};;
+    "-c import sysconfig"*) mkdir -p .venv/packages; echo .venv/packages;;
+    "-c import sys; print"*) echo /of/this/python/site-packages;;
     "-m venv"*)
         [ -n "$BREAK_VENV" ] && { mkdir -p .venv; exit 1; }
         case "$*" in *--clear*) rm -rf .venv;; esac
@@ -127,7 +129,7 @@ def test_without_a_network_a_python_lends_its_packages(clone):
     result = make(clone, "test", NO_NETWORK="1")
     assert result.returncode == 0, result.stderr
     assert "using the packages" in result.stdout
-    assert any("--system-site-packages" in call for call in result.calls)
+    assert (clone / ".venv" / "packages" / "lent.pth").read_text() == "/of/this/python/site-packages\n"
     assert result.calls[-1] == "-m pytest"
 
 

@@ -2,6 +2,7 @@
 and against the twins, digit by digit."""
 import ast
 import dataclasses
+import hashlib
 import pathlib
 import re
 import types
@@ -9,10 +10,11 @@ import types
 import numpy as np
 import pytest
 
+import datasets
 import spec_example
 import twins
 import twins_training
-from datasets.mnist import MNIST
+from datasets.mnist import MNIST, SUBSET
 from zo_numpy import config, models, rng
 from zo_numpy.int8 import arith, elastic_zo, layers, loss, tail
 from zo_numpy.trainer import EVALUATION_BATCH
@@ -232,17 +234,18 @@ def model_names(model):
 
 
 def test_shapes_of_the_forward_pass():
-    x = arith.from_pixels(np.zeros((2, 1, 28, 28), np.uint8))
-    weights = elastic_zo.init_weights(models.LENET5, 0, dict.fromkeys(model_names(models.LENET5), 0))
     expected = []
-    for block in models.blocks(models.LENET5.layers):
-        shapes = {"MaxPool2d": None}
-        out = layers.forward_block(block, weights, x, lambda op, _, value: shapes.update(
-            {op: value.data.shape if op == "requantise" else value.shape}))
-        ops = ("Conv2d" if "Conv2d" in shapes else "Linear", "MaxPool2d", "requantise")
-        expected.append([block[0].name, *(str(shape).replace("(2,", "(N,") if shape else "-"
-                                          for shape in (x.data.shape, *(shapes[op] for op in ops)))])
-        x = out
+    for model in (models.LENET5, models.NARROW_LENET):
+        x = arith.from_pixels(np.zeros((2, 1, 28, 28), np.uint8))
+        weights = elastic_zo.init_weights(model, 0, dict.fromkeys(model_names(model), 0))
+        for block in models.blocks(model.layers):
+            shapes = {"MaxPool2d": None}
+            out = layers.forward_block(block, weights, x, lambda op, _, value: shapes.update(
+                {op: value.data.shape if op == "requantise" else value.shape}))
+            ops = ("Conv2d" if "Conv2d" in shapes else "Linear", "MaxPool2d", "requantise")
+            expected.append([block[0].name, *(str(shape).replace("(2,", "(N,") if shape else "-"
+                                              for shape in (x.data.shape, *(shapes[op] for op in ops)))])
+            x = out
     assert rows(section("7"), "block") == expected
 
 
@@ -282,11 +285,17 @@ def test_nothing_overflows():
 
 # Data, configuration, choices.
 
-def test_data_files():
-    listed = {name: (int(samples), digest) for name, samples, digest in rows(section("3"), "file")}
-    assert list(listed) == list(MNIST.sha256)
-    assert {name: digest for name, (_, digest) in listed.items()} == MNIST.sha256
-    assert [samples for samples, _ in listed.values()] == [MNIST.train_count] * 2 + [MNIST.test_count] * 2
+@pytest.mark.parametrize("heading, known", [("file", MNIST), ("embedded file", SUBSET)])
+def test_data_files(heading, known):
+    listed = {name: (int(samples), digest) for name, samples, digest in rows(section("3"), heading)}
+    assert list(listed) == list(known.sha256)
+    assert {name: digest for name, (_, digest) in listed.items()} == known.sha256
+    assert [samples for samples, _ in listed.values()] == [known.train_count] * 2 + [known.test_count] * 2
+
+
+def test_digest_of_the_subset_is_made_as_it_says():
+    digests = b"".join(bytes.fromhex(digest) for _, _, digest in rows(section("3"), "embedded file"))
+    assert hashlib.sha256(digests).hexdigest() == datasets.load("mnist-subset", announce=lambda text: None).digest
 
 
 def test_fields_of_the_configuration():

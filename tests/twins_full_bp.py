@@ -1,7 +1,7 @@
 """Twins of Full BP in INT8: loops over plain Python integers, from one sample and one output to the next.
 
-Conventions as in `twins.py`, whose functions these use. A convolution is written output by output: the error of
-one goes to every weight and every input that made it.
+Conventions as in `twins.py`, whose functions these use. A convolution is written output by output: the error
+of one goes to every weight and every input that made it.
 """
 import twins
 from twins import LOSSES, mapped, requantise
@@ -11,7 +11,8 @@ from zo_numpy import models
 
 
 def conv_products(error, x, weight, pad):
-    """(n, o, row, column of an output, c, i, j of a weight, row, column of the input it meets), padding left out."""
+    """(n, o, row, column of an output; c, i, j of a weight; row, column of the input between them), where
+    that lies inside the image."""
     height, width = len(x[0][0]), len(x[0][0][0])
     for n, planes in enumerate(error):
         for o, plane in enumerate(planes):
@@ -58,7 +59,7 @@ def max_pool2d_backward(error, x, size):
 
 
 def block_backward(block, weight, error, x):
-    """(gradient, error of the input) of a block.  error: of its output, ReLU's mask applied; x: its int8 input."""
+    """(gradient, error of the input) of a block.  error: of its output, ReLU undone.  x: its int8 input."""
     layer, *behind = block
     if isinstance(layer, models.Linear):
         return linear_gradient(error, x), linear_backward(error, weight)

@@ -17,7 +17,8 @@ from .golden import commands as golden_commands, runs
 from .images import read_image
 from .plots import draw_curves, read_metrics
 from .progress import Progress, duration
-from .run_folder import CHECKPOINT, CONFIG, RUN_FILES, RunFolder, digest, read_description, write_atomically
+from .files import write_atomically
+from .run_folder import CHECKPOINT, CONFIG, RUN_FILES, RunFolder, digest, read_description
 from .steps import PRECISIONS, parts
 from .tiles import threads
 from .trainer import Interrupted, Run, count_correct, load_weights, percent
@@ -61,7 +62,7 @@ def check_same(config, given, stored_description, dataset, path):
                             "choose another --out")
     if stored_description["dataset"]["digest"] != dataset.digest:
         raise UserError(f"{path} was trained on other data ({stored_description['dataset']['source']}); now there is "
-                        f"{dataset.source}: choose another --out")
+                        f"{dataset.source}: choose another --out, or delete {path} to train it anew")
 
 
 def train(data_dir=None, offline=False, out=None, resume=False, **given):

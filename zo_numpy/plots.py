@@ -3,7 +3,8 @@ import io
 import json
 
 from .errors import UserError
-from .run_folder import CURVES, METRICS, write_atomically
+from .files import write_atomically
+from .run_folder import CURVES, METRICS
 
 
 def read_metrics(folder):
@@ -46,7 +47,8 @@ def draw_curves(folder, title):
     for axes in (left, right):
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.set_xlim(epochs[0] - 0.5, epochs[-1] + 0.5)   # one epoch alone would get ticks of hundredths
+        axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     picture = io.BytesIO()
     figure.savefig(picture, format="png", dpi=110)
     plt.close(figure)

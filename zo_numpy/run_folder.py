@@ -21,6 +21,7 @@ import pathlib
 import numpy as np
 
 from .errors import UserError
+from .files import write_atomically
 
 try:
     import fcntl
@@ -32,20 +33,6 @@ LOCK = ".lock"
 RUN_FILES = (CONFIG, STEPS, METRICS, CHECKPOINT, CURVES)
 FORMAT_VERSION = 0   # of config.json and of all that is beside it
 DATASET_FIELDS = {"source": str, "complete": bool, "digest": str, "training_samples": int, "classes": list}
-
-
-def write_atomically(path, content):
-    """Replaces a file by `content` (bytes), whole or not at all."""
-    temporary = path.with_name(path.name + ".part")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def digest(arrays):
@@ -146,6 +133,9 @@ class RunFolder:
                 raise UserError(f"{path} has {len(lines):,} lines where {CHECKPOINT} counts {count:,}; the run cannot be "
                                 "resumed: start it again in another --out")
             lengths[name] = len(content) - len(rest)
+        for name in RUN_FILES:
+            for remains in self.path.glob(f".{name}.*.part"):   # of a process that was killed while it wrote
+                remains.unlink()
         for name, length in lengths.items():
             self.logs[name] = open(self.path / name, "ab")
             self.logs[name].truncate(length)

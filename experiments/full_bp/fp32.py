@@ -2,7 +2,7 @@
 
 Plain stochastic gradient descent on the mean cross-entropy. Forwards, the loss, and the backwards of linear
 and ReLU are those of zo_numpy.fp32; new are those of convolution and max-pool, and what has to be kept for
-them. No momentum, no weight decay. A convolution's gradients are summed tile by tile, so their last bits depend
+them. No momentum, no weight decay. A convolution's gradients are summed tile by tile: their last bits depend
 on the number of threads. int8.py is the twin.
 """
 import functools
@@ -20,7 +20,8 @@ from zo_numpy.fp32.tail import (gradient_step, linear_backward, linear_gradient,
 from zo_numpy.shapes import patches
 from zo_numpy.tiles import for_tiles, joined, tile_length
 
-from .shapes import flatten_backward, image_shape, max_pool2d_argmax, max_pool2d_backward, transposed, turned
+from .shapes import (flatten_backward, image_shape, max_pool2d_argmax, max_pool2d_backward, pooling,
+                     transposed, turned)
 
 
 def conv2d_gradient(error, x, kernel, pad):
@@ -48,14 +49,15 @@ def forward_block_kept(block, weights, x, record=None):
 
     x: (N, ...).  record: see `forward_block`.  Returns ((N, ...), uint8 array or None).
     """
-    if not any(isinstance(layer, models.MaxPool2d) for layer in block):
+    pool = pooling(block)
+    if pool is None:
         return forward_block(block, weights, x, record), None
 
     def run(images, record=None):
         where = None
         for layer in block:
-            if isinstance(layer, models.MaxPool2d):
-                where = max_pool2d_argmax(images, layer.size)
+            if layer is pool:
+                where = max_pool2d_argmax(images, pool.size)
             images = apply_layer(layer, weights, images)
             if record:
                 record(type(layer).__name__, block[0].name, images)
@@ -77,7 +79,7 @@ def conv_block_backward(block, weight, error, x, where, pass_on):
     where: from `forward_block_kept`.  pass_on: whether a layer lies below.
     Returns (weight gradient, bias gradient, error of the input or None).
     """
-    conv, *behind = block
+    conv, pool = block[0], pooling(block)
     below = transposed(conv)
     n, *sample_shape = x.shape
     conv_shape = image_shape([conv], sample_shape)                                    # (C_out, H', W')
@@ -85,10 +87,7 @@ def conv_block_backward(block, weight, error, x, where, pass_on):
         error = flatten_backward(error, image_shape(block, sample_shape))
 
     def run(tile):
-        passed = error[tile]
-        for layer in reversed(behind):
-            if isinstance(layer, models.MaxPool2d):
-                passed = max_pool2d_backward(passed, where[tile], layer.size)
+        passed = max_pool2d_backward(error[tile], where[tile], pool.size) if pool else error[tile]
         return (*conv2d_gradient(passed, x[tile], conv.kernel, conv.pad),
                 conv2d_backward(passed, weight, below.pad) if pass_on else None)
 

@@ -2,8 +2,8 @@
 
 After NITI (Wang et al., arXiv 2009.13108): errors are int8 with one exponent a tensor, requantised after
 every block; gradients are integer sums over batch and image, shifted to b_bp bits. Forwards, losses, and the
-backwards of linear and ReLU are those of zo_numpy.int8; new are those of convolution and max-pool, and what has
-to be kept for them. No momentum, no moving exponents. fp32.py is the twin.
+backwards of linear and ReLU are those of zo_numpy.int8; new are those of convolution and max-pool, and what
+has to be kept for them. No momentum, no moving exponents. fp32.py is the twin.
 """
 import functools
 
@@ -19,7 +19,8 @@ from zo_numpy.int8.tail import (gradient_step, linear_backward, linear_gradient,
 from zo_numpy.shapes import patches
 from zo_numpy.tiles import for_tiles, joined, tile_length
 
-from .shapes import flatten_backward, image_shape, max_pool2d_argmax, max_pool2d_backward, transposed, turned
+from .shapes import (flatten_backward, image_shape, max_pool2d_argmax, max_pool2d_backward, pooling,
+                     transposed, turned)
 
 
 def conv2d_gradient(error, x, kernel, pad):
@@ -29,7 +30,7 @@ def conv2d_gradient(error, x, kernel, pad):
     Returns (C_out, C, k, k) int32.  Raises ValueError if N H' W' exceeds MAX_TERMS.
     """
     c_out, c_in = error.shape[1], x.shape[1]
-    columns, positions = patches(x, kernel, pad, np.int32)                            # (C k k, H' W' N)
+    columns, _ = patches(x, kernel, pad, np.int32)                            # (C k k, H' W' N)
     check_terms(columns.shape[1])
     errors = error.transpose(1, 2, 3, 0).reshape(c_out, -1).astype(np.int32)          # (C_out, H' W' N)
     return matmul(errors, np.ascontiguousarray(columns.T)).reshape(c_out, c_in, kernel, kernel)
@@ -51,14 +52,15 @@ def forward_block_kept(block, weights, x, record=None):
     x: QTensor (N, ...).  record: see `forward_block`.
     Returns (QTensor (N, ...), uint8 array or None).
     """
-    if not any(isinstance(layer, models.MaxPool2d) for layer in block):
+    pool = pooling(block)
+    if pool is None:
         return forward_block(block, weights, x, record), None
 
     def run(images, record=None):
         where = None
         for layer in block:
-            if isinstance(layer, models.MaxPool2d):
-                where = max_pool2d_argmax(images, layer.size)
+            if layer is pool:
+                where = max_pool2d_argmax(images, pool.size)
             images = apply_layer(layer, weights, images)
             if record:
                 record(type(layer).__name__, block[0].name, images)
@@ -84,7 +86,7 @@ def conv_block_backward(block, weight, error, x, where, pass_on):
     Returns (gradient, error of the input or None): (C_out, C, k, k) int32, or int64 where the sum over batch
     and image could exceed int32; (N, C, H, W) int32.
     """
-    conv, *behind = block
+    conv, pool = block[0], pooling(block)
     below = transposed(conv)
     n, *sample_shape = x.shape
     conv_shape = image_shape([conv], sample_shape)                                    # (C_out, H', W')
@@ -93,10 +95,7 @@ def conv_block_backward(block, weight, error, x, where, pass_on):
         error = flatten_backward(error, image_shape(block, sample_shape))
 
     def run(tile):
-        passed = error[tile]
-        for layer in reversed(behind):
-            if isinstance(layer, models.MaxPool2d):
-                passed = max_pool2d_backward(passed, where[tile], layer.size)
+        passed = max_pool2d_backward(error[tile], where[tile], pool.size) if pool else error[tile]
         return (conv2d_gradient(passed, x[tile], conv.kernel, conv.pad),
                 conv2d_backward(passed, weight, below.pad) if pass_on else None)
 

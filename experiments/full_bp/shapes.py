@@ -7,6 +7,14 @@ import numpy as np
 from zo_numpy import models
 
 
+def pooling(block):
+    """The max-pool of a block, or None.  Raises ValueError if there are two: places of one are kept."""
+    found = [layer for layer in block if isinstance(layer, models.MaxPool2d)]
+    if len(found) > 1:
+        raise ValueError(f"{block[0].name}: no backward for two max-pools behind one layer")
+    return found[0] if found else None
+
+
 def max_pool2d_argmax(x, size):
     """Where in its window each maximum of a max-pool lies: row * size + column, of equals the first.
 

@@ -144,6 +144,9 @@ DIGEST = Op(
      digest_case("a matrix", w=[[1, 2, 3], [4, 5, 6]]),
      digest_case("two tensors", conv1=[[[[1, -2], [3, -4]]]], fc1=[[5, 6]]),
      digest_case("names out of alphabetical order", fc10=[[1]], fc9=[[2]], conv=[[3], [4]]),
+     *(digest_case(f"{size} bytes: {why}", w=made_up(404 + size, (size,))) for size, why in (
+         (55, "sha256's padding still fits into their block"), (56, "the padding needs a second block"),
+         (64, "a whole block, then one of padding alone"))),
      digest_case("a small LeNet", conv1=made_up(400, (2, 1, 3, 3)), conv2=made_up(401, (2, 2, 3, 3)),
                  fc1=made_up(402, (4, 6)), fc2=made_up(403, (3, 4)))])
 

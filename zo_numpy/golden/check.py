@@ -6,24 +6,37 @@ import tempfile
 
 from ..config import describe, make_config, read_config
 from ..errors import UserError
-from ..run_folder import CONFIG, STEPS, read_description, write_atomically
+from ..files import write_atomically
+from ..run_folder import CONFIG, STEPS, read_description
 from . import diff, ops, runs, trace
 
 # What is committed. The settings are written out, so that tuning the defaults changes no vector.
-SETTINGS = dict(precision="int8", seed=0, headroom=(1, 1, 0, 1, 2), r_max=(7, 3), p_zero=(128, 192), b_zo=(1,),
-                b_bp=(4, 3))
+SETTINGS = dict(precision="int8", batch_size=64, seed=0, headroom=(1, 1, 0, 1, 2), r_max=(7, 3), p_zero=(128, 192),
+                b_zo=(1,), b_bp=(4, 3))
 # LeNet-5 compactly, the narrow one with every tensor of every phase.
 TRACES = {f"{model}-int8-k{k}": dict(model=model, bp_tail=k, data="mnist-subset", batch_size=2, epochs=1)
           for model in ("lenet5", "narrow-lenet") for k in range(4)}
 COMPACT, TRACE_STEPS = ("lenet5",), 3
-# Two epochs of half the subset, for the schedules and the last partial batch; one epoch of all of MNIST.
+# Two epochs of half the subset, for the schedules and the last partial batch; one epoch of all of MNIST; short runs
+# that each differ in one thing more: the loss, the queries, or an R that the only epoch's r_max does not reach.
 SUBSET_RUN = dict(data="mnist-subset", epochs=2, validate=5000)
+SHORT_RUN = dict(data="mnist-subset", epochs=1, batch_size=32, limit=4000, validate=1000)
 RUNS = {
     **{f"subset-int8-k{k}": dict(SUBSET_RUN, bp_tail=k) for k in range(4)},
     "subset-int8-k1-both": dict(SUBSET_RUN, bp_tail=1, tail_passes="both"),
     "subset-int8-k2-frozen": dict(SUBSET_RUN, bp_tail=2, zo_frozen=True),
+    "subset-int8-k0-queries3": dict(SHORT_RUN, bp_tail=0, queries=3),
+    "subset-int8-k1-coarse": dict(SHORT_RUN, bp_tail=1, loss="coarse"),
+    "subset-int8-k2-limit": dict(SHORT_RUN, bp_tail=2, r_max=(3, 7), seed=2**63 + 1),
     **{f"mnist-int8-k{k}": dict(data="mnist", bp_tail=k, epochs=1) for k in (0, 2)},
 }
+
+
+def run_config(name, dataset):
+    """The bytes of a committed run's config.json; where the full data set was found is not part of it."""
+    source = "the four official files" if dataset.complete else dataset.source
+    description = describe(make_config({**SETTINGS, **RUNS[name]}), dataset._replace(source=source))
+    return (json.dumps(description, indent=2) + "\n").encode()
 
 
 def make_trace(name, load, folder):
@@ -56,14 +69,18 @@ def check_trace(name, golden, load, scratch):
 
 
 def check_run(name, golden, load):
-    """(steps compared, sentences on what differs, why it was skipped or None) of one committed run."""
+    """(lines compared, sentences on what differs, why it was skipped or None) of one committed run."""
     path = golden / "runs" / name
     config, recorded = read_config(path), read_description(path)["dataset"]
     dataset = load(config.data)
     if dataset.digest != recorded["digest"]:
-        return 0, [], f"its data are not here ({recorded['source']}); fetch them with `make data`"
-    compared, difference = runs.first_difference(path / STEPS, config, dataset)
-    return compared, [difference] if difference else [], None
+        return 0, [], f"its data are not here ({config.data}); fetch them with `make data`"
+    compared, difference = runs.first_difference(path, config, dataset)
+    differences = [difference] if difference else []
+    if (path / CONFIG).read_bytes() != run_config(name, dataset):
+        differences.append(f"{CONFIG} is not what this version writes")
+    unlisted = {file.name for file in path.iterdir()} - {CONFIG, STEPS, runs.EVALUATION}
+    return compared, differences + [f"{file} is committed but no part of a run" for file in sorted(unlisted)], None
 
 
 def check(golden, load, say):
@@ -89,12 +106,17 @@ def check(golden, load, say):
 
 def all_checks(golden, load):
     """Yields (title, unit, (compared, differences, why skipped or None)) of everything committed."""
+    for part, names in (("traces", TRACES), ("runs", RUNS)):
+        unknown = sorted({path.name for path in (golden / part).glob("*")} - set(names))
+        if unknown:
+            raise UserError(f"{golden / part / unknown[0]} is none of the committed {part}; remove it, or update the "
+                            "program")
     yield f"{len(ops.OPS)} ops", "numbers", (*check_ops(golden / "ops"), None)
     with tempfile.TemporaryDirectory() as scratch:
         for name in TRACES:
             yield f"trace {name}", "records", (*check_trace(name, golden, load, pathlib.Path(scratch)), None)
     for name in RUNS:
-        yield f"run {name}", "steps", check_run(name, golden, load)
+        yield f"run {name}", "lines", check_run(name, golden, load)
 
 
 def update(golden, load, say):
@@ -117,9 +139,12 @@ def update(golden, load, say):
                 say(f"kept run {name}: its data are not here")
                 continue
             folder.mkdir(parents=True)
-            write_atomically(folder / CONFIG, (json.dumps(describe(config, dataset), indent=2) + "\n").encode())
-            lines = "".join(line + "\n" for line in runs.made_lines(config, dataset))
-            write_atomically(folder / STEPS, lines.encode())
+            write_atomically(folder / CONFIG, run_config(name, dataset))
+            content = {STEPS: [], runs.EVALUATION: []}
+            for file, line in runs.made_lines(config, dataset):
+                content[file].append(line)
+            for file, lines in content.items():
+                write_atomically(folder / file, "".join(lines).encode())
             say(f"made run {name}")
         for part in ("ops", "traces", "runs"):
             shutil.rmtree(golden / part, ignore_errors=True)

@@ -30,16 +30,23 @@ def update_all():
 def export_one(folder, steps=3, compact=False, data_dir=None, offline=False, **given):
     """Writes a trace; a folder that is there must be empty."""
     config = make_config(given)
+    trace.check_traceable(config)
     dataset = load_data(config, data_dir, offline)
     check_number("steps", steps, whole(1, config.epochs * steps_in_epoch(config, len(parts(config, dataset)[0][1]))))
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder} is not empty; name a new folder")
+    made = [parent for parent in folder.parents if not parent.exists()]
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as scratch:
-        new = pathlib.Path(scratch) / "trace"
-        new.mkdir()
-        records = trace.export_trace(config, dataset, new, steps, compact)
-        os.replace(new, folder)   # whole or not at all
+    try:
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as scratch:
+            new = pathlib.Path(scratch) / "trace"
+            new.mkdir()
+            records = trace.export_trace(config, dataset, new, steps, compact)
+            os.replace(new, folder)   # whole or not at all
+    except BaseException:
+        for parent in made:
+            parent.rmdir()
+        raise
     say(f"wrote {folder}: {records} records of {steps} steps")
 
 

@@ -7,15 +7,21 @@ in the form of trace.py lets numbers and digests be compared too; without one, o
 import json
 import math
 import pathlib
+import re
 from typing import NamedTuple
 
 import numpy as np
 
 from ..errors import UserError
+from . import FORMAT_VERSION
 from .trace import MANIFEST, array_digest
 
 LARGEST_MANIFEST = 64 << 20
 NUMBERS = ("value", "exponent", "max_abs", "shift")
+DTYPES = ("int8", "uint8", "int16", "int32", "int64", "float32", "float64")
+FILE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,200}\.(npy|bin)")   # within the folder, whatever the manifest says
+DIGEST = re.compile("[0-9a-f]{64}")
+TEXT = re.compile(r"[\x20-\x7e]{1,100}")
 
 
 class Problem(ValueError):
@@ -43,35 +49,91 @@ class Comparison(NamedTuple):
     skipped: int       # records of which the other trace holds nothing to compare
 
 
+def check_record(record, number):
+    """Refuses what is no record of a trace, as a ValueError, as far as the comparison relies on it."""
+    for name in ("phase", "op", "name"):
+        if type(record[name]) is not str or not TEXT.fullmatch(record[name]):
+            raise ValueError(f"the {name} of record {number} is not a short text")
+    if type(record["step"]) is not int or record["step"] < 0:
+        raise ValueError(f"the step of record {number} is not a whole number")
+    if not all(type(i) is int and 0 <= i < number for i in record["inputs"]):
+        raise ValueError(f"the inputs of record {number} are not earlier records")
+    for name in NUMBERS:
+        if not all(type(value) is int for value in as_list(record.get(name, 0))):
+            raise ValueError(f"the {name} of record {number} is not a whole number")
+    if "value" in record:
+        return
+    if record["dtype"] not in DTYPES:
+        raise ValueError(f"the dtype of record {number} is not one of {', '.join(DTYPES)}")
+    if not all(type(size) is int and size >= 0 for size in record["shape"]):
+        raise ValueError(f"the shape of record {number} is not a list of sizes")
+    if not DIGEST.fullmatch(record["sha256"]):
+        raise ValueError(f"the sha256 of record {number} is not 64 digits")
+    if not FILE_NAME.fullmatch(record.get("file", "none.npy")):
+        raise ValueError(f"the file of record {number} is not the name of a .npy or .bin file of the folder")
+
+
+def as_list(value):
+    return value if type(value) is list else [value]
+
+
 def read_manifest(folder):
     """The manifest of a trace, checked as far as the comparison relies on it.  Raises UserError naming the file."""
     path = pathlib.Path(folder) / MANIFEST
     try:
         if path.stat().st_size > LARGEST_MANIFEST:
             raise ValueError("it is too large")
-        manifest = json.loads(path.read_text())
-        for record in manifest["records"]:
-            for name in ("phase", "op", "name"):
-                if not isinstance(record[name], str):
-                    raise ValueError(f"a record's {name} is not a string")
-            if not isinstance(record["step"], int) or not all(isinstance(i, int) for i in record["inputs"]):
-                raise ValueError("a record's step or inputs are not whole numbers")
-            if "value" not in record:
-                np.dtype(record["dtype"])
-                if not all(isinstance(size, int) and size >= 0 for size in record["shape"]):
-                    raise ValueError("a shape is not a list of sizes")
-                if not isinstance(record["sha256"], str) or not isinstance(record.get("file", ""), str):
-                    raise ValueError("a digest or file name is not a string")
-                if "/" in record.get("file", "") or "\\" in record.get("file", ""):
-                    raise ValueError("a file is outside the folder")
-    except FileNotFoundError:
+        manifest = json.loads(path.read_bytes())
+        if manifest["format_version"] != FORMAT_VERSION:
+            raise ValueError(f"format_version is not {FORMAT_VERSION}")
+        for number, record in enumerate(manifest["records"]):
+            check_record(record, number)
+        if len({key_of(record) for record in manifest["records"]}) < len(manifest["records"]):
+            raise ValueError("two records have the same step, phase, op and name")
+    except (FileNotFoundError, NotADirectoryError):
         raise UserError(f"{folder} holds no trace: there is no {MANIFEST}; make one with `golden export`") from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{path} is not the manifest of a trace ({type(error).__name__}: {error}); export it again") \
-            from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise UserError(f"{path} is not the manifest of a trace ({type(error).__name__}: {str(error)[:200]}); export it "
+                        "again") from None
     if not manifest["records"]:
         raise UserError(f"{path} lists nothing to compare; export it again")
     return manifest
+
+
+def read_bin(path, dtype, shape):
+    """An array from its little-endian bytes alone.  Raises Problem."""
+    expected, length = math.prod(shape) * dtype.itemsize, path.stat().st_size
+    if length != expected:
+        raise Problem(f"{path.name} is of the wrong length: {length:,} bytes instead of {expected:,}")
+    return np.frombuffer(path.read_bytes(), dtype.newbyteorder("<")).reshape(shape)
+
+
+def read_header(path, file):
+    """(shape, whether in Fortran order, dtype) of an open .npy file.  Raises Problem."""
+    try:
+        version = np.lib.format.read_magic(file)
+        read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
+        return read(file)
+    except Exception as error:   # a damaged header can fail in many ways
+        why = " ".join(str(error).split())[:200]
+        raise Problem(f"{path.name} is no .npy file ({type(error).__name__}: {why})") from None
+
+
+def read_npy(path, dtype, shape):
+    """An array from a .npy file.  Raises Problem."""
+    with open(path, "rb") as file:
+        found_shape, fortran, found = read_header(path, file)
+        if found != dtype and found == dtype.newbyteorder(">"):
+            raise Problem(f"{path.name} is big-endian: write it little-endian")
+        if found != dtype:
+            raise Problem(f"{path.name} is of {str(found)[:40]} instead of {dtype}")
+        if found_shape != shape:
+            raise Problem(f"{path.name} is of shape {str(found_shape)[:80]} instead of {shape}")
+        expected, length = math.prod(shape) * dtype.itemsize, path.stat().st_size - file.tell()
+        if length != expected:
+            raise Problem(f"{path.name} {'is truncated' if length < expected else 'has bytes behind its array'}: "
+                          f"{length:,} bytes of data instead of {expected:,}")
+        return np.frombuffer(file.read(expected), found).reshape(shape, order="F" if fortran else "C")
 
 
 def read_array(folder, record):
@@ -79,29 +141,16 @@ def read_array(folder, record):
     dtype, shape = np.dtype(record["dtype"]), tuple(record["shape"])
     path = pathlib.Path(folder) / record["file"]
     raw = path.with_suffix(".bin")
-    if not path.exists() and raw.exists():
-        content, expected = raw.read_bytes(), math.prod(shape) * dtype.itemsize
-        if len(content) != expected:
-            raise Problem(f"{raw.name} is {'empty' if not content else 'of the wrong length'}: {len(content):,} bytes "
-                          f"instead of {expected:,}")
-        return np.frombuffer(content, dtype.newbyteorder("<")).reshape(shape)
-    if not path.exists():
-        raise Problem(f"{path.name} is missing")
-    if path.stat().st_size == 0:
-        raise Problem(f"{path.name} is empty")
+    path, read = (raw, read_bin) if raw.exists() and not path.exists() else (
+        path, read_bin if path == raw else read_npy)
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except Exception as error:   # a damaged header can fail in many ways
-        raise Problem(f"{path.name} is truncated or is no .npy file ({str(error).splitlines()[0]})") from None
-    if array.dtype != dtype and array.dtype == dtype.newbyteorder(">"):
-        raise Problem(f"{path.name} is big-endian: write it little-endian")
-    if array.dtype != dtype:
-        raise Problem(f"{path.name} is of {array.dtype} instead of {dtype}")
-    if array.shape != shape:
-        raise Problem(f"{path.name} is of shape {array.shape} instead of {shape}")
-    if path.stat().st_size != array.offset + array.nbytes:
-        raise Problem(f"{path.name} has bytes behind its array")
-    return np.array(array)
+        if path.stat().st_size == 0:
+            raise Problem(f"{path.name} is empty")
+        return read(path, dtype, shape)
+    except FileNotFoundError:
+        raise Problem(f"{path.name} is missing") from None
+    except OSError as error:
+        raise Problem(f"{path.name} cannot be read ({error.strerror})") from None
 
 
 def first_difference(expected, got):
@@ -123,25 +172,39 @@ def compare_record(reference, mine_folder, mine, expected):
 
     mine: the record of the other trace, None without a manifest.  expected: the reference's array or None.
     """
-    if mine is not None:
-        for name in NUMBERS:
-            if name in reference and mine.get(name) != reference[name]:
-                return f"{name}: expected {reference[name]}, got {mine.get(name)}"
-        if "value" in reference:
-            return ""
-    elif "file" not in reference:
+    if mine is None and "file" not in reference:
+        return None
+    differences = [f"{name}: expected {reference[name]}, got {str(mine.get(name, 'none'))[:80]}" for name in NUMBERS
+                   if mine is not None and name in reference and mine.get(name) != reference[name]]
+    if "value" not in reference:
+        try:
+            differences.append(compare_array(reference, mine_folder, mine or reference, expected))
+        except Problem as problem:
+            differences.append(str(problem))
+    return "; ".join(filter(None, differences))
+
+
+def compare_array(reference, mine_folder, mine, expected):
+    """What is different in the array of a record, in words; None if nothing.  Raises Problem."""
+    if "file" not in mine:
+        return None if mine.get("sha256") == reference["sha256"] else "its sha256 differs"
+    array = read_array(mine_folder, {**reference, "file": mine["file"]})
+    if expected is not None:
+        return first_difference(expected, array)
+    return None if array_digest(array) == reference["sha256"] else "its sha256 differs"
+
+
+def reference_array(folder, record):
+    """The reference's array of a record, None if it is there by its digest alone.  Raises UserError if it is damaged."""
+    if "file" not in record:
         return None
     try:
-        if expected is not None and (mine is None or "file" in mine):
-            name = (mine or reference)["file"]
-            return first_difference(expected, read_array(mine_folder, {**reference, "file": name})) or ""
-        if "file" in mine:
-            digest = array_digest(read_array(mine_folder, {**reference, "file": mine["file"]}))
-        else:
-            digest = mine.get("sha256")
+        array = read_array(folder, record)
+        if array_digest(array) != record["sha256"]:
+            raise Problem(f"{record['file']} does not have the sha256 its manifest says")
     except Problem as problem:
-        return str(problem)
-    return "" if digest == reference["sha256"] else "its sha256 differs"
+        raise UserError(f"the reference {folder} is damaged: {problem}; restore it") from None
+    return array
 
 
 def compare(reference_folder, mine_folder):
@@ -150,40 +213,33 @@ def compare(reference_folder, mine_folder):
     records = read_manifest(reference_folder)["records"]
     if not mine_folder.is_dir():
         raise UserError(f"{mine_folder} is not a folder; give the folder that holds your trace's files")
-    if not any((mine_folder / name).exists() for record in records if "file" in record
-               for name in (MANIFEST, record["file"], pathlib.Path(record["file"]).with_suffix(".bin"))):
-        raise UserError(f"{mine_folder} has none of the reference's files: there is nothing to compare")
     by_key = None
     if (mine_folder / MANIFEST).exists():
         by_key = {key_of(record): record for record in read_manifest(mine_folder)["records"]}
-    agree, findings, compared, skipped = [], [], 0, 0
+    elif not any((mine_folder / name).exists() for record in records if "file" in record
+                 for name in (record["file"], pathlib.Path(record["file"]).with_suffix(".bin"))):
+        raise UserError(f"{mine_folder} has none of the reference's files: there is nothing to compare; name them as "
+                        f"{reference_folder / MANIFEST} does")
+    agree, findings = [], []
     for record in records:
-        expected = None
-        if "file" in record:
-            try:
-                expected = read_array(reference_folder, record)
-            except Problem as problem:
-                raise UserError(f"the reference {reference_folder} is damaged: {problem}; restore it") from None
-            if array_digest(expected) != record["sha256"]:
-                raise UserError(f"the reference {reference_folder} is damaged: {record['file']} does not have the "
-                                "sha256 its manifest says; restore it")
         mine = by_key.get(key_of(record)) if by_key is not None else None
+        expected = reference_array(reference_folder, record)
         text = ("it is missing from the manifest" if by_key is not None and mine is None
                 else compare_record(record, mine_folder, mine, expected))
         agree.append(None if text is None else not text)
-        skipped += text is None
-        compared += text is not None
         if text:
-            states = [agree[i] for i in record["inputs"] if i < len(agree)]
+            states = [agree[i] for i in record["inputs"]]
             findings.append(Finding(record, text, False if False in states else None if None in states else True))
     known = {MANIFEST} | {record["file"] for record in records if "file" in record}
     known |= {pathlib.Path(name).with_suffix(".bin").name for name in known}
     if by_key is not None:
         known |= {record["file"] for record in by_key.values() if "file" in record}
-        findings += [Finding(by_key[key], "it is not in the reference", None)
-                     for key in by_key.keys() - {key_of(record) for record in records}]
+        expected_keys = {key_of(record) for record in records}
+        findings += [Finding(record, "it is not in the reference", None)
+                     for key, record in by_key.items() if key not in expected_keys]
     extra = sorted(path.name for path in mine_folder.iterdir() if path.name not in known)
-    return Comparison(findings, extra, compared, skipped)
+    skipped = agree.count(None)
+    return Comparison(findings, extra, len(agree) - skipped, skipped)
 
 
 def key_of(record):

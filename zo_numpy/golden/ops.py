@@ -15,7 +15,7 @@ import pathlib
 from typing import NamedTuple
 
 from ..errors import UserError
-from ..run_folder import write_atomically
+from ..files import write_atomically
 from . import (FORMAT_VERSION, cases_draws, cases_layers, cases_loss, cases_loss_parts, cases_products,
                cases_quantise, cases_random, cases_shifts, cases_step, cases_tail, cases_tail_update,
                cases_zo)

@@ -7,11 +7,12 @@ A trace is a folder of .npy files (version 1.0, little-endian, C order) and a ma
 
 `sha256` is that of the array's bytes, without the .npy header. `inputs` are the numbers of the records, from 0, that
 the op read. A number that is not an array stands in the record itself as `value`; an int8 tensor's record has its
-`exponent`, a requantisation's also the `max_abs` and `shift` of its accumulator. A record without `file` holds the
-digest alone: a compact trace, of a large network, has files in its first step only, never of tensors over 120,000
-bytes, and of parameters only as they are at the start.
+`exponent` (but for z, which has none), a requantisation's also the `max_abs` and `shift` of its accumulator. A record
+without `file` holds the digest alone: a compact trace, of a large network, has the images and labels of every step and
+other files in its first step only, never of tensors over 120,000 bytes, and of parameters only as they are at the start.
 
-Phases of a step: init (step 0 only), batch, draw, plus, minus, update.
+Phases of a step: init (step 0 only), batch, draw, plus, minus, update. The control's one pass is minus. With several
+queries draw, plus and minus carry the query's number: draw0, draw1, plus0, minus0, plus1, minus1.
 """
 import dataclasses
 import hashlib
@@ -20,10 +21,13 @@ import json
 import numpy as np
 
 from .. import models
+from ..config import BP, training_samples
+from ..errors import UserError
 from ..int8 import elastic_zo
 from ..int8.arith import max_abs, requantise_shift
-from ..run_folder import write_atomically
+from ..files import write_atomically
 from ..steps import batch_of, one_step, parts
+from ..trainer import first_weights
 from . import FORMAT_VERSION
 
 MANIFEST = "manifest.json"
@@ -41,15 +45,23 @@ class Recorder:
     `last` knows, for each thing a later op may read, the number of the record that holds it.
     """
 
-    def __init__(self, folder, compact):
-        self.folder, self.compact = folder, compact
+    def __init__(self, folder, compact, queries):
+        self.folder, self.compact, self.queries = folder, compact, queries
         self.records, self.last = [], {}
-        self.step, self.accumulator = 0, None
+        self.accumulator = None
+        self.begin(0)
+
+    def begin(self, step):
+        self.step, self.query = step, -1   # the first pass at theta + z begins query 0
+
+    def of_query(self, phase, query):
+        """The name of a phase that every query has."""
+        return f"{phase}{query}" if self.queries > 1 else phase
 
     def keeps(self, array, phase, op):
         """Whether the trace holds the array itself or its digest alone."""
-        return not self.compact or (self.step == 0 and array.nbytes <= COMPACT_BYTES
-                                    and (op != "weights" or phase == "init"))
+        return not self.compact or phase == "batch" or (self.step == 0 and array.nbytes <= COMPACT_BYTES
+                                                        and (op != "weights" or phase == "init"))
 
     def add(self, phase, op, name, value, inputs=(), **extra):
         """Appends one record; returns its number."""
@@ -66,20 +78,24 @@ class Recorder:
         self.records.append({**record, **extra, "inputs": sorted(self.last[key] for key in inputs)})
         return len(self.records) - 1
 
-    def weights(self, phase, weights, inputs=()):
-        """Every parameter; `inputs` are the kinds of thing each was made from, beside itself."""
+    def weights(self, phase, weights, kinds=()):
+        """Every parameter.  kinds: keys of `last`, without the name, of what each was made from beside itself."""
         for name, weight in weights.items():
-            made_from = [(kind, name) for kind in ("weights", *inputs) if (kind, name) in self.last]
-            made_from += ["g"] if inputs == ("z", "gradient_step") and ("z", name) in self.last else []
+            made_from = [(*kind, name) for kind in (("weights",), *kinds) if (*kind, name) in self.last]
+            made_from += ["g"] if phase == "update" and any(key[0] == "z" for key in made_from) else []
             self.last["weights", name] = self.add(phase, "weights", name, weight.data, made_from,
                                                   exponent=weight.exponent)
 
     def __call__(self, phase, op, name, value):
         """What elastic_zo.train_step calls with the result of each op, in order."""
         last = self.last
+        if op == "weights" and phase == "plus":
+            self.query += 1
+        first_pass, phase = phase == "plus", self.of_query(phase, self.query)
         match op:
             case "weights":
-                self.weights(phase, value, ("z",))
+                restored = [("z", self.query - 1)] if first_pass else []   # the query before, if there is one
+                self.weights(phase, value, [("z", self.query), *restored])
             case "input":
                 last["chain"] = self.add(phase, op, "images", value.data, ["images"], exponent=value.exponent)
             case "requantise" | "requantise_error":
@@ -99,7 +115,7 @@ class Recorder:
                 last["chain"] = self.add(phase, op, name, value, ["chain", ("into", name)])
             case "gradient_step":
                 for layer, step in value.items():
-                    last["gradient_step", layer] = self.add(phase, op, layer, step, [("gradient", layer)])
+                    last["gradient_step", phase, layer] = self.add(phase, op, layer, step, [("gradient", layer)])
             case "loss":
                 last["loss", phase] = self.add(phase, op, "batch", value, ["logits", "labels"])
             case "Conv2d" | "Linear":
@@ -113,32 +129,53 @@ class Recorder:
 
 def record_steps(recorder, config, dataset, steps):
     """Trains `steps` steps from the start of a run and records them."""
-    model = models.MODELS[config.model]
-    weights = elastic_zo.initialise(config)
+    weights = first_weights(config)
     (images, labels), *_ = parts(config, dataset)
     recorder.weights("init", weights)
     last = recorder.last
     for step in range(steps):
-        recorder.step = step
+        recorder.begin(step)
         epoch, batch = batch_of(config, len(labels), step)
         last["images"] = recorder.add("batch", "images", "batch", images[batch])
         last["labels"] = recorder.add("batch", "labels", "batch", labels[batch])
-        settings = elastic_zo.settings_at(config, epoch)
-        for tensor, name in [] if config.zo_frozen else elastic_zo.zo_tensors(model, config.bp_tail):
-            z = elastic_zo.draw(name, tensor, weights, config.seed, step, settings, 0)
-            last["z", name] = recorder.add("draw", "perturbation", name, z.reshape(weights[name].data.shape))
+        record_draws(recorder, config, weights, step, elastic_zo.settings_at(config, epoch))
         *_, g = one_step(config, elastic_zo, weights, images, labels, step, recorder)
-        last["g"] = recorder.add("update", "sign", "g", g, [key for key in last if key[0] == "loss"])
-        recorder.weights("update", weights, ("z", "gradient_step"))
+        made_from = {kind: [key for key in last if key[0] == kind] for kind in ("loss", "z", "gradient_step")}
+        last["g"] = recorder.add("update", "sign", "g", g, made_from["loss"])
+        recorder.weights("update", weights, dict.fromkeys(key[:-1] for key in made_from["z"] + made_from["gradient_step"]))
+
+
+def record_draws(recorder, config, weights, step, settings):
+    """z of every ZO tensor, query by query."""
+    if config.zo_frozen:
+        return
+    for query in range(config.queries):
+        for tensor, name in elastic_zo.zo_tensors(models.MODELS[config.model], config.bp_tail):
+            z = elastic_zo.draw(name, tensor, weights, config.seed, step, settings, query)
+            recorder.last["z", query, name] = recorder.add(
+                recorder.of_query("draw", query), "perturbation", name, z.reshape(weights[name].data.shape))
+
+
+def check_traceable(config):
+    """Refuses a configuration of which there is no trace, as a UserError."""
+    if config.precision != "int8" or config.bp_tail == BP:
+        raise UserError(f"--precision {config.precision} with --bp-tail {config.bp_tail}: traces are of INT8 steps with "
+                        "--bp-tail 0 or more, a number")
 
 
 def export_trace(config, dataset, folder, steps, compact):
-    """Writes a trace of the first `steps` steps of a run into `folder`, which exists and is empty."""
-    recorder = Recorder(folder, compact)
+    """Writes a trace of the first `steps` steps of a run into `folder`, which exists and is empty.
+
+    Returns how many records it has.  Raises UserError as `check_traceable` does.
+    """
+    check_traceable(config)
+    recorder = Recorder(folder, compact, 1 if config.zo_frozen else config.queries)
     record_steps(recorder, config, dataset, steps)
     layers = [{"type": type(layer).__name__, **layer._asdict()} for layer in models.MODELS[config.model].layers]
     manifest = {"format_version": FORMAT_VERSION, "config": dataclasses.asdict(config),
-                "dataset": {"source": dataset.source, "digest": dataset.digest}, "steps": steps, "layers": layers}
+                "dataset": {"source": dataset.source, "digest": dataset.digest,
+                            "training_samples": training_samples(config, dataset)},
+                "steps": steps, "layers": layers}
     lines = [json.dumps(record) for record in recorder.records]
     text = json.dumps(manifest, indent=1)[:-2] + ',\n "records": [\n  ' + ",\n  ".join(lines) + "\n ]\n}\n"
     write_atomically(folder / MANIFEST, text.encode())   # last: a folder without it is no trace

@@ -1,0 +1,162 @@
+"""golden check: a bug in the library, a byte that differs and data that are missing are each named; golden update makes
+the same bytes."""
+import json
+import pathlib
+import shutil
+
+import pytest
+
+from small_runs import refused, snapshot
+from zo_numpy.__main__ import main
+from zo_numpy.golden import check, commands
+from zo_numpy.int8 import arith, elastic_zo, tail
+
+GOLDEN = pathlib.Path(__file__).parent / "golden"
+TRACE, RUN, MNIST_RUN = "narrow-lenet-int8-k1", "subset-int8-k1-coarse", "mnist-int8-k0"
+
+
+def test_everything_committed_is_known_and_small():
+    for part, names in (("traces", check.TRACES), ("runs", check.RUNS)):
+        assert sorted(path.name for path in (GOLDEN / part).iterdir()) == sorted(names)
+    assert sum(path.stat().st_size for path in GOLDEN.rglob("*") if path.is_file()) <= 6_000_000
+
+
+def test_settings_leave_nothing_to_the_defaults(monkeypatch):
+    configs = [check.run_config(name, commands.load("mnist-subset")) for name in check.RUNS]
+    monkeypatch.setattr("zo_numpy.config.DEFAULTS", {key: {} for key in [("int8", k) for k in range(4)]})
+    assert [check.run_config(name, commands.load("mnist-subset")) for name in check.RUNS] == configs
+    for options in check.TRACES.values():
+        check.make_config({**check.SETTINGS, **options})
+
+
+def test_a_configuration_names_no_place_of_this_machine():
+    sources = {json.loads((GOLDEN / "runs" / name / "config.json").read_text())["dataset"]["source"]
+               for name in check.RUNS}
+    assert sources == {"the four official files", commands.load("mnist-subset").source}
+
+
+@pytest.fixture
+def golden(tmp_path, monkeypatch):
+    """A copy of some of what is committed, which `golden check` takes for all: one trace and a run cut to be short."""
+    folder = tmp_path / "golden"
+    for part in ("ops", f"traces/{TRACE}"):
+        shutil.copytree(GOLDEN / part, folder / part)
+    short = dict(data="mnist-subset", bp_tail=1, epochs=1, limit=100, validate=50, batch_size=32, model="narrow-lenet")
+    monkeypatch.setattr(commands, "GOLDEN", folder)
+    monkeypatch.setattr(check, "TRACES", {TRACE: check.TRACES[TRACE]})
+    monkeypatch.setattr(check, "RUNS", {"short": short})
+    assert main(["golden", "update"]) == 0
+    return folder
+
+
+def checked(capsys):
+    """(exit status, lines printed) of `golden check`."""
+    capsys.readouterr()
+    status = main(["golden", "check"])
+    printed = capsys.readouterr()
+    assert printed.err == ""
+    return status, printed.out.splitlines()
+
+
+def test_update_makes_the_committed_bytes_and_check_finds_them_equal(golden, capsys):
+    for part in ("ops", f"traces/{TRACE}"):
+        assert snapshot(golden / part) == snapshot(GOLDEN / part)
+    assert sorted(path.name for path in (golden / "runs" / "short").iterdir()) == [
+        "config.json", "evaluation.txt", "steps.txt"]
+    assert len((golden / "runs" / "short" / "steps.txt").read_text().splitlines()) == 4       # 100 = 3 * 32 + 4
+    assert (golden / "runs" / "short" / "evaluation.txt").read_text().endswith(" 50\n")
+    assert [path.name for path in golden.parent.iterdir()] == ["golden"]
+    status, lines = checked(capsys)
+    assert status == 0 and lines[1].startswith(f"trace {TRACE}: equal, ")
+    assert lines[2] == "run short: equal, 5 lines" and lines[-1].endswith(" comparisons, no differences")
+
+
+BUGS = {   # module, name, a function of the right one; a part of each line that is to be seen
+    "rounding": (arith, "round_shift", lambda right: lambda values, shift: values >> shift,
+                 ("round_shift.json, case", "step 0, phase plus, op requantise, tensor conv1: index (0, ")),
+    "update": (elastic_zo, "clip_for_zo", lambda right: lambda *given: None,
+               ("clip_for_zo.json, case 1: weight", "step 0, phase init, op weights, tensor fc1: index (0, ")),
+    "tail": (tail, "gradient_step", lambda right: lambda gradient, b_bp: -right(gradient, b_bp),
+             ("gradient_step.json, case 1: step[0] is to be 1, got -1", )),
+    "tail in a step": (elastic_zo, "gradient_step", lambda right: lambda gradient, b_bp: -right(gradient, b_bp),
+                       ("train_step.json, case", "step 0, phase minus, op gradient_step, tensor fc3: index",
+                        "steps.txt, line 2: expected '1 ")),
+    "evaluation": (elastic_zo, "classify", lambda right: lambda *given: 9 - right(*given),
+                   ("evaluation.txt, line 1: expected '0 ",)),
+}
+
+
+@pytest.mark.parametrize("bug", BUGS)
+def test_a_bug_in_the_library_is_found_and_its_place_is_named(golden, capsys, monkeypatch, bug):
+    module, name, wrong, places = BUGS[bug]
+    monkeypatch.setattr(module, name, wrong(getattr(module, name)))
+    status, lines = checked(capsys)
+    assert status == 1 and "DIFFERS" in "".join(lines) and " difference" in lines[-1]
+    for place in places:
+        assert any(place in line for line in lines), place
+
+
+@pytest.mark.parametrize("file, change, words", [
+    (f"traces/{TRACE}/manifest.json", lambda content: content.replace(b'"steps": 3', b'"steps":  3'),
+     "manifest.json is not what this version writes"),
+    (f"traces/{TRACE}/manifest.json", lambda content: content + b" ", "manifest.json is not what this version writes"),
+    ("ops/relu.json", lambda content: content + b"\n", "relu.json is not, byte for byte, what this version writes"),
+    ("ops/relu.json", lambda content: content.replace(b"The magnitude is taken.", b"The Magnitude is taken."),
+     "relu.json is not, byte for byte"),
+    ("runs/short/config.json", lambda content: content + b" ", "config.json is not what this version writes"),
+    ("runs/short/steps.txt", lambda content: content.replace(b"\n", b"\r\n"), "steps.txt, line 1: "),
+    ("runs/short/steps.txt", lambda content: content + b"\n", "steps.txt, line 5: the run has no more lines"),
+    ("runs/short/evaluation.txt", lambda content: content[:-1], "evaluation.txt, line 1: ")])
+def test_bytes_alone_that_differ_are_found(golden, capsys, file, change, words):
+    content = (golden / file).read_bytes()
+    (golden / file).write_bytes(change(content))
+    assert change(content) != content
+    status, lines = checked(capsys)
+    assert status == 1 and sum(line.startswith("    ") for line in lines) == 1 and words in "\n".join(lines)
+    assert lines[-1].endswith(" comparisons, 1 difference")
+
+
+@pytest.mark.parametrize("name", [f"traces/{TRACE}/more.npy", "runs/short/more.txt"])
+def test_a_file_too_many_is_found(golden, capsys, name):
+    (golden / name).write_bytes(b"")
+    status, lines = checked(capsys)
+    assert status == 1 and name.rpartition("/")[2] in "".join(line for line in lines if line.startswith("    "))
+
+
+@pytest.mark.parametrize("name", ["traces/other", "runs/other", "ops/other.json"])
+def test_what_is_of_no_known_name_is_refused(golden, capsys, name):
+    (golden / name).mkdir()
+    assert str(golden / name) in refused(capsys, "golden", "check")
+
+
+@pytest.mark.parametrize("name", [f"traces/{TRACE}", "runs/short", "runs/short/steps.txt", "runs/short/evaluation.txt",
+                                  "ops/relu.json", "ops", "."])
+def test_what_is_missing_is_refused(golden, capsys, name):
+    path = golden / name
+    path.unlink() if path.is_file() else shutil.rmtree(path)
+    refused(capsys, "golden", "check")
+
+
+def test_missing_data_are_named_as_skipped_and_a_run_of_them_is_kept(golden, capsys, monkeypatch):
+    shutil.copytree(GOLDEN / "runs" / MNIST_RUN, golden / "runs" / MNIST_RUN)
+    runs = {"short": check.RUNS["short"], MNIST_RUN: dict(data="mnist", bp_tail=0, epochs=1)}
+    monkeypatch.setattr(check, "RUNS", runs)
+    subset = commands.load("mnist-subset")
+    monkeypatch.setattr(commands, "load", lambda name: subset._replace(name=name))
+    status, lines = checked(capsys)
+    assert status == 0
+    assert f"run {MNIST_RUN}: SKIPPED, its data are not here (mnist); fetch them with `make data`" in lines
+    before = snapshot(golden)
+    assert main(["golden", "update"]) == 0
+    assert f"kept run {MNIST_RUN}: its data are not here" in capsys.readouterr().out
+    assert snapshot(golden) == before
+
+
+def test_an_update_that_fails_changes_nothing(golden, capsys, monkeypatch):
+    before = snapshot(golden.parent)
+
+    def full(*given):
+        raise OSError(28, "No space left on device")
+    monkeypatch.setattr(check, "write_atomically", full)
+    assert "No space left" in refused(capsys, "golden", "update")
+    assert snapshot(golden.parent) == before

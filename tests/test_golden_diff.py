@@ -65,7 +65,8 @@ def test_a_trace_agrees_with_itself(capsys, mine):
 def test_without_a_manifest_what_has_no_file_is_not_compared(capsys, mine):
     numbers = len(RECORDS) - len(WITH_FILE)
     assert compared(capsys, without_manifest(mine)) == (0, [
-        f"{len(WITH_FILE):,} records compared, 0 differ, {numbers} could not be compared (no file and no manifest.json)"])
+        f"{len(WITH_FILE):,} records compared, 0 differ, {numbers} could not be compared (no file and no "
+        "manifest.json)"])
 
 
 @pytest.mark.parametrize("number", SAMPLE)
@@ -124,13 +125,15 @@ def test_inputs_that_cannot_be_compared_are_not_said_to_agree(mine):
 @pytest.mark.parametrize("name", ["value", "exponent", "max_abs", "shift"])
 def test_a_number_that_differs_is_named(capsys, mine, name):
     number = next(number for number, record in enumerate(RECORDS) if name in record)
+
     def change(manifest):
         manifest["records"][number][name] += 1
     change_manifest(mine, change)
     status, lines = compared(capsys, mine)
     was = RECORDS[number][name]
     assert status == 1
-    assert lines[0] == f"first divergence: {place(RECORDS[number])}{name}: expected {was}, got {was + 1}; its inputs agree"
+    assert lines[0] == (f"first divergence: {place(RECORDS[number])}{name}: expected {was}, got {was + 1}; its inputs "
+                        "agree")
 
 
 def test_a_number_and_an_array_that_both_differ_are_both_named(mine):
@@ -170,8 +173,8 @@ def test_records_of_one_manifest_alone_are_named(capsys, mine):
     status, lines = compared(capsys, mine)
     assert status == 1
     assert lines[0].startswith("first divergence: " + place(RECORDS[LAST]) + "it is missing from the manifest")
-    assert lines[1] == f"    then: {place({**RECORDS[LAST], 'name': 'fc9'})}it is not in the reference; not all of its " \
-                       "inputs could be compared"
+    assert lines[1] == (f"    then: {place({**RECORDS[LAST], 'name': 'fc9'})}it is not in the reference; not all of its "
+                        "inputs could be compared")
 
 
 def test_minus_zero_is_not_zero():

@@ -62,8 +62,9 @@ def check_trace(name, golden, load, scratch):
     make_trace(name, load, again)
     found = diff.compare(committed, again)
     differences = [str(finding) for finding in found.findings] + [f"{file} is not committed" for file in found.extra]
-    if not differences and (committed / trace.MANIFEST).read_bytes() != (again / trace.MANIFEST).read_bytes():
-        differences = [f"{trace.MANIFEST} is not what this version writes"]
+    if not differences:
+        differences = [f"{file.name} is not, byte for byte, what this version writes" for file in sorted(again.iterdir())
+                       if (committed / file.name).read_bytes() != file.read_bytes()]
     unlisted = {path.name for path in committed.iterdir()} - {path.name for path in again.iterdir()}
     return found.compared, differences + [f"{file} is committed but belongs to no record" for file in sorted(unlisted)]
 
@@ -78,7 +79,7 @@ def check_run(name, golden, load):
     compared, difference = runs.first_difference(path, config, dataset)
     differences = [difference] if difference else []
     if (path / CONFIG).read_bytes() != run_config(name, dataset):
-        differences.append(f"{CONFIG} is not what this version writes")
+        differences.append(f"{CONFIG} is not, byte for byte, what this version writes")
     unlisted = {file.name for file in path.iterdir()} - {CONFIG, STEPS, runs.EVALUATION}
     return compared, differences + [f"{file} is committed but no part of a run" for file in sorted(unlisted)], None
 

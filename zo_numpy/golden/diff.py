@@ -93,8 +93,8 @@ def read_manifest(folder):
     except (FileNotFoundError, NotADirectoryError):
         raise UserError(f"{folder} holds no trace: there is no {MANIFEST}; make one with `golden export`") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise UserError(f"{path} is not the manifest of a trace ({type(error).__name__}: {str(error)[:200]}); export it "
-                        "again") from None
+        raise UserError(f"{path} is not the manifest of a trace ({type(error).__name__}: {str(error)[:200]}); export "
+                        "it again") from None
     if not manifest["records"]:
         raise UserError(f"{path} lists nothing to compare; export it again")
     return manifest
@@ -195,7 +195,7 @@ def compare_array(reference, mine_folder, mine, expected):
 
 
 def reference_array(folder, record):
-    """The reference's array of a record, None if it is there by its digest alone.  Raises UserError if it is damaged."""
+    """The reference's array of a record, None without a file.  Raises UserError if it is damaged."""
     if "file" not in record:
         return None
     try:

@@ -8,8 +8,9 @@ A trace is a folder of .npy files (version 1.0, little-endian, C order) and a ma
 `sha256` is that of the array's bytes, without the .npy header. `inputs` are the numbers of the records, from 0, that
 the op read. A number that is not an array stands in the record itself as `value`; an int8 tensor's record has its
 `exponent` (but for z, which has none), a requantisation's also the `max_abs` and `shift` of its accumulator. A record
-without `file` holds the digest alone: a compact trace, of a large network, has the images and labels of every step and
-other files in its first step only, never of tensors over 120,000 bytes, and of parameters only as they are at the start.
+without `file` holds the digest alone: a compact trace, of a large network, has the images and labels of every step
+and other files in its first step only, never of tensors over 120,000 bytes, and of parameters only as they are at the
+start.
 
 Phases of a step: init (step 0 only), batch, draw, plus, minus, update. The control's one pass is minus. With several
 queries draw, plus and minus carry the query's number: draw0, draw1, plus0, minus0, plus1, minus1.
@@ -142,7 +143,8 @@ def record_steps(recorder, config, dataset, steps):
         *_, g = one_step(config, elastic_zo, weights, images, labels, step, recorder)
         made_from = {kind: [key for key in last if key[0] == kind] for kind in ("loss", "z", "gradient_step")}
         last["g"] = recorder.add("update", "sign", "g", g, made_from["loss"])
-        recorder.weights("update", weights, dict.fromkeys(key[:-1] for key in made_from["z"] + made_from["gradient_step"]))
+        moves = made_from["z"] + made_from["gradient_step"]
+        recorder.weights("update", weights, dict.fromkeys(key[:-1] for key in moves))
 
 
 def record_draws(recorder, config, weights, step, settings):
@@ -159,8 +161,8 @@ def record_draws(recorder, config, weights, step, settings):
 def check_traceable(config):
     """Refuses a configuration of which there is no trace, as a UserError."""
     if config.precision != "int8" or config.bp_tail == BP:
-        raise UserError(f"--precision {config.precision} with --bp-tail {config.bp_tail}: traces are of INT8 steps with "
-                        "--bp-tail 0 or more, a number")
+        raise UserError(f"--precision {config.precision} with --bp-tail {config.bp_tail}: traces are of INT8 steps "
+                        "with --bp-tail 0 or more, a number")
 
 
 def export_trace(config, dataset, folder, steps, compact):

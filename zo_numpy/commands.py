@@ -26,8 +26,9 @@ from .trainer import Interrupted, Run, count_correct, load_weights, percent
 
 def run_name(config):
     """mnist-int8-k2-e20-s0 and the like: a folder's name from what mostly distinguishes runs."""
-    frozen = "-frozen" if config.zo_frozen else ""
-    return f"{config.data}-{config.precision}-k{config.bp_tail}{frozen}-e{config.epochs}-s{config.seed}"
+    marks = ("-frozen" if config.zo_frozen else "") + (f"-rotated{config.rotate}" if config.rotate else "") + (
+        "-tuned" if config.init_from else "")
+    return f"{config.data}-{config.precision}-k{config.bp_tail}{marks}-e{config.epochs}-s{config.seed}"
 
 
 def summary(config, dataset, model):
@@ -40,8 +41,9 @@ def summary(config, dataset, model):
     say(f"{model.name}, {config.precision}, {sum(count.values()):,} parameters: "
         f"{' '.join(zo) or 'none'} {by_zo} ({sum(count[n] for n in zo):,}), "
         f"{' '.join(bp) or 'none'} by BP ({sum(count[n] for n in bp):,})")
-    say(f"{'' if dataset.complete else 'NOT THE FULL DATA SET, '}{dataset.name}: {len(dataset.train_labels):,} training "
-        f"and {len(dataset.test_labels):,} test samples ({dataset.source})")
+    if not dataset.complete:
+        say(f"NOT THE FULL DATA SET, {dataset.name}: {len(dataset.train_labels):,} training and "
+            f"{len(dataset.test_labels):,} test samples ({dataset.source})")
 
 
 def flat(config):
@@ -93,7 +95,7 @@ def train(data_dir=None, offline=False, out=None, resume=False, **given):
             with stop_signals() as stop:
                 run = Run(config, dataset, folder, None, lambda: bool(stop))
                 run.progress = Progress(sys.stdout, run.step, run.total_steps, config.batch_size)
-                say(f"{config.epochs} epochs of {run.steps_per_epoch:,} steps, batch {config.batch_size}, seed "
+                say(f"{config.epochs} epoch{'s' * (config.epochs > 1)} of {run.steps_per_epoch:,} steps, batch {config.batch_size}, seed "
                     f"{config.seed}, in {out}" + (f", resumed at step {run.step:,}" if run.step else ""))
                 run.train()
             draw_curves(out, f"{out.resolve().name}: {config.precision}, K = {config.bp_tail}, {dataset.name}"

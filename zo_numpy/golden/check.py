@@ -63,7 +63,8 @@ def check_trace(name, golden, load, scratch):
     found = diff.compare(committed, again)
     differences = [str(finding) for finding in found.findings] + [f"{file} is not committed" for file in found.extra]
     if not differences:
-        differences = [f"{file.name} is not, byte for byte, what this version writes" for file in sorted(again.iterdir())
+        differences = [f"{file.name} is not, byte for byte, what this version writes"
+                       for file in sorted(again.iterdir())
                        if (committed / file.name).read_bytes() != file.read_bytes()]
     unlisted = {path.name for path in committed.iterdir()} - {path.name for path in again.iterdir()}
     return found.compared, differences + [f"{file} is committed but belongs to no record" for file in sorted(unlisted)]

@@ -22,11 +22,13 @@ def row(**options):
 
 
 def int8_rows():
+    """Every K with its control at seed 0, and K = 2 at two more seeds: random features differ from seed to seed."""
     rows = {}
-    for k in range(4):
-        rows[f"k{k}"] = row(bp_tail=k)
+    for k, seed in (*((k, 0) for k in range(4)), (2, 1), (2, 2)):
+        name = f"k{k}" + (f"-seed{seed}" if seed else "")
+        rows[name] = row(bp_tail=k, seed=seed)
         if k:
-            rows[f"k{k}-frozen"] = row(bp_tail=k, zo_frozen=True)
+            rows[f"{name}-frozen"] = row(bp_tail=k, seed=seed, zo_frozen=True)
     return rows
 
 

@@ -21,7 +21,7 @@ from .files import write_atomically
 from .run_folder import CHECKPOINT, CONFIG, RUN_FILES, RunFolder, digest, read_description
 from .steps import PRECISIONS, parts
 from .tiles import threads
-from .trainer import Interrupted, Run, count_correct, load_weights, percent
+from .trainer import Interrupted, Run, count_correct, first_weights, load_weights, percent
 
 
 def run_name(config):
@@ -89,6 +89,7 @@ def train(data_dir=None, offline=False, out=None, resume=False, **given):
             check_same(config, given, read_description(out), dataset, out)
         summary(config, dataset, model)
         if not folder.exists():
+            first_weights(config)   # an --init-from that cannot be used is refused here
             folder.start(describe(config, dataset))
         again = resume_command(out, data_dir, offline)
         try:
@@ -188,8 +189,8 @@ def predict(run, images, invert=False):
     config, model, precision, weights = load_run(run)
     names = read_description(run)["dataset"]["classes"]
     if len(names) != model.classes:
-        raise UserError(f"{run / CONFIG} names {len(names)} classes where the network has {model.classes}; give another "
-                        "run folder")
+        raise UserError(f"{run / CONFIG} names {len(names)} classes where the network has {model.classes}; give another"
+                        " run folder")
     batches = [(path, read_image(path, model.input_shape)) for path in images]
     for path, batch in batches:
         for i, image in enumerate(batch):
@@ -207,8 +208,12 @@ def export(run, format, out=None):
     out = out or run / {"npz": "weights.npz", "c": "weights.h"}[format]
     if out.resolve().parent == run.resolve() and out.name in RUN_FILES:
         raise UserError(f"{out} is a file of the run itself; choose another --out")
+    if format == "c" and config.precision != "int8":
+        raise UserError(f"{run} is of {config.precision}, and a C header holds INT8 weights; use --format npz, or fine-tune "
+                        "it in INT8 with --init-from")
+    origin = f"{config.model} trained by zo_numpy, {run.resolve().name}"
     content = (exporting.to_npz(arrays, numbers) if format == "npz" else
-               exporting.to_c(model, arrays, numbers, f"{config.model} trained by zo_numpy, {run.resolve().name}").encode(errors="replace"))
+               exporting.to_c(model, arrays, numbers, origin).encode(errors="replace"))
     try:
         write_atomically(out, content)
     except OSError as error:

@@ -1,7 +1,8 @@
 """What an option is where the user does not give it: by precision and number of BP layers.
 
-Tuned on the last 5,000 training images of MNIST (`--validate 5000`), never on a test set; experiments/README.md has
-the candidates. A schedule's values share the epochs of a run in equal parts.
+Tuned on the last 5,000 training images of MNIST (`--validate 5000`), never on a test set: INT8 by the candidates in
+experiments/results/tuning_int8.json, full BP by a few runs; FP32 with K = 0..3 has starting points, not tuned yet.
+A schedule's values share the epochs of a run in equal parts.
 """
 
 DEFAULTS = {

@@ -82,7 +82,7 @@ def restore_and_update(weights, zo_names, g, seed, step, settings):
         total = np.int8(last) * pseudo_stochastic_shift(z, shift)   # |theta| + |total| <= 127 - R + R: no int8 wraps
         for query, sign in enumerate(earlier):
             z = draw(name, tensor, weights, seed, step, settings, query)
-            total = total + np.int16(sign) * pseudo_stochastic_shift(z, shift)   # int16: queries <= 64
+            total = total + sign * pseudo_stochastic_shift(z, shift).astype(np.int16)   # int16: queries <= 64
         theta[...] = np.clip(theta - total, -bound, bound)
 
 

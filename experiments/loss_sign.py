@@ -108,7 +108,7 @@ def draw(result, path):
         axes.set(title=run["title"], xlabel="|L+ - L-| / mean, in float64", ylim=(0, 112))
         axes.spines[["top", "right"]].set_visible(False)
     panels[0].set_ylabel("sign of L+ - L- agrees with float64, %")
-    panels[0].legend(loc="lower right")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     figure.savefig(path, dpi=110)
     plt.close(figure)
 

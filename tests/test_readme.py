@@ -46,7 +46,14 @@ def test_make_targets_exist(target):
 def test_files_and_functions_named_exist():
     for path in re.findall(r"\]\(([\w/.]+)\)", README):
         assert (ROOT / path).exists(), path
-    for module, function in re.findall(r"`(models|rng|elastic_zo|arith|layers|tail|loss)\.(\w+)`", README):
+    for module, function in re.findall(r"`(models|rng|elastic_zo|arith|layers|tail|loss)\.(?!py`)(\w+)`", README):
         places = [ROOT / "zo_numpy" / f"{module}.py", ROOT / "zo_numpy/int8" / f"{module}.py"]
         source = next(place for place in places if place.exists()).read_text()
         assert re.search(rf"^def {function}\(", source, re.M), f"{module}.{function}"
+
+
+def test_agreements_of_the_loss_are_those_measured():
+    runs = json.loads((ROOT / "experiments/results/loss_sign.json").read_text())["runs"]
+    for run in runs:
+        assert f"{run['integer_agrees']:,}" in README and f"{run['coarse_agrees']:,}" in README
+        assert run["integer_agrees"] >= 0.995 * run["steps"]

@@ -13,11 +13,11 @@ from . import export as exporting, models
 from .clone import load_data, say
 from .config import describe, make_config, read_config
 from .errors import UserError
+from .files import write_atomically
 from .golden import commands as golden_commands, runs
 from .images import read_image
 from .plots import draw_curves, read_metrics
 from .progress import Progress, duration
-from .files import write_atomically
 from .run_folder import CHECKPOINT, CONFIG, RUN_FILES, RunFolder, digest, read_description
 from .steps import PRECISIONS, parts
 from .tiles import threads
@@ -53,7 +53,7 @@ def flat(config):
     return options
 
 
-def check_same(config, given, stored_description, dataset, path):
+def check_same(config, given, dataset, path):
     """Refuses to resume a run under another configuration or on other data, naming the first difference."""
     stored = read_config(path)
     for name in given:
@@ -62,8 +62,9 @@ def check_same(config, given, stored_description, dataset, path):
         if asked != had:
             raise UserError(f"{path} was trained with {name} = {had}, not {asked}: leave the option out to resume, or "
                             "choose another --out")
-    if stored_description["dataset"]["digest"] != dataset.digest:
-        raise UserError(f"{path} was trained on other data ({stored_description['dataset']['source']}); now there is "
+    trained_on = read_description(path)["dataset"]
+    if trained_on["digest"] != dataset.digest:
+        raise UserError(f"{path} was trained on other data ({trained_on['source']}); now there is "
                         f"{dataset.source}: choose another --out, or delete {path} to train it anew")
 
 
@@ -86,7 +87,7 @@ def train(data_dir=None, offline=False, out=None, resume=False, **given):
         dataset = load_data(config, data_dir, offline)
         parts(config, dataset)
         if folder.exists():
-            check_same(config, given, read_description(out), dataset, out)
+            check_same(config, given, dataset, out)
         summary(config, dataset, model)
         if not folder.exists():
             first_weights(config)   # an --init-from that cannot be used is refused here
@@ -96,8 +97,9 @@ def train(data_dir=None, offline=False, out=None, resume=False, **given):
             with stop_signals() as stop:
                 run = Run(config, dataset, folder, None, lambda: bool(stop))
                 run.progress = Progress(sys.stdout, run.step, run.total_steps, config.batch_size)
-                say(f"{config.epochs} epoch{'s' * (config.epochs > 1)} of {run.steps_per_epoch:,} steps, batch {config.batch_size}, seed "
-                    f"{config.seed}, in {out}" + (f", resumed at step {run.step:,}" if run.step else ""))
+                say(f"{config.epochs} epoch{'s' * (config.epochs > 1)} of {run.steps_per_epoch:,} steps, batch "
+                    f"{config.batch_size}, seed {config.seed}, in {out}"
+                    + (f", resumed at step {run.step:,}" if run.step else ""))
                 run.train()
             draw_curves(out, f"{out.resolve().name}: {config.precision}, K = {config.bp_tail}, {dataset.name}"
                         + ("" if dataset.complete else " (not the full data set)"))
@@ -154,10 +156,14 @@ def last_line(run, dataset, out):
     images, labels = run.report
     alone = count_correct(run.precision, run.model, run.weights, images, labels, batch=1)
     seconds = sum(line["seconds"] for line in metrics)
-    subset = "" if dataset.complete else f" - NOT THE FULL DATA SET: {dataset.source}"
     return (f"{run.report_name} accuracy {percent(correct, len(labels))} % after the last epoch ({correct:,} of "
             f"{len(labels):,}; {percent(alone, len(labels))} % one at a time), {duration(seconds)} of training, weights "
-            f"sha256 {run.digest()}, {out}{subset}")
+            f"sha256 {run.digest()}, {out}{subset_note(dataset)}")
+
+
+def subset_note(dataset):
+    """What the last line of a result says of a data set that is not the full one."""
+    return "" if dataset.complete else f" - NOT THE FULL DATA SET: {dataset.source}"
 
 
 def load_run(path):
@@ -179,9 +185,8 @@ def evaluate(run, data=None, data_dir=None, offline=False):
                         "another --data")
     correct = count_correct(precision, model, weights, images, labels)
     alone = count_correct(precision, model, weights, images, labels, batch=1)
-    subset = "" if dataset.complete else f" - NOT THE FULL DATA SET: {dataset.source}"
     say(f"test accuracy {percent(correct, len(labels))} % ({correct:,} of {len(labels):,} in batches of 256); "
-        f"{percent(alone, len(labels))} % ({alone:,}) one at a time{subset}")
+        f"{percent(alone, len(labels))} % ({alone:,}) one at a time{subset_note(dataset)}")
 
 
 def predict(run, images, invert=False):

@@ -52,7 +52,7 @@ def one_step(config, precision, weights, images, labels, step, record=None):
     epoch, batch = batch_of(config, len(labels), step)
     train_step = full_bp(config.precision).train_step if config.bp_tail == BP else precision.train_step
     return train_step(models.MODELS[config.model], config.bp_tail, weights, images[batch], labels[batch],
-                                config.seed, step, precision.settings_at(config, epoch), record)
+                      config.seed, step, precision.settings_at(config, epoch), record)
 
 
 def full_bp(precision):

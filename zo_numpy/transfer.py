@@ -12,6 +12,7 @@ from . import models
 from .config import read_config
 from .errors import UserError
 from .int8.arith import INT8_MAX, QTensor
+from .run_folder import CHECKPOINT
 
 
 def quantised(array, headroom):
@@ -48,7 +49,7 @@ def start_from(config, load_weights):
     if source.model != config.model:
         raise UserError(f"--init-from {path}: it is a {source.model}, this run trains a {config.model}; give a run of "
                         "the same --model")
-    if not (path / "checkpoint.npz").exists():
+    if not (path / CHECKPOINT).exists():
         raise UserError(f"--init-from {path}: it has no checkpoint yet; finish that run first")
     weights, _ = load_weights(source, path)
     if source.precision == config.precision:

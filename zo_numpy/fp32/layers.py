@@ -5,8 +5,6 @@ Parameters are an ordered mapping {"conv1.weight": array, "conv1.bias": array, .
 
 Shapes are (N, C, H, W) and (N, features) throughout; shapes.py has the layers that only move and compare.
 """
-import numpy as np
-
 from .. import models
 from ..shapes import flatten, max_pool2d, patches, relu
 from ..tiles import for_tiles, joined, tile_length

@@ -14,7 +14,7 @@ from .. import models, rng
 from ..errors import UserError
 from ..int8 import elastic_zo
 from ..int8.arith import INT8_MAX, bit_width, pseudo_stochastic_shift
-from ..run_folder import STEPS, digest
+from ..run_folder import CONFIG, STEPS, digest
 from ..steps import DIGEST_EVERY, PRECISIONS, log_line, one_step, parts, steps_in_epoch
 from ..trainer import count_correct, first_weights
 
@@ -96,7 +96,7 @@ def replay(path, config, training_samples):
         raise UserError(f"{path} is a run of {config.precision} with --bp-tail {config.bp_tail}: only INT8 runs with "
                         "--bp-tail 0 can be replayed, as a tail's updates need the data")
     if training_samples < 1:
-        raise UserError(f"{path / 'config.json'} says that the run has {training_samples} training samples; give a run "
+        raise UserError(f"{path / CONFIG} says that the run has {training_samples} training samples; give a run "
                         "folder that `train --out` made")
     weights = first_weights(config)
     zo_names = elastic_zo.zo_tensors(models.MODELS[config.model], 0)
@@ -112,7 +112,7 @@ def replay(path, config, training_samples):
         made = step + 1
         if expected and digest(elastic_zo.to_arrays(weights)[0]) != expected:
             raise UserError(f"{path / STEPS}: after step {step} the weights do not have the digest of the log; its "
-                            f"lines since the digest before, or {path / 'config.json'}, are not those of the run")
+                            f"lines since the digest before, or {path / CONFIG}, are not those of the run")
         if not expected and (made % DIGEST_EVERY == 0 or made == total):
             raise UserError(f"{path / STEPS}, line {made}: the digest is missing; the log cannot be trusted")
     return weights, made, total

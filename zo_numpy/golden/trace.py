@@ -16,7 +16,6 @@ Phases of a step: init (step 0 only), batch, draw, plus, minus, update. The cont
 queries draw, plus and minus carry the query's number: draw0, draw1, plus0, minus0, plus1, minus1.
 """
 import dataclasses
-import hashlib
 import json
 
 import numpy as np
@@ -24,9 +23,10 @@ import numpy as np
 from .. import models
 from ..config import BP, training_samples
 from ..errors import UserError
+from ..files import write_atomically
 from ..int8 import elastic_zo
 from ..int8.arith import max_abs, requantise_shift
-from ..files import write_atomically
+from ..run_folder import digest
 from ..steps import batch_of, one_step, parts
 from ..trainer import first_weights
 from . import FORMAT_VERSION
@@ -37,7 +37,7 @@ COMPACT_BYTES = 120_000
 
 def array_digest(array):
     """sha256 of an array's little-endian bytes in C order, without any header.  Hex."""
-    return hashlib.sha256(np.ascontiguousarray(array, array.dtype.newbyteorder("<")).tobytes()).hexdigest()
+    return digest({"the only one": array})
 
 
 class Recorder:

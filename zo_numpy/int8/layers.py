@@ -12,7 +12,7 @@ import numpy as np
 from .. import models
 from ..shapes import flatten, max_pool2d, patches, relu
 from ..tiles import for_tiles, joined, tile_length
-from .arith import QTensor, check_terms, matmul, requantise
+from .arith import check_terms, matmul, requantise
 
 
 def conv2d(x, weight, pad):

@@ -197,12 +197,21 @@ def test_matmul_equals_the_twin(n, k, m, layout):
 def test_matmul_does_not_depend_on_its_column_block(monkeypatch):
     draw = np.random.default_rng(0)
     a = draw.integers(-127, 128, (6, 30)).astype(np.int32)
-    b = draw.integers(-127, 128, (30, 5 * arith.COLUMN_BLOCK_BYTES // 4 // 2)).astype(np.int32)   # 2.5 blocks
+    b = draw.integers(-127, 128, (30, 5 * arith.COLUMN_BLOCK // 2)).astype(np.int32)   # 2.5 blocks
     expected = matmul(a, b)
     assert_array_equal(expected, a.astype(np.int64) @ b.astype(np.int64))
-    for size in (1, 4, 12, 4 * b.shape[1] - 4, 4 * b.shape[1], 1 << 30):
-        monkeypatch.setattr(arith, "COLUMN_BLOCK_BYTES", size)
+    for columns in (1, 3, b.shape[1] - 1, b.shape[1], 1 << 30):
+        monkeypatch.setattr(arith, "COLUMN_BLOCK", columns)
         assert_array_equal(matmul(a, b), expected)
+        for widened in (1, 4 * 30 * 7, 1 << 30):
+            monkeypatch.setattr(arith, "WIDENED_BYTES", widened)
+            assert_same(matmul(a.astype(np.int8), b.astype(np.int8)), expected.tolist(), np.int32)
+
+
+def test_matmul_sums_over_two_axes():
+    draw = np.random.default_rng(1)
+    a, b = (draw.integers(-127, 128, shape).astype(np.int32) for shape in ((4, 3, 5), (3, 5, 9)))
+    assert_same(matmul(a, b), twins.matmul(a.reshape(4, 15).tolist(), b.reshape(15, 9).tolist()), np.int32)
 
 
 def test_the_largest_sum_and_its_rounding_fit_an_int32():

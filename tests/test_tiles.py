@@ -74,7 +74,7 @@ def test_tiles_cover_everything_once_and_in_order(monkeypatch, workers, count, l
     parts = tiles.for_tiles(count, length, work)
     assert [i for part in parts for i in part] == list(range(count))
     assert all(1 <= len(part) <= length for part in parts)
-    assert len(parts) >= min(workers, count)
+    assert len(parts) == 1 or len(parts) == count or len(parts) % workers == 0
 
 
 def test_more_than_one_thread_works(monkeypatch):
@@ -110,10 +110,19 @@ def test_an_exception_in_a_tile_is_raised(monkeypatch, workers):
     assert tiles.for_tiles(4, 1, lambda tile: tile.start) == [0, 1, 2, 3]     # and the pool lives on
 
 
-def test_a_tile_holds_no_more_patches_than_it_may():
+def test_a_tile_holds_no_more_than_it_may(monkeypatch):
     conv = (Conv2d("w", 6, 16, 5, 2),)
-    per_sample = 4 * (6 * 5 * 5) * 14 * 14                         # bytes of one sample's patches
-    length = tiles.tile_length(conv, (6, 14, 14))
-    assert length * per_sample <= tiles.TILE_BYTES < (length + 1) * per_sample
-    assert tiles.tile_length(conv, (6, 10_000, 10_000)) == 1
-    assert tiles.tile_length((Linear("w", 784, 120),), (784,)) == tiles.TILE_BYTES // (4 * 784)
+    per_sample = 4 * (6 * 5 * (18 * 14) + 16 * (14 * 14))          # bytes of one sample's patches and accumulators
+    for workers in (1, 2, 3):
+        monkeypatch.setenv("ZO_NUMPY_THREADS", str(workers))
+        length = tiles.tile_length(conv, (6, 14, 14), 10**6)
+        assert workers * length * per_sample <= tiles.TILE_BYTES < workers * (length + 1) * per_sample
+        assert tiles.tile_length(conv, (6, 10_000, 10_000), 10**6) == 1
+        assert tiles.tile_length((Linear("w", 784, 120),), (784,), 10**6) == (
+            tiles.TILE_BYTES // workers // (4 * (784 + 120)))
+
+
+def test_a_small_batch_is_shared_where_there_is_work_for_two(monkeypatch):
+    monkeypatch.setenv("ZO_NUMPY_THREADS", "2")
+    assert tiles.tile_length((Linear("w", 784, 120),), (784,), 32) == 16
+    assert tiles.tile_length((Linear("w", 84, 10),), (84,), 32) >= 32

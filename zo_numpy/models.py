@@ -3,6 +3,7 @@
 A layer is a few numbers and no arrays: parameters live in an ordered mapping {name: array} that is passed to every
 op. Nothing here computes. Parameter order, which digests and the random streams depend on, is the order of the list.
 """
+import math
 from typing import NamedTuple
 
 
@@ -83,14 +84,27 @@ def weight_layers(layers):
 def fan_in(layer):
     """How many products are summed into one output of the layer."""
     _, *summed = layer.weight_shape
-    terms = 1
-    for size in summed:
-        terms *= size
-    return terms
+    return math.prod(summed)
 
 
 def weight_count(layer):
     return layer.weight_shape[0] * fan_in(layer)
+
+
+def output_shape(layers, sample_shape):
+    """The shape of what a list of layers makes of one sample of `sample_shape`."""
+    shape = tuple(sample_shape)
+    for layer in layers:
+        match layer:
+            case Conv2d():
+                shape = (layer.out_channels, *(size + 2 * layer.pad - layer.kernel + 1 for size in shape[1:]))
+            case Linear():
+                shape = (layer.out_features,)
+            case MaxPool2d():
+                shape = (shape[0], *(size // layer.size for size in shape[1:]))
+            case Flatten():
+                shape = (math.prod(shape),)
+    return shape
 
 
 def blocks(layers):

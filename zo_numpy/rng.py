@@ -2,7 +2,8 @@
 
 The generator is Philox4x64-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC'11), taken from
 NumPy, whose raw stream is stable by policy. Nothing is stored between draws: +z, -2z and +z of one training step
-regenerate the same z, and a port may produce any element of any draw without producing the others.
+regenerate the same z, and any element of any draw can be had without the others, here
+in chunks on several threads.
 
 The contract (CHOICE 12)
     key     = (seed, stream)                    two unsigned 64-bit words
@@ -20,30 +21,77 @@ Word i of a draw is word i % 4 of block 1 + i // 4. Half-word j is (word[j // 4]
 `tensor` is the index of the parameter in the whole model in parameter order, whatever part of it is trained how.
 """
 import functools
+from typing import NamedTuple
 
 import numpy as np
 
+CHUNK = 16_384   # elements of z that a thread holds at a time: a whole number of blocks in both precisions
 INIT, PERTURB, SHUFFLE, DATA = 0, 1, 2, 3
 
 
-def words(seed, stream, step, tensor, query, count):
-    """The first `count` 64-bit words of one draw.
+def words(seed, stream, step, tensor, query, count, start=0):
+    """`count` 64-bit words of one draw, from word `start` on, which begins a block: a multiple of 4.
 
     seed, stream, step, tensor, query: integers in [0, 2^64).  Returns (count,) uint64.
     """
     key = np.array([seed, stream], np.uint64)
-    counter = np.array([0, tensor, step, query], np.uint64)  # the first block computed is block 1
+    counter = np.array([start // 4, tensor, step, query], np.uint64)  # the first block computed is one further on
     return np.random.Philox(key=key, counter=counter).random_raw(count)
 
 
 def half_words(seed, stream, step, tensor, query, count):
-    """The first `count` 16-bit half-words of one draw, low half-word of each word first.  Returns (count,) uint16.
+    """The first `count` 16-bit half-words of one draw, low half-word of each word first.  Returns (count,) uint16."""
+    return as_half_words(words(seed, stream, step, tensor, query, -(-count // 4)))[:count]
+
+
+def as_half_words(whole):
+    """(count,) uint64 -> (4 count,) uint16.
 
     Reading little-endian 64-bit words as little-endian 16-bit ones is the shift and mask of the contract; the byte
     order is named, so that a big-endian machine gives the same numbers.
     """
-    whole = words(seed, stream, step, tensor, query, -(-count // 4))
-    return whole.astype("<u8", copy=False).view("<u2")[:count]
+    return whole.astype("<u8", copy=False).view("<u2")
+
+
+class Piece(NamedTuple):
+    """Elements start .. stop of a tensor; start is a multiple of CHUNK."""
+    tensor: int
+    start: int
+    stop: int
+
+
+def groups(sizes):
+    """Cuts tensors into pieces and collects these, in order, in groups of at most CHUNK elements.
+
+    A group is what one thread draws at a time: scratch is bounded, and small tensors do not cost a draw each.
+    sizes: {tensor: its number of elements}.  Returns a list of lists of Piece.
+    """
+    collected, free = [], 0
+    for tensor, size in sizes.items():
+        for start in range(0, size, CHUNK):
+            piece = Piece(tensor, start, min(start + CHUNK, size))
+            if piece.stop - start > free:
+                collected.append([])
+                free = CHUNK
+            collected[-1].append(piece)
+            free -= piece.stop - start
+    return collected
+
+
+def group_words(seed, step, query, group, per_word):
+    """The words that the pieces of a group need at `per_word` elements a word, one piece after the other."""
+    drawn = [words(seed, PERTURB, step, piece.tensor, query, -(-(piece.stop - piece.start) // per_word),
+                   piece.start // per_word) for piece in group]
+    return drawn[0] if len(drawn) == 1 else np.concatenate(drawn)
+
+
+def of_pieces(group, z, per_word):
+    """(piece, its elements) for each piece of a group whose words gave z."""
+    first = 0
+    for piece in group:
+        count = piece.stop - piece.start
+        yield piece, z[first:first + count]
+        first += -(-count // per_word) * per_word
 
 
 def perturbation(seed, step, tensor, query, count, r_max, p_zero):
@@ -53,8 +101,7 @@ def perturbation(seed, step, tensor, query, count, r_max, p_zero):
     r_max: 2^k - 1 with 1 <= k <= 6.  p_zero: n of a probability n / 256 of being dropped, 0..255.
     Returns (count,) int8 in [-r_max, r_max].
     """
-    drawn = half_words(seed, PERTURB, step, tensor, query, count)
-    return perturbation_table(r_max, p_zero).take(drawn)
+    return perturbation_table(r_max, p_zero).take(half_words(seed, PERTURB, step, tensor, query, count))
 
 
 @functools.lru_cache(maxsize=4)

@@ -1,7 +1,7 @@
 """The layers that only move and compare numbers, the same code for int32 accumulators and for float32.
 
-Shapes are (N, C, H, W) and (N, features). In memory the image index N varies fastest, (C, H, W, N): a patch is then a
-few long runs to copy, and pooling a few long runs to compare. No result depends on it.
+Shapes are (N, C, H, W) and (N, features). What a convolution gives lies in memory as (C, H, N, W): its patches and
+its products are then a few long runs whatever the number of images. No result depends on it.
 """
 import numpy as np
 
@@ -9,16 +9,23 @@ import numpy as np
 def patches(x, k, pad, dtype):
     """The k x k patches of zero-padded images, as the columns of a matrix (im2col), stride 1.
 
-    x: (N, C, H, W).  Returns (columns, (H', W', N)): columns are (C k k, H' W' N) of `dtype`, with
-    H' = H + 2 pad - k + 1 and W' alike.
+    Row i of all patches is stored once, not k times: columns[i] and columns[i + 1] are the same memory, one image row
+    further on.
+    x: (N, C, H, W).  Returns (columns, (H', N, W')): columns are (k, C k, H' N W') of `dtype`, indexed by the patch's
+    row, by its channel and column, and by its position, with H' = H + 2 pad - k + 1 and W' alike.
     """
-    x = x.transpose(1, 2, 3, 0)                                                       # (C, H, W, N)
-    c, height, width, n = x.shape
-    padded = np.zeros((c, height + 2 * pad, width + 2 * pad, n), dtype)
-    padded[:, pad:pad + height, pad:pad + width] = x
-    windows = np.lib.stride_tricks.sliding_window_view(padded, (k, k), axis=(1, 2))   # (C, H', W', N, k, k)
-    columns = windows.transpose(0, 4, 5, 1, 2, 3)                                     # (C, k, k, H', W', N)
-    return columns.reshape(c * k * k, -1), columns.shape[3:]                          # the reshape copies
+    x = x.transpose(1, 2, 0, 3)                                                       # (C, H, N, W)
+    c, height, n, width = x.shape
+    padded = np.zeros((c, height + 2 * pad, n, width + 2 * pad), x.dtype)
+    padded[:, pad:pad + height, :, pad:pad + width] = x
+    rows, columns = height + 2 * pad, width + 2 * pad - k + 1
+    shifted = np.empty((c, k, rows, n, columns), dtype)
+    for j in range(k):
+        shifted[:, j] = padded[..., j:j + columns]
+    row, item = n * columns, shifted.itemsize
+    positions = (rows - k + 1) * row
+    view = np.lib.stride_tricks.as_strided(shifted, (k, c * k, positions), (row * item, rows * row * item, item))
+    return view, (rows - k + 1, n, columns)
 
 
 def max_pool2d(x, size):
@@ -43,6 +50,5 @@ def relu(x):
 
 
 def flatten(x):
-    """(N, C, H, W) -> (N, C H W), features in C order over (C, H, W) (CHOICE 15); the memory order is kept."""
-    n = x.shape[0]
-    return x.transpose(1, 2, 3, 0).reshape(-1, n).T
+    """(N, C, H, W) -> (N, C H W), features in C order over (C, H, W) (CHOICE 15)."""
+    return x.reshape(x.shape[0], -1)

@@ -18,9 +18,9 @@ from zo_numpy.fp32.loss import cross_entropy
 from zo_numpy.fp32.tail import (gradient_step, linear_backward, linear_gradient, relu_backward, softmax_error,
                                 update_tail)
 from zo_numpy.shapes import patches
-from zo_numpy.tiles import for_tiles, joined, tile_length
+from zo_numpy.tiles import for_tiles, tile_length
 
-from .shapes import (flatten_backward, image_shape, max_pool2d_argmax, max_pool2d_backward, pooling,
+from .shapes import (flatten_backward, max_pool2d_argmax, max_pool2d_backward, pooling,
                      transposed, turned)
 
 
@@ -30,9 +30,10 @@ def conv2d_gradient(error, x, kernel, pad):
     error: (N, C_out, H', W').  x: (N, C, H, W).  Returns (C_out, C, k, k), (C_out,).
     """
     c_out, c_in = error.shape[1], x.shape[1]
-    columns, _ = patches(x, kernel, pad, x.dtype)                                     # (C k k, H' W' N)
-    errors = error.transpose(1, 2, 3, 0).reshape(c_out, -1)                           # (C_out, H' W' N)
-    return (errors @ columns.T).reshape(c_out, c_in, kernel, kernel), errors.sum(axis=1)
+    columns, _ = patches(x, kernel, pad, x.dtype)                                     # (k, C k, H' N W')
+    errors = error.transpose(1, 2, 0, 3).reshape(c_out, -1)                           # (C_out, H' N W')
+    rows = [(errors @ row.T).reshape(c_out, c_in, kernel) for row in columns]
+    return np.stack(rows, axis=2), errors.sum(axis=1)
 
 
 def conv2d_backward(error, weight, pad):
@@ -67,9 +68,9 @@ def forward_block_kept(block, weights, x, record=None):
         parts = [run(x, record)]
     else:
         n, *sample_shape = x.shape
-        parts = for_tiles(n, tile_length(block, sample_shape), lambda tile: run(x[tile]))
+        parts = for_tiles(n, tile_length(block, sample_shape, n), lambda tile: run(x[tile]))
     outputs, places = zip(*parts)
-    return joined(outputs), joined(places)
+    return np.concatenate(outputs), np.concatenate(places)
 
 
 def conv_block_backward(block, weight, error, x, where, pass_on):
@@ -82,18 +83,19 @@ def conv_block_backward(block, weight, error, x, where, pass_on):
     conv, pool = block[0], pooling(block)
     below = transposed(conv)
     n, *sample_shape = x.shape
-    conv_shape = image_shape([conv], sample_shape)                                    # (C_out, H', W')
+    conv_shape = models.output_shape([conv], sample_shape)                                    # (C_out, H', W')
     if error.ndim == 2:
-        error = flatten_backward(error, image_shape(block, sample_shape))
+        images = [layer for layer in block if not isinstance(layer, models.Flatten)]
+        error = flatten_backward(error, models.output_shape(images, sample_shape))
 
     def run(tile):
         passed = max_pool2d_backward(error[tile], where[tile], pool.size) if pool else error[tile]
         return (*conv2d_gradient(passed, x[tile], conv.kernel, conv.pad),
                 conv2d_backward(passed, weight, below.pad) if pass_on else None)
 
-    length = min(tile_length(block, sample_shape), tile_length([below], conv_shape))
+    length = min(tile_length(block, sample_shape, n), tile_length([below], conv_shape, n))
     weight_gradients, bias_gradients, passed = zip(*for_tiles(n, length, run))
-    return sum(weight_gradients), sum(bias_gradients), joined(passed) if pass_on else None
+    return sum(weight_gradients), sum(bias_gradients), np.concatenate(passed) if pass_on else None
 
 
 def forward_kept(model, weights, x, record=None):

@@ -17,9 +17,9 @@ from zo_numpy.int8.loss import LOSSES
 from zo_numpy.int8.tail import (gradient_step, linear_backward, linear_gradient, relu_backward, softmax_error,
                                 update_tail)
 from zo_numpy.shapes import patches
-from zo_numpy.tiles import for_tiles, joined, tile_length
+from zo_numpy.tiles import for_tiles, tile_length
 
-from .shapes import (flatten_backward, image_shape, max_pool2d_argmax, max_pool2d_backward, pooling,
+from .shapes import (flatten_backward, max_pool2d_argmax, max_pool2d_backward, pooling,
                      transposed, turned)
 
 
@@ -30,10 +30,10 @@ def conv2d_gradient(error, x, kernel, pad):
     Returns (C_out, C, k, k) int32.  Raises ValueError if N H' W' exceeds MAX_TERMS.
     """
     c_out, c_in = error.shape[1], x.shape[1]
-    columns, _ = patches(x, kernel, pad, np.int32)                            # (C k k, H' W' N)
-    check_terms(columns.shape[1])
-    errors = error.transpose(1, 2, 3, 0).reshape(c_out, -1).astype(np.int32)          # (C_out, H' W' N)
-    return matmul(errors, np.ascontiguousarray(columns.T)).reshape(c_out, c_in, kernel, kernel)
+    columns, _ = patches(x, kernel, pad, np.int32)                            # (k, C k, H' N W')
+    check_terms(columns.shape[2])
+    errors = error.transpose(1, 2, 0, 3).reshape(c_out, -1).astype(np.int32)          # (C_out, H' N W')
+    return np.stack([matmul(errors, row.T).reshape(c_out, c_in, kernel) for row in columns], axis=2)
 
 
 def conv2d_backward(error, weight, pad):
@@ -70,12 +70,12 @@ def forward_block_kept(block, weights, x, record=None):
         parts = [run(x.data, record)]
     else:
         n, *sample_shape = x.data.shape
-        parts = for_tiles(n, tile_length(block, sample_shape), lambda tile: run(x.data[tile]))
+        parts = for_tiles(n, tile_length(block, sample_shape, n), lambda tile: run(x.data[tile]))
     accumulators, places = zip(*parts)
-    out = requantise(joined(accumulators), x.exponent + weights[block[0].name].exponent)
+    out = requantise(np.concatenate(accumulators), x.exponent + weights[block[0].name].exponent)
     if record:
         record("requantise", block[0].name, out)
-    return out, joined(places)
+    return out, np.concatenate(places)
 
 
 def conv_block_backward(block, weight, error, x, where, pass_on):
@@ -89,23 +89,24 @@ def conv_block_backward(block, weight, error, x, where, pass_on):
     conv, pool = block[0], pooling(block)
     below = transposed(conv)
     n, *sample_shape = x.shape
-    conv_shape = image_shape([conv], sample_shape)                                    # (C_out, H', W')
+    conv_shape = models.output_shape([conv], sample_shape)                                    # (C_out, H', W')
     positions = conv_shape[1] * conv_shape[2]
     if error.ndim == 2:
-        error = flatten_backward(error, image_shape(block, sample_shape))
+        images = [layer for layer in block if not isinstance(layer, models.Flatten)]
+        error = flatten_backward(error, models.output_shape(images, sample_shape))
 
     def run(tile):
         passed = max_pool2d_backward(error[tile], where[tile], pool.size) if pool else error[tile]
         return (conv2d_gradient(passed, x[tile], conv.kernel, conv.pad),
                 conv2d_backward(passed, weight, below.pad) if pass_on else None)
 
-    length = min(tile_length(block, sample_shape), tile_length([below], conv_shape),
+    length = min(tile_length(block, sample_shape, n), tile_length([below], conv_shape, n),
                  max(1, MAX_TERMS // positions))
     gradients, passed = zip(*for_tiles(n, length, run))
     total = np.zeros(weight.shape, np.int32 if n * positions <= MAX_TERMS else np.int64)
     for gradient in gradients:
         total += gradient
-    return total, joined(passed) if pass_on else None
+    return total, np.concatenate(passed) if pass_on else None
 
 
 def forward_kept(model, weights, x, record=None):

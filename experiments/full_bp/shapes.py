@@ -1,6 +1,6 @@
 """Backwards of the layers that only move and compare numbers, the same code for integers and for floats.
 
-They undo the forwards of zo_numpy/shapes.py and keep its memory order, (C, H, W, N). No result depends on it.
+They undo the forwards of zo_numpy/shapes.py. No result depends on the order of axes in memory.
 """
 import numpy as np
 
@@ -40,30 +40,16 @@ def max_pool2d_backward(error, where, size):
     Returns (N, C, H * size, W * size) of error's dtype.
     """
     n, c, height, width = error.shape
-    passed = np.empty((c, height * size, width * size, n), error.dtype).transpose(3, 0, 1, 2)
+    passed = np.empty((c, height * size, n, width * size), error.dtype).transpose(2, 0, 1, 3)
     for place in range(size * size):
         row, column = divmod(place, size)
         passed[:, :, row::size, column::size] = np.where(where == place, error, 0)
     return passed
 
 
-def image_shape(block, sample_shape):
-    """(C, H, W) of what a convolution's block gives before it is flattened.
-
-    block: a convolution and the layers behind it.  sample_shape: (C, H, W) of its input.
-    """
-    conv, *behind = block
-    _, height, width = sample_shape
-    shape = [size + 2 * conv.pad - conv.kernel + 1 for size in (height, width)]
-    for layer in behind:
-        if isinstance(layer, models.MaxPool2d):
-            shape = [size // layer.size for size in shape]
-    return conv.out_channels, *shape
-
-
 def flatten_backward(error, shape):
     """(N, C H W) -> (N, C, H, W), features in C order over shape = (C, H, W)."""
-    return np.ascontiguousarray(error.T).reshape(*shape, -1).transpose(3, 0, 1, 2)
+    return error.reshape(-1, *shape)
 
 
 def transposed(conv):

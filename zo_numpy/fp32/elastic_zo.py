@@ -19,9 +19,10 @@ import numpy as np
 
 from .. import models, rng
 from ..errors import UserError
+from ..tiles import for_each
 from .layers import forward
 from .loss import cross_entropy
-from .normal import normal
+from .normal import box_muller, normal
 from .tail import add_steps, forward_tail, gradient_step, tail_gradients, update_tail
 
 
@@ -62,11 +63,16 @@ def draw(name, tensor, weights, seed, step, query=0):
 
 
 def perturb(weights, zo_names, times, seed, step, query=0):
-    """theta += times * z, in place."""
-    for tensor, name in zo_names:
-        z = draw(name, tensor, weights, seed, step, query)
+    """theta += times * z, in place, group by group on all threads: no z of a whole tensor exists."""
+    names = dict(zo_names)
+
+    def run(group):
+        z = box_muller(rng.group_words(seed, step, query, group, 2))
         z *= np.float32(times)
-        weights[name].reshape(-1)[...] += z
+        for piece, part in rng.of_pieces(group, z, 2):
+            weights[names[piece.tensor]].reshape(-1)[piece.start:piece.stop] += part
+
+    for_each(rng.groups({tensor: weights[name].size for tensor, name in zo_names}), run)
 
 
 def restore_and_update(weights, zo_names, gs, seed, step, settings):
@@ -98,17 +104,16 @@ def train_step(model, bp_tail, weights, images, labels, seed, step, settings, re
     head, tail = models.split_tail(model.layers, bp_tail)
     zo_names = [] if settings.frozen else zo_tensors(model, bp_tail)
     both = settings.tail_passes == "both"
-    x = from_pixels(images)
 
     def forward_pass(phase, with_gradient):
         """The loss, and the steps of the tail ({} if not asked for)."""
         noted = functools.partial(record, phase) if record else None
         if noted:
             noted("weights", None, weights)
-            noted("input", None, x)
-        logits, inputs = forward_tail(tail, weights, forward(head, weights, x, noted), noted)
+            noted("input", None, from_pixels(images))
+        logits, inputs = forward_tail(tail, weights, forward(head, weights, from_pixels(images), noted), noted)
         gradients = tail_gradients(tail, weights, logits, inputs, labels, noted) if with_gradient else {}
-        steps = {name: gradient_step(gradient, settings.eta_tail) for name, gradient in gradients.items()}
+        steps = {name: gradient_step(gradients.pop(name), settings.eta_tail) for name in list(gradients)}
         loss = cross_entropy(logits, labels)
         if not math.isfinite(loss):
             raise UserError(f"the loss of step {step} is {loss}: the run has diverged; lower --eta or --eta-tail, or "

@@ -5,9 +5,11 @@ Parameters are an ordered mapping {"conv1.weight": array, "conv1.bias": array, .
 
 Shapes are (N, C, H, W) and (N, features) throughout; shapes.py has the layers that only move and compare.
 """
+import numpy as np
+
 from .. import models
 from ..shapes import flatten, max_pool2d, patches, relu
-from ..tiles import for_tiles, joined, tile_length
+from ..tiles import for_tiles, tile_length
 
 
 def conv2d(x, weight, bias, pad):
@@ -17,17 +19,20 @@ def conv2d(x, weight, bias, pad):
     Returns (N, C_out, H + 2 pad - k + 1, W + 2 pad - k + 1) float32.
     """
     c_out, c_in, k, _ = weight.shape
-    columns, out_shape = patches(x, k, pad, weight.dtype)                             # (C k k, H' W' N)
-    out = weight.reshape(c_out, -1) @ columns                                         # (C_out, H' W' N)
+    columns, (height, n, width) = patches(x, k, pad, weight.dtype)                    # (k, C k, H' N W')
+    kernels = weight.transpose(2, 0, 1, 3).reshape(k, c_out, -1)                      # (k, C_out, C k)
+    out = kernels[0] @ columns[0]                                                     # (C_out, H' N W')
+    for i in range(1, k):
+        out += kernels[i] @ columns[i]
     out += bias[:, None]
-    return out.reshape(c_out, *out_shape).transpose(3, 0, 1, 2)
+    return out.reshape(c_out, height, n, width).transpose(2, 0, 1, 3)
 
 
 def linear(x, weight, bias):
     """Fully-connected layer.  x: (N, in) float32, weight: (out, in), bias: (out,).  Returns (N, out) float32."""
-    out = weight @ x.T                                                                # (out, N)
-    out += bias[:, None]
-    return out.T
+    out = x @ weight.T
+    out += bias
+    return out
 
 
 def apply_layer(layer, weights, x):
@@ -64,7 +69,13 @@ def forward_block(block, weights, x, record=None):
     if record:   # sees every op on the whole batch
         return run(x, record)
     n, *sample_shape = x.shape
-    return joined(for_tiles(n, tile_length(block, sample_shape), lambda tile: run(x[tile])))
+    out = np.empty((n, *models.output_shape(block, sample_shape)), x.dtype)
+
+    def fill(tile):
+        out[tile] = run(x[tile])
+
+    for_tiles(n, tile_length(block, sample_shape, n), fill)
+    return out
 
 
 def forward(layers, weights, x, record=None):

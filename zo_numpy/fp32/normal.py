@@ -9,19 +9,28 @@ import numpy as np
 
 from .. import rng
 
-CHUNK = 16_384   # words at a time, so that scratch memory does not grow with the tensor; even boundaries change no bit
-
 
 def normal(seed, step, tensor, query, count):
     """z of one tensor.  Returns (count,) float32; any element depends on its own word alone."""
-    words = rng.words(seed, rng.PERTURB, step, tensor, query, -(-count // 2))
-    z = np.empty(2 * len(words), np.float32)
-    for start in range(0, len(words), CHUNK):
-        halves = words[start:start + CHUNK].astype("<u8", copy=False).view("<u4").reshape(-1, 2)
-        uniform = ((halves >> 8) + 1).astype(np.float32) * np.float32(2.0**-24)   # exact
-        radius = np.sqrt(np.float32(-2) * np.log(uniform[:, 0]))
-        angle = np.float32(2 * np.pi) * uniform[:, 1]
-        pairs = z[2 * start:2 * (start + len(halves))].reshape(-1, 2)
-        np.multiply(radius, np.cos(angle), out=pairs[:, 0])
-        np.multiply(radius, np.sin(angle), out=pairs[:, 1])
-    return z[:count]
+    return box_muller(rng.words(seed, rng.PERTURB, step, tensor, query, -(-count // 2)))[:count]
+
+
+def box_muller(words):
+    """(count,) uint64 -> (2 count,) float32, two elements of each word."""
+    a, b = words.astype("<u8", copy=False).view("<u4").reshape(-1, 2).T
+    radius, angle = uniform(a), uniform(b)
+    np.log(radius, out=radius)
+    radius *= np.float32(-2)
+    np.sqrt(radius, out=radius)
+    angle *= np.float32(2 * np.pi)
+    z = np.empty((len(words), 2), np.float32)
+    np.multiply(radius, np.cos(angle), out=z[:, 0])
+    np.multiply(radius, np.sin(angle, out=angle), out=z[:, 1])
+    return z.reshape(-1)
+
+
+def uniform(half):
+    """((half >> 8) + 1) / 2^24 in (0, 1], exact.  uint32 in, float32 out."""
+    u = ((half >> 8) + 1).astype(np.float32)
+    u *= np.float32(2.0**-24)
+    return u

@@ -11,7 +11,9 @@ import numpy as np
 INT8_MAX = 127  # data is symmetric: -128 never occurs (CHOICE 1)
 # A sum of this many products of two int8 values fits an int32 with room for rounding: terms * 127^2 < 2^31 - 2^23.
 MAX_TERMS = (2**31 - 2**23 - 1) // INT8_MAX**2
-COLUMN_BLOCK_BYTES = 12_544  # of int32 columns the matmul works on at a time, so that a row of them stays in L1
+COLUMN_BLOCK = 2048     # columns the matmul works on at a time, so that a row of them and of their sums stays in L1
+WIDENED_BYTES = 65_536  # of int8 columns that it widens to int32 at a time
+CHUNK = 8192            # elements that the requantisation works on at a time
 
 
 class QTensor(NamedTuple):
@@ -46,7 +48,8 @@ def round_shift(values, shift):
     magnitude = np.abs(values)
     magnitude += 1 << (shift - 1)
     magnitude >>= shift
-    return np.where(values < 0, -magnitude, magnitude)
+    magnitude *= np.sign(values)
+    return magnitude
 
 
 def pseudo_stochastic_shift(values, shift):
@@ -67,7 +70,8 @@ def pseudo_stochastic_shift(values, shift):
     low = (dropped & ((1 << low_bits) - 1)) << (shift % 2)
     magnitude >>= shift
     magnitude += high > low
-    return np.where(values < 0, -magnitude, magnitude)
+    magnitude *= np.sign(values)
+    return magnitude
 
 
 def requantise_shift(accumulator):
@@ -81,11 +85,17 @@ def requantise(accumulator, exponent):
 
     shift = max(0, bit_width(max |accumulator|) - 7); data = round_shift(accumulator, shift) clipped to +-127 (a
     magnitude just below a power of two rounds up to 128); exponent grows by shift.
-    accumulator: int32, any shape, memory order kept.  Returns a QTensor of the same shape.
+    accumulator: int32, any shape.  Returns a QTensor of the same shape.
     """
-    shift = requantise_shift(accumulator)
-    data = np.clip(round_shift(accumulator, shift), -INT8_MAX, INT8_MAX).astype(np.int8)
-    return QTensor(data, exponent + shift)
+    largest = max_abs(accumulator)
+    shift = max(0, bit_width(largest) - 7)
+    rounds_up = (largest + (1 << shift >> 1)) >> shift > INT8_MAX   # only then does the clip change anything
+    flat = accumulator.reshape(-1)
+    data = np.empty(flat.shape, np.int8)
+    for start in range(0, flat.size, CHUNK):
+        rounded = round_shift(flat[start:start + CHUNK], shift)
+        data[start:start + CHUNK] = np.clip(rounded, -INT8_MAX, INT8_MAX) if rounds_up else rounded
+    return QTensor(data.reshape(accumulator.shape), exponent + shift)
 
 
 def check_terms(terms):
@@ -95,16 +105,21 @@ def check_terms(terms):
 
 
 def matmul(a, b):
-    """Integer matrix product: (n, k) int32 @ (k, m) int32 -> (n, m) int32, exact.
+    """Integer matrix product: (n, k) @ (k, m) -> (n, m) int32, exact.
 
+    With a second axis to sum over: (n, i, k) and (i, k, m), as the patches of a convolution have it.
     NumPy has no BLAS for integers: `a @ b` is a plain triple loop. einsum's inner kernel multiplies a scalar of `a`
-    into a run of `b`'s columns, which the processor's vector unit does four times as fast if the run stays in cache.
-    The values are int8 in an int32 array; `check_terms(k)` is the caller's, where the shape is known.
+    into a run of `b`'s columns, or two runs along k if k is what lies together in memory (b is a transposed matrix);
+    the processor's vector unit does that several times as fast if the runs stay in cache.
+    a, b: int8 values in int8 or int32 arrays; what is int8 is widened block by block. `check_terms` of the number of
+    products is the caller's, where the shape is known.
     """
-    n, m = a.shape[0], b.shape[1]
-    out = np.empty((n, m), np.int32)
-    block = max(1, COLUMN_BLOCK_BYTES // out.itemsize)
+    m = b.shape[-1]
+    out = np.empty((a.shape[0], m), np.int32)
+    a = a.astype(np.int32, copy=False)
+    block = COLUMN_BLOCK if b.dtype == np.int32 else min(COLUMN_BLOCK, max(1, WIDENED_BYTES // (4 * (b.size // m))))
+    subscripts = "nk,km->nm" if b.ndim == 2 else "nik,ikm->nm"
     for start in range(0, m, block):
         columns = slice(start, start + block)
-        np.einsum("nk,km->nm", a, b[:, columns], out=out[:, columns])
+        np.einsum(subscripts, a, b[..., columns].astype(np.int32, copy=False), out=out[:, columns])
     return out

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import models, rng
+from ..tiles import for_each
 from .arith import INT8_MAX, QTensor, bit_width, from_pixels, pseudo_stochastic_shift
 from .layers import forward
 from .loss import FRACTION_BITS, LOSSES
@@ -58,11 +59,34 @@ def draw(name, tensor, weights, seed, step, settings, query=0):
     return rng.perturbation(seed, step, tensor, query, weights[name].data.size, settings.r_max, settings.p_zero)
 
 
+def change_theta(weights, zo_names, seed, step, settings, change, bound=None):
+    """theta += change(z), clipped to +-bound if there is one, in place, group by group on all threads: no z of a whole tensor exists.
+
+    change: called with a function that draws a group's z of a query, (count,) int8; returns as many integers.
+    """
+    names = dict(zo_names)
+    table = rng.perturbation_table(settings.r_max, settings.p_zero)
+
+    def run(group):
+        def z(query):
+            return table.take(rng.as_half_words(rng.group_words(seed, step, query, group, 4)))
+
+        for piece, part in rng.of_pieces(group, change(z), 4):
+            theta = weights[names[piece.tensor]].data.reshape(-1)[piece.start:piece.stop]
+            if bound is None:
+                theta += part
+            else:
+                theta[...] = np.clip(theta + part, -bound, bound)
+
+    for_each(rng.groups({tensor: weights[name].data.size for tensor, name in zo_names}), run)
+
+
 def perturb(weights, zo_names, times, seed, step, settings, query=0):
     """theta += times * z, in place.  times: +1 or -2."""
-    for tensor, name in zo_names:
-        theta = weights[name].data.reshape(-1)
-        theta += np.int8(times) * draw(name, tensor, weights, seed, step, settings, query)   # |2 z| <= 126: no wrap
+    def times_z(z):
+        return np.int8(times) * z(query)   # |2 z| <= 126: no wrap
+
+    change_theta(weights, zo_names, seed, step, settings, times_z)
 
 
 def restore_and_update(weights, zo_names, g, seed, step, settings):
@@ -73,17 +97,17 @@ def restore_and_update(weights, zo_names, g, seed, step, settings):
     clip, and only the last query's perturbation is still to be restored.
     """
     shift = max(0, bit_width(settings.r_max) - settings.b_zo)
-    bound = INT8_MAX - settings.r_limit
     *earlier, last = g if isinstance(g, tuple) else (g,)
-    for tensor, name in zo_names:
-        theta = weights[name].data.reshape(-1)
-        z = draw(name, tensor, weights, seed, step, settings, len(earlier))
-        theta += z
-        total = np.int8(last) * pseudo_stochastic_shift(z, shift)   # |theta| + |total| <= 127 - R + R: no int8 wraps
+
+    def left_of_z(z):
+        still_there = z(len(earlier))
+        # One query: |z| + |step| <= 126 and |theta + z| + |step| <= 127 - R + R, so no int8 wraps.
+        total = still_there - np.int8(last) * pseudo_stochastic_shift(still_there, shift)
         for query, sign in enumerate(earlier):
-            z = draw(name, tensor, weights, seed, step, settings, query)
-            total = total + sign * pseudo_stochastic_shift(z, shift).astype(np.int16)   # int16: queries <= 64
-        theta[...] = np.clip(theta - total, -bound, bound)
+            total = total - sign * pseudo_stochastic_shift(z(query), shift).astype(np.int16)   # queries <= 64
+        return total
+
+    change_theta(weights, zo_names, seed, step, settings, left_of_z, INT8_MAX - settings.r_limit)
 
 
 def clip_for_zo(weights, zo_names, r_limit):
@@ -113,17 +137,16 @@ def train_step(model, bp_tail, weights, images, labels, seed, step, settings, re
     head, tail = models.split_tail(model.layers, bp_tail)
     zo_names = [] if settings.frozen else zo_tensors(model, bp_tail)
     both = settings.tail_passes == "both"
-    x = from_pixels(images)
 
     def forward_pass(phase, with_gradient):
         """The loss, and the steps of the tail ({} if not asked for)."""
         noted = functools.partial(record, phase) if record else None
         if noted:
             noted("weights", None, weights)
-            noted("input", None, x)
-        logits, inputs = forward_tail(tail, weights, forward(head, weights, x, noted), noted)
+            noted("input", None, from_pixels(images))
+        logits, inputs = forward_tail(tail, weights, forward(head, weights, from_pixels(images), noted), noted)
         gradients = tail_gradients(tail, weights, logits, inputs, labels, noted) if with_gradient else {}
-        steps = {name: gradient_step(gradient, settings.b_bp) for name, gradient in gradients.items()}
+        steps = {name: gradient_step(gradients.pop(name), settings.b_bp) for name in list(gradients)}
         loss = LOSSES[settings.loss](logits, labels)
         if noted:
             noted("gradient_step", None, steps)

@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import models
 from ..shapes import flatten, max_pool2d, patches, relu
-from ..tiles import for_tiles, joined, tile_length
+from ..tiles import for_tiles, tile_length
 from .arith import check_terms, matmul, requantise
 
 
@@ -23,9 +23,9 @@ def conv2d(x, weight, pad):
     """
     c_out, c_in, k, _ = weight.shape
     check_terms(c_in * k * k)
-    columns, out_shape = patches(x, k, pad, np.int32)                                 # (C k k, H' W' N)
-    out = matmul(weight.reshape(c_out, -1).astype(np.int32), columns)                 # (C_out, H' W' N)
-    return out.reshape(c_out, *out_shape).transpose(3, 0, 1, 2)
+    columns, (height, n, width) = patches(x, k, pad, np.int32)                        # (k, C k, H' N W')
+    kernels = weight.transpose(0, 2, 1, 3).reshape(c_out, k, -1)                      # (C_out, k, C k)
+    return matmul(kernels, columns).reshape(c_out, height, n, width).transpose(2, 0, 1, 3)
 
 
 def linear(x, weight):
@@ -34,7 +34,7 @@ def linear(x, weight):
     x: (N, in) int8, weight: (out, in) int8.  Returns the accumulator (N, out) int32.
     """
     check_terms(weight.shape[1])
-    return matmul(weight.astype(np.int32), np.ascontiguousarray(x.T, np.int32)).T
+    return matmul(np.ascontiguousarray(x), weight.T)
 
 
 def apply_layer(layer, weights, x):
@@ -74,7 +74,12 @@ def forward_block(block, weights, x, record=None):
         accumulator = run(x.data, record)
     else:
         n, *sample_shape = x.data.shape
-        accumulator = joined(for_tiles(n, tile_length(block, sample_shape), lambda tile: run(x.data[tile])))
+        accumulator = np.empty((n, *models.output_shape(block, sample_shape)), np.int32)
+
+        def fill(tile):
+            accumulator[tile] = run(x.data[tile])
+
+        for_tiles(n, tile_length(block, sample_shape, n), fill)
     out = requantise(accumulator, x.exponent + weights[name].exponent)
     if record:
         record("requantise", name, out)

@@ -42,7 +42,7 @@ def linear_gradient(error, x):
     error: (N, out) int8.  x: (N, in) int8.  Returns (out, in) int32; N <= MAX_TERMS.
     """
     check_terms(error.shape[0])
-    return matmul(np.ascontiguousarray(error.T, np.int32), np.ascontiguousarray(x, np.int32))
+    return matmul(error.T, x)
 
 
 def linear_backward(error, weight):
@@ -51,7 +51,7 @@ def linear_backward(error, weight):
     error: (N, out) int8.  weight: (out, in) int8, as it was in the forward pass.  Returns (N, in) int32.
     """
     check_terms(weight.shape[0])
-    return matmul(np.ascontiguousarray(error, np.int32), weight.astype(np.int32))
+    return matmul(error, weight)
 
 
 def relu_backward(error, x):

@@ -372,8 +372,8 @@ BUGS = [   # file, text, what replaces it, the precisions whose check must notic
     ("shapes.py", "where == place, error, 0", "where >= 0, error, 0", BOTH),   # to the whole window
     ("shapes.py", "weight[:, :, ::-1, ::-1]", "weight[:, :, ::-1, :]", BOTH),  # half a turn
     ("shapes.py", "pad = conv.kernel - 1 - conv.pad", "pad = conv.pad", BOTH),
-    ("shapes.py", "reshape(*shape, -1).transpose(3, 0, 1, 2)",
-     "reshape(*shape[::-1], -1).transpose(3, 2, 1, 0)", BOTH),                 # columns first
+    ("shapes.py", "error.reshape(-1, *shape)",
+     "error.reshape(-1, *shape[::-1]).transpose(0, 3, 2, 1)", BOTH),                 # columns first
     ("int8.py", 'noted("relu_backward", name, relu_backward(passed, x.data))', "passed", ("int8",)),
     ("int8.py", "requantise(passed, error", "requantise(passed >> 1, error", ("int8",)),
     ("int8.py", "total += gradient", "total = gradient", ("int8",)),           # the last tile alone

@@ -154,3 +154,24 @@ def test_equal_words_keep_their_order(monkeypatch):
 def test_epochs_are_shuffled_differently_and_replay():
     assert rng.shuffled(0, 0, 100).tolist() != rng.shuffled(0, 1, 100).tolist()
     assert rng.shuffled(0, 1, 100).tolist() == rng.shuffled(0, 1, 100).tolist()
+
+
+@pytest.mark.parametrize("count, start", [(5, 0), (9, 4), (1, 8), (8, 12)])
+def test_words_can_be_had_from_any_block_on(count, start):
+    assert rng.words(3, 1, 4, 5, 6, count, start).tolist() == twins.words(3, 1, 4, 5, 6, start + count)[start:]
+
+
+@pytest.mark.parametrize("per_word", [2, 4])
+@pytest.mark.parametrize("sizes", [{0: 1}, {3: 7, 4: 16, 9: 17}, {0: 16, 1: 16, 2: 1}, {0: 5, 2: 100, 3: 3}])
+def test_groups_draw_what_whole_tensors_would(monkeypatch, sizes, per_word):
+    monkeypatch.setattr(rng, "CHUNK", 8)
+    drawn = {tensor: [] for tensor in sizes}
+    for group in rng.groups(sizes, per_word):
+        assert 1 <= sum(piece.stop - piece.start for piece in group) <= 8 * per_word
+        made = rng.group_words(2, 3, 0, group, per_word).repeat(per_word)     # an element is its word
+        for piece, part in rng.of_pieces(group, made, per_word):
+            assert piece.start == len(drawn[piece.tensor])
+            drawn[piece.tensor] += part.tolist()
+    for tensor, size in sizes.items():
+        words = twins.words(2, rng.PERTURB, 3, tensor, 0, -(-size // per_word))
+        assert drawn[tensor] == [words[i // per_word] for i in range(size)]

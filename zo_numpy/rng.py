@@ -25,7 +25,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-CHUNK = 16_384   # elements of z that a thread holds at a time: a whole number of blocks in both precisions
+CHUNK = 8192   # words that a thread draws at a time, a whole number of blocks
 INIT, PERTURB, SHUFFLE, DATA = 0, 1, 2, 3
 
 
@@ -54,39 +54,39 @@ def as_half_words(whole):
 
 
 class Piece(NamedTuple):
-    """Elements start .. stop of a tensor; start is a multiple of CHUNK."""
+    """Elements start .. stop of a tensor; start begins a block."""
     tensor: int
     start: int
     stop: int
 
 
-def groups(sizes):
-    """Cuts tensors into pieces and collects these, in order, in groups of at most CHUNK elements.
+def groups(sizes, per_word):
+    """Cuts tensors into pieces and collects these, in order, in groups that need at most CHUNK words, and a few more.
 
     A group is what one thread draws at a time: scratch is bounded, and small tensors do not cost a draw each.
-    sizes: {tensor: its number of elements}.  Returns a list of lists of Piece.
+    sizes: {tensor: its number of elements}, of which a word makes `per_word`.  Returns a list of lists of Piece.
     """
-    collected, free = [], 0
+    collected, free, most = [], 0, CHUNK * per_word
     for tensor, size in sizes.items():
-        for start in range(0, size, CHUNK):
-            piece = Piece(tensor, start, min(start + CHUNK, size))
+        for start in range(0, size, most):
+            piece = Piece(tensor, start, min(start + most, size))
             if piece.stop - start > free:
                 collected.append([])
-                free = CHUNK
+                free = most
             collected[-1].append(piece)
             free -= piece.stop - start
     return collected
 
 
 def group_words(seed, step, query, group, per_word):
-    """The words that the pieces of a group need at `per_word` elements a word, one piece after the other."""
+    """The words that make a group's elements, piece after piece."""
     drawn = [words(seed, PERTURB, step, piece.tensor, query, -(-(piece.stop - piece.start) // per_word),
                    piece.start // per_word) for piece in group]
     return drawn[0] if len(drawn) == 1 else np.concatenate(drawn)
 
 
 def of_pieces(group, z, per_word):
-    """(piece, its elements) for each piece of a group whose words gave z."""
+    """(piece, its elements) for each piece of a group whose words made z."""
     first = 0
     for piece in group:
         count = piece.stop - piece.start
@@ -95,22 +95,27 @@ def of_pieces(group, z, per_word):
 
 
 def perturbation(seed, step, tensor, query, count, r_max, p_zero):
-    """The INT8 perturbation z of one tensor: symmetric, exactly zero in expectation (CHOICE 5).
+    """The INT8 perturbation z of one tensor.  r_max, p_zero: see `z_of`.  Returns (count,) int8 in [-r_max, r_max]."""
+    return z_of(half_words(seed, PERTURB, step, tensor, query, count), r_max, p_zero)
 
-    Of half-word h: magnitude h & r_max, negative if bit 7 is set, kept if (h >> 8) < 256 - p_zero, else 0.
-    r_max: 2^k - 1 with 1 <= k <= 6.  p_zero: n of a probability n / 256 of being dropped, 0..255.
-    Returns (count,) int8 in [-r_max, r_max].
+
+def z_of(h, r_max, p_zero):
+    """What half-words are as elements of z: symmetric, exactly zero in expectation (CHOICE 5).
+
+    Magnitude h & r_max, negative if bit 7 of h is set, kept if (h >> 8) < 256 - p_zero, else 0.
+    h: uint16, any shape.  r_max: 2^k - 1 with 1 <= k <= 6.  p_zero: n of a probability n / 256 of being dropped,
+    0..255.  Returns int8 in [-r_max, r_max], same shape.
     """
-    return perturbation_table(r_max, p_zero).take(half_words(seed, PERTURB, step, tensor, query, count))
+    low = h.astype(np.int8)                            # bits 0 to 7: negative where bit 7 is set
+    z = low & np.int8(r_max)
+    z *= (h < (256 - p_zero << 8)).view(np.int8)
+    z *= np.sign(low | np.int8(1))
+    return z
 
 
-@functools.lru_cache(maxsize=4)
 def perturbation_table(r_max, p_zero):
-    """What each of the 65,536 half-words maps to.  Returns (65536,) int8; one look-up an element beats masking."""
-    h = np.arange(1 << 16, dtype=np.int32)
-    magnitude = h & r_max
-    signed = np.where(h & 0x80, -magnitude, magnitude)
-    return np.where((h >> 8) < 256 - p_zero, signed, 0).astype(np.int8)
+    """What each of the 65,536 half-words is as an element of z.  Returns (65536,) int8."""
+    return z_of(np.arange(1 << 16, dtype=np.uint16), r_max, p_zero)
 
 
 def uniform_int8(seed, tensor, count, bound):

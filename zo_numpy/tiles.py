@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from . import models
 from .errors import UserError
 
-TILE_BYTES = 272 << 10  # of patches and accumulators that all threads together hold at a time: inside the caches
+TILE_BYTES = 256 << 10  # of patches and accumulators that all threads together hold at a time: inside the caches
 MIN_TILE_MACS = 1 << 19  # products below which a second thread costs more than it gives
 
 

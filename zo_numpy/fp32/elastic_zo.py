@@ -31,6 +31,9 @@ def from_pixels(images):
     return images.astype(np.float32) * np.float32(1 / 255)
 
 
+PER_WORD = 2   # elements of z that one random word makes
+
+
 class Settings(NamedTuple):
     """What governs one step; the schedules change it from epoch to epoch."""
     eps: float            # length of the perturbation, in units of a parameter
@@ -67,12 +70,12 @@ def perturb(weights, zo_names, times, seed, step, query=0):
     names = dict(zo_names)
 
     def run(group):
-        z = box_muller(rng.group_words(seed, step, query, group, 2))
+        z = box_muller(rng.group_words(seed, step, query, group, PER_WORD))
         z *= np.float32(times)
-        for piece, part in rng.of_pieces(group, z, 2):
+        for piece, part in rng.of_pieces(group, z, PER_WORD):
             weights[names[piece.tensor]].reshape(-1)[piece.start:piece.stop] += part
 
-    for_each(rng.groups({tensor: weights[name].size for tensor, name in zo_names}), run)
+    for_each(rng.groups({tensor: weights[name].size for tensor, name in zo_names}, PER_WORD), run)
 
 
 def restore_and_update(weights, zo_names, gs, seed, step, settings):

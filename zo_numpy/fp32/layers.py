@@ -30,9 +30,9 @@ def conv2d(x, weight, bias, pad):
 
 def linear(x, weight, bias):
     """Fully-connected layer.  x: (N, in) float32, weight: (out, in), bias: (out,).  Returns (N, out) float32."""
-    out = x @ weight.T
-    out += bias
-    return out
+    out = weight @ x.T                                                                # (out, N)
+    out += bias[:, None]
+    return out.T
 
 
 def apply_layer(layer, weights, x):

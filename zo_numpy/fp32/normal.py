@@ -18,19 +18,18 @@ def normal(seed, step, tensor, query, count):
 def box_muller(words):
     """(count,) uint64 -> (2 count,) float32, two elements of each word."""
     a, b = words.astype("<u8", copy=False).view("<u4").reshape(-1, 2).T
-    radius, angle = uniform(a), uniform(b)
+    radius, angle = numerator(a), numerator(b)
+    radius *= np.float32(2.0**-24)                   # exact: u
     np.log(radius, out=radius)
     radius *= np.float32(-2)
     np.sqrt(radius, out=radius)
-    angle *= np.float32(2 * np.pi)
+    angle *= np.float32(2 * np.pi * 2.0**-24)        # 2 pi v
     z = np.empty((len(words), 2), np.float32)
     np.multiply(radius, np.cos(angle), out=z[:, 0])
     np.multiply(radius, np.sin(angle, out=angle), out=z[:, 1])
     return z.reshape(-1)
 
 
-def uniform(half):
-    """((half >> 8) + 1) / 2^24 in (0, 1], exact.  uint32 in, float32 out."""
-    u = ((half >> 8) + 1).astype(np.float32)
-    u *= np.float32(2.0**-24)
-    return u
+def numerator(half):
+    """(half >> 8) + 1, in 1 .. 2^24.  uint32 in, float32 out, exact."""
+    return ((half >> 8) + 1).astype(np.float32)

@@ -22,6 +22,8 @@ from .layers import forward
 from .loss import FRACTION_BITS, LOSSES
 from .tail import add_steps, forward_tail, gradient_step, tail_gradients, update_tail
 
+PER_WORD = 4   # elements of z that one random word makes
+
 
 class Settings(NamedTuple):
     """What governs one step; the schedules change it from epoch to epoch."""
@@ -65,20 +67,20 @@ def change_theta(weights, zo_names, seed, step, settings, change, bound=None):
     change: called with a function that draws a group's z of a query, (count,) int8; returns as many integers.
     """
     names = dict(zo_names)
-    table = rng.perturbation_table(settings.r_max, settings.p_zero)
 
     def run(group):
         def z(query):
-            return table.take(rng.as_half_words(rng.group_words(seed, step, query, group, 4)))
+            h = rng.as_half_words(rng.group_words(seed, step, query, group, PER_WORD))
+            return rng.z_of(h, settings.r_max, settings.p_zero)
 
-        for piece, part in rng.of_pieces(group, change(z), 4):
+        for piece, part in rng.of_pieces(group, change(z), PER_WORD):
             theta = weights[names[piece.tensor]].data.reshape(-1)[piece.start:piece.stop]
             if bound is None:
                 theta += part
             else:
                 theta[...] = np.clip(theta + part, -bound, bound)
 
-    for_each(rng.groups({tensor: weights[name].data.size for tensor, name in zo_names}), run)
+    for_each(rng.groups({tensor: weights[name].data.size for tensor, name in zo_names}, PER_WORD), run)
 
 
 def perturb(weights, zo_names, times, seed, step, settings, query=0):

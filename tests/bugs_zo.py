@@ -117,10 +117,11 @@ def step_with(**functions):
 
 def drawn(change):
     """change(tensor, step, number of tensors in the model) gives the tensor and step whose z is drawn."""
-    def draw(right, name, tensor, weights, seed, step, settings, query=0):
-        tensor, step = change(tensor, step, len(weights))
-        return right(name, tensor, weights, seed, step, settings, query)
-    return step_with(draw=draw)
+    def change_theta(right, weights, names, seed, step, *rest):
+        places = [change(tensor, step, len(weights)) for tensor, _ in names]
+        right(weights, [(tensor, name) for (tensor, _), (_, name) in zip(places, names)], seed,
+              places[0][1] if places else step, *rest)
+    return step_with(change_theta=change_theta)
 
 
 def restored(change_g):

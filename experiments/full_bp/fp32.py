@@ -163,7 +163,7 @@ def train_step(model, bp_tail, weights, images, labels, seed, step, settings, re
     if not math.isfinite(loss):
         raise UserError(f"the loss of step {step} is {loss}: the run has diverged; lower --eta-tail")
     gradients = gradients_of(model, weights, logits, kept, labels, noted)
-    steps = {name: gradient_step(gradient, settings.eta_tail) for name, gradient in gradients.items()}
+    steps = {name: gradient_step(gradients.pop(name), settings.eta_tail) for name in list(gradients)}
     if noted:
         noted("gradient_step", None, steps)
         noted("loss", None, loss)

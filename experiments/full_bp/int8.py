@@ -172,7 +172,7 @@ def train_step(model, bp_tail, weights, images, labels, seed, step, settings, re
         noted("input", None, x)
     logits, kept = forward_kept(model, weights, x, noted)
     gradients = gradients_of(model, weights, logits, kept, labels, noted)
-    steps = {name: gradient_step(gradient, settings.b_bp) for name, gradient in gradients.items()}
+    steps = {name: gradient_step(gradients.pop(name), settings.b_bp) for name in list(gradients)}
     loss = LOSSES[settings.loss](logits, labels)
     if noted:
         noted("gradient_step", None, steps)

@@ -65,17 +65,31 @@ def draw(name, tensor, weights, seed, step, query=0):
     return normal(seed, step, tensor, query, weights[name].size)
 
 
-def perturb(weights, zo_names, times, seed, step, query=0):
-    """theta += times * z, in place, group by group on all threads: no z of a whole tensor exists."""
+def change_theta(weights, zo_names, seed, step, change):
+    """theta += change(z), in place, group by group on all threads: no z of a whole tensor exists.
+
+    change: called with a function that draws a group's z of a query, (count,) float32; returns as many numbers.
+    """
     names = dict(zo_names)
 
     def run(group):
-        z = box_muller(rng.group_words(seed, step, query, group, PER_WORD))
-        z *= np.float32(times)
-        for piece, part in rng.of_pieces(group, z, PER_WORD):
+        def z(query):
+            return box_muller(rng.group_words(seed, step, query, group, PER_WORD))
+
+        for piece, part in rng.of_pieces(group, change(z), PER_WORD):
             weights[names[piece.tensor]].reshape(-1)[piece.start:piece.stop] += part
 
     for_each(rng.groups({tensor: weights[name].size for tensor, name in zo_names}, PER_WORD), run)
+
+
+def perturb(weights, zo_names, times, seed, step, query=0):
+    """theta += times * z, in place."""
+    def times_z(z):
+        change = z(query)
+        change *= np.float32(times)
+        return change
+
+    change_theta(weights, zo_names, seed, step, times_z)
 
 
 def restore_and_update(weights, zo_names, gs, seed, step, settings):

@@ -13,7 +13,7 @@ INT8_MAX = 127  # data is symmetric: -128 never occurs (CHOICE 1)
 MAX_TERMS = (2**31 - 2**23 - 1) // INT8_MAX**2
 COLUMN_BLOCK = 2048     # columns the matmul works on at a time, so that a row of them and of their sums stays in L1
 WIDENED_BYTES = 65_536  # of int8 columns that it widens to int32 at a time
-CHUNK = 8192            # elements that the requantisation works on at a time
+CHUNK = 8192            # elements that rounding and shifting work on at a time
 
 
 class QTensor(NamedTuple):
@@ -74,6 +74,15 @@ def pseudo_stochastic_shift(values, shift):
     return magnitude
 
 
+def by_chunks(function, values, dtype):
+    """An elementwise function of an array as `dtype`, CHUNK elements at a time: its intermediates stay in the cache."""
+    flat = values.reshape(-1)
+    result = np.empty(flat.shape, dtype)
+    for start in range(0, flat.size, CHUNK):
+        result[start:start + CHUNK] = function(flat[start:start + CHUNK])
+    return result.reshape(values.shape)
+
+
 def requantise_shift(accumulator):
     """The smallest shift that brings the largest magnitude of an accumulator to 7 bits."""
     return max(0, bit_width(max_abs(accumulator)) - 7)
@@ -89,13 +98,13 @@ def requantise(accumulator, exponent):
     """
     largest = max_abs(accumulator)
     shift = max(0, bit_width(largest) - 7)
-    rounds_up = (largest + (1 << shift >> 1)) >> shift > INT8_MAX   # only then does the clip change anything
-    flat = accumulator.reshape(-1)
-    data = np.empty(flat.shape, np.int8)
-    for start in range(0, flat.size, CHUNK):
-        rounded = round_shift(flat[start:start + CHUNK], shift)
-        data[start:start + CHUNK] = np.clip(rounded, -INT8_MAX, INT8_MAX) if rounds_up else rounded
-    return QTensor(data.reshape(accumulator.shape), exponent + shift)
+    exceeds = (largest + (1 << shift >> 1)) >> shift > INT8_MAX   # only then does the clip change anything
+
+    def to_int8(values):
+        rounded = round_shift(values, shift)
+        return np.clip(rounded, -INT8_MAX, INT8_MAX) if exceeds else rounded
+
+    return QTensor(by_chunks(to_int8, accumulator, np.int8), exponent + shift)
 
 
 def check_terms(terms):

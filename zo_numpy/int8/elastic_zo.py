@@ -62,7 +62,8 @@ def draw(name, tensor, weights, seed, step, settings, query=0):
 
 
 def change_theta(weights, zo_names, seed, step, settings, change, bound=None):
-    """theta += change(z), clipped to +-bound if there is one, in place, group by group on all threads: no z of a whole tensor exists.
+    """theta += change(z), clipped to +-bound if there is one, in place, group by group on all threads: no z of a
+    whole tensor exists.
 
     change: called with a function that draws a group's z of a query, (count,) int8; returns as many integers.
     """

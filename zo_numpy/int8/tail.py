@@ -6,7 +6,8 @@ step has at hand. Everything below the tail has no backward at all: that asymmet
 import numpy as np
 
 from .. import models
-from .arith import INT8_MAX, bit_width, check_terms, matmul, max_abs, pseudo_stochastic_shift, requantise
+from .arith import (CHUNK, INT8_MAX, bit_width, by_chunks, check_terms, matmul, max_abs, pseudo_stochastic_shift,
+                    requantise)
 from .layers import forward_block
 from .loss import base2_logits, exp2_terms
 
@@ -91,14 +92,17 @@ def gradient_step(gradient, b_bp):
 
     gradient: int32.  b_bp: 1..7, the bits its largest magnitude keeps.  Returns int32, |step| <= 2^b_bp.
     """
-    return pseudo_stochastic_shift(gradient, max(0, bit_width(max_abs(gradient)) - b_bp))
+    shift = max(0, bit_width(max_abs(gradient)) - b_bp)
+    return by_chunks(lambda values: pseudo_stochastic_shift(values, shift), gradient, gradient.dtype)
 
 
 def update_tail(weights, steps):
     """weight -= step, clipped to +-127, in place.  steps: {name: int32 array} from `gradient_step`."""
     for name, step in steps.items():
-        weight = weights[name].data
-        weight[...] = np.clip(weight - step, -INT8_MAX, INT8_MAX)
+        weight, step = weights[name].data.reshape(-1), step.reshape(-1)
+        for start in range(0, weight.size, CHUNK):   # a difference is wider than a weight: not all at once
+            part = slice(start, start + CHUNK)
+            weight[part] = np.clip(weight[part] - step[part], -INT8_MAX, INT8_MAX)
 
 
 def add_steps(first, second):

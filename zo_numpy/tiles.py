@@ -4,13 +4,14 @@ NumPy's einsum, copies, comparisons and Philox release the interpreter's lock, s
 is computed alone and put back in its place: tile size and thread count change no bit of any integer result.
 """
 import functools
+import math
 import os
 from concurrent.futures import ThreadPoolExecutor
 
 from . import models
 from .errors import UserError
 
-TILE_BYTES = 256 << 10  # of patches and accumulators that all threads together hold at a time: inside the caches
+TILE_BYTES = 257_000  # of patches and accumulators that are held at a time: inside a core's share of the caches
 MIN_TILE_MACS = 1 << 19  # products below which a second thread costs more than it gives
 
 
@@ -41,31 +42,39 @@ def scratch_bytes(layer, sample_shape):
 
 
 def tile_length(block, sample_shape, count):
-    """How many of `count` samples make a tile of a block, at least 1: its share of TILE_BYTES for each thread, and
-    less where the batch would leave a thread idle that has MIN_TILE_MACS to do.
+    """How many of `count` samples make a tile of a block, at least 1.
+
+    All threads together hold TILE_BYTES, or up to as much each where what the block makes of the batch is larger than
+    that anyway. Tiles are shorter where the batch would leave a thread idle that has MIN_TILE_MACS to do.
     """
     layer, workers = block[0], threads()
-    length = max(1, TILE_BYTES // workers // scratch_bytes(layer, sample_shape))
-    positions = 1
-    if isinstance(layer, models.Conv2d):
-        _, *image = models.output_shape(block[:1], sample_shape)
-        positions = image[0] * image[1]
-    worth_it = -(-MIN_TILE_MACS // (models.weight_count(layer) * positions))
-    return max(1, min(length, max(worth_it, -(-count // workers))))
+    made = 4 * count * math.prod(models.output_shape(block, sample_shape))
+    budget = max(TILE_BYTES, min(made, workers * TILE_BYTES))
+    length = max(1, budget // workers // scratch_bytes(layer, sample_shape))
+    return max(1, min(length, max(-(-MIN_TILE_MACS // macs(layer, sample_shape)), -(-count // workers))))
+
+
+def macs(layer, sample_shape):
+    """How many products of numbers a layer forms for one sample."""
+    positions = math.prod(models.output_shape([layer], sample_shape)[1:])
+    return models.weight_count(layer) * positions
+
+
+def cut(count, length):
+    """Slices of at most `length` of `count` items: equal and, if there are several, as many for each thread."""
+    number = -(-count // length)
+    if number > 1:
+        number = min(count, -(-number // threads()) * threads())
+    bounds = [count * i // number for i in range(number + 1)]
+    return [slice(a, b) for a, b in zip(bounds, bounds[1:])]
 
 
 def for_tiles(count, length, work):
-    """Calls work(slice) for tiles of at most `length` of `count` items and returns the results in order.
+    """Calls work(slice) for the tiles that `cut` makes; whichever thread is free takes the next one.
 
-    Whichever thread is free takes the next tile, the caller's among them; tiles are equal and, if there are several,
-    as many for each thread. An exception in a tile is raised here.
+    Returns the results in order. An exception in a tile is raised here.
     """
-    workers = threads()
-    tiles = -(-count // length)
-    if tiles > 1:
-        tiles = min(count, -(-tiles // workers) * workers)
-    bounds = [count * i // tiles for i in range(tiles + 1)]
-    return for_each([slice(a, b) for a, b in zip(bounds, bounds[1:])], work)
+    return for_each(cut(count, length), work)
 
 
 def for_each(items, work):
@@ -87,6 +96,7 @@ def for_each(items, work):
             pass
         waited_for = [helper for helper in helpers if not helper.cancel()]
         errors = [error for helper in waited_for if (error := helper.exception())]
+        work = None   # a helper that came too late may still be queued, and would keep the arrays that `work` knows
     if errors:
         raise errors[0]
     return results

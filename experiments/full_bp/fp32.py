@@ -20,8 +20,8 @@ from zo_numpy.fp32.tail import (gradient_step, linear_backward, linear_gradient,
 from zo_numpy.shapes import patches
 from zo_numpy.tiles import for_tiles, tile_length
 
-from .shapes import (flatten_backward, max_pool2d_argmax, max_pool2d_backward, pooling,
-                     transposed, turned)
+from .shapes import (flatten_backward, max_pool2d_argmax, max_pool2d_backward, places_shape,
+                     pooling, transposed, turned)
 
 
 def conv2d_gradient(error, x, kernel, pad):
@@ -64,13 +64,17 @@ def forward_block_kept(block, weights, x, record=None):
                 record(type(layer).__name__, block[0].name, images)
         return images, where
 
+    n, *sample_shape = x.shape
     if record:   # sees every op on the whole batch
-        parts = [run(x, record)]
-    else:
-        n, *sample_shape = x.shape
-        parts = for_tiles(n, tile_length(block, sample_shape, n), lambda tile: run(x[tile]))
-    outputs, places = zip(*parts)
-    return np.concatenate(outputs), np.concatenate(places)
+        return run(x, record)
+    out = np.empty((n, *models.output_shape(block, sample_shape)), x.dtype)
+    where = np.empty((n, *places_shape(block, sample_shape)), np.uint8)
+
+    def fill(tile):
+        out[tile], where[tile] = run(x[tile])
+
+    for_tiles(n, tile_length(block, sample_shape, n), fill)
+    return out, where
 
 
 def conv_block_backward(block, weight, error, x, where, pass_on):
@@ -88,14 +92,17 @@ def conv_block_backward(block, weight, error, x, where, pass_on):
         images = [layer for layer in block if not isinstance(layer, models.Flatten)]
         error = flatten_backward(error, models.output_shape(images, sample_shape))
 
+    below_error = np.empty(x.shape, x.dtype) if pass_on else None
+
     def run(tile):
         passed = max_pool2d_backward(error[tile], where[tile], pool.size) if pool else error[tile]
-        return (*conv2d_gradient(passed, x[tile], conv.kernel, conv.pad),
-                conv2d_backward(passed, weight, below.pad) if pass_on else None)
+        if pass_on:
+            below_error[tile] = conv2d_backward(passed, weight, below.pad)
+        return conv2d_gradient(passed, x[tile], conv.kernel, conv.pad)
 
     length = min(tile_length(block, sample_shape, n), tile_length([below], conv_shape, n))
-    weight_gradients, bias_gradients, passed = zip(*for_tiles(n, length, run))
-    return sum(weight_gradients), sum(bias_gradients), np.concatenate(passed) if pass_on else None
+    weight_gradients, bias_gradients = zip(*for_tiles(n, length, run))
+    return sum(weight_gradients), sum(bias_gradients), below_error
 
 
 def forward_kept(model, weights, x, record=None):
@@ -138,7 +145,7 @@ def gradients_of(model, weights, logits, kept, labels, record=None):
         gradients[name + ".weight"] = noted(op + "_gradient", name + ".weight", gradient[0])
         gradients[name + ".bias"] = noted(op + "_gradient", name + ".bias", gradient[1])
         if i > 0:
-            error = noted(op + "_backward", name, passed)
+            error, passed = noted(op + "_backward", name, passed), None
             if any(isinstance(below, models.ReLU) for below in cut[i - 1]):
                 error = noted("relu_backward", name, relu_backward(error, x))
     return gradients

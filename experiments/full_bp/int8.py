@@ -19,8 +19,8 @@ from zo_numpy.int8.tail import (gradient_step, linear_backward, linear_gradient,
 from zo_numpy.shapes import patches
 from zo_numpy.tiles import for_tiles, tile_length
 
-from .shapes import (flatten_backward, max_pool2d_argmax, max_pool2d_backward, pooling,
-                     transposed, turned)
+from .shapes import (flatten_backward, max_pool2d_argmax, max_pool2d_backward, places_shape,
+                     pooling, transposed, turned)
 
 
 def conv2d_gradient(error, x, kernel, pad):
@@ -66,16 +66,21 @@ def forward_block_kept(block, weights, x, record=None):
                 record(type(layer).__name__, block[0].name, images)
         return images, where
 
+    n, *sample_shape = x.data.shape
     if record:   # sees every op on the whole batch
-        parts = [run(x.data, record)]
+        accumulator, where = run(x.data, record)
     else:
-        n, *sample_shape = x.data.shape
-        parts = for_tiles(n, tile_length(block, sample_shape, n), lambda tile: run(x.data[tile]))
-    accumulators, places = zip(*parts)
-    out = requantise(np.concatenate(accumulators), x.exponent + weights[block[0].name].exponent)
+        accumulator = np.empty((n, *models.output_shape(block, sample_shape)), np.int32)
+        where = np.empty((n, *places_shape(block, sample_shape)), np.uint8)
+
+        def fill(tile):
+            accumulator[tile], where[tile] = run(x.data[tile])
+
+        for_tiles(n, tile_length(block, sample_shape, n), fill)
+    out = requantise(accumulator, x.exponent + weights[block[0].name].exponent)
     if record:
         record("requantise", block[0].name, out)
-    return out, np.concatenate(places)
+    return out, where
 
 
 def conv_block_backward(block, weight, error, x, where, pass_on):
@@ -95,18 +100,20 @@ def conv_block_backward(block, weight, error, x, where, pass_on):
         images = [layer for layer in block if not isinstance(layer, models.Flatten)]
         error = flatten_backward(error, models.output_shape(images, sample_shape))
 
+    below_error = np.empty(x.shape, np.int32) if pass_on else None
+
     def run(tile):
         passed = max_pool2d_backward(error[tile], where[tile], pool.size) if pool else error[tile]
-        return (conv2d_gradient(passed, x[tile], conv.kernel, conv.pad),
-                conv2d_backward(passed, weight, below.pad) if pass_on else None)
+        if pass_on:
+            below_error[tile] = conv2d_backward(passed, weight, below.pad)
+        return conv2d_gradient(passed, x[tile], conv.kernel, conv.pad)
 
     length = min(tile_length(block, sample_shape, n), tile_length([below], conv_shape, n),
                  max(1, MAX_TERMS // positions))
-    gradients, passed = zip(*for_tiles(n, length, run))
     total = np.zeros(weight.shape, np.int32 if n * positions <= MAX_TERMS else np.int64)
-    for gradient in gradients:
+    for gradient in for_tiles(n, length, run):
         total += gradient
-    return total, np.concatenate(passed) if pass_on else None
+    return total, below_error
 
 
 def forward_kept(model, weights, x, record=None):
@@ -153,6 +160,7 @@ def gradients_of(model, weights, logits, kept, labels, record=None):
             if any(isinstance(below, models.ReLU) for below in cut[i - 1]):
                 passed = noted("relu_backward", name, relu_backward(passed, x.data))
             error = noted("requantise_error", name, requantise(passed, error.exponent + weight.exponent))
+            passed = None   # four times as large as the error it became
     return gradients
 
 

@@ -15,6 +15,11 @@ def pooling(block):
     return found[0] if found else None
 
 
+def places_shape(block, sample_shape):
+    """The shape of one sample behind a block's max-pool."""
+    return models.output_shape(block[:block.index(pooling(block)) + 1], sample_shape)
+
+
 def max_pool2d_argmax(x, size):
     """Where in its window each maximum of a max-pool lies: row * size + column, of equals the first.
 

@@ -1,0 +1,227 @@
+"""Bytes of a training step by kind of tensor: predicted from the configuration, and measured.
+
+A step is a sequence of moments, each with what is held while it runs; its peak is the largest of them. Batch, weights
+and all that a step makes count, the data set does not. Predicted are arrays, and the few kilobytes of Python objects
+around them as one number; Python's tracemalloc sees both. What BLAS allocates for itself neither counts: that is in
+the resident set alone. Full BP is predicted beside its backwards, in experiments/full_bp/memory.py.
+
+    parameters      weights, and biases in FP32
+    perturbation    one chunk of z for each thread, with the random words that make it
+    activations     images, and what layers hand to the next one
+    accumulators    int32 sums of a block's whole batch, before their requantisation (INT8)
+    scratch         tiles of patches and sums, widened operands, intermediates of an operation
+    gradients       gradients of the tail, and the steps made of them
+    errors          errors passed back through the tail
+"""
+import importlib
+import math
+import resource
+import sys
+import tracemalloc
+from typing import NamedTuple
+
+import numpy as np
+
+from . import models, rng, tiles
+from .config import BP
+from .int8.arith import CHUNK, WIDENED_BYTES
+from .steps import PRECISIONS, full_bp
+
+KINDS = ("parameters", "perturbation", "activations", "accumulators", "scratch", "gradients", "errors")
+OBJECTS = 7_000   # bytes of Python objects that a step holds
+DRAWN = {"int8": 6, "fp32": 14}   # bytes that drawing an element takes at its peak, words included
+ROUNDING = 8                      # bytes an element of an array that is being rounded: magnitudes and signs
+
+
+class Moment(NamedTuple):
+    """What is held at one moment of a step: its name, and {kind: bytes}."""
+    name: str
+    held: dict
+
+    @property
+    def total(self):
+        return sum(self.held.values())
+
+
+class Plan:
+    """Collects the moments of a step of `config` with `workers` threads, and knows the sizes they have in common."""
+
+    def __init__(self, config, workers):
+        self.config, self.workers, self.moments = config, workers, []
+        self.int8 = config.precision == "int8"
+        self.item = 1 if self.int8 else 4        # bytes of a stored number
+        self.model, self.batch = models.MODELS[config.model], config.batch_size
+        self.blocks = models.blocks(self.model.layers)
+        self.shapes = [self.model.input_shape]   # of a sample, before each block and after the last
+        for block in self.blocks:
+            self.shapes.append(models.output_shape(block, self.shapes[-1]))
+        count = PRECISIONS[config.precision].parameter_count
+        self.always = {"parameters": self.item * sum(count(block[0]) for block in self.blocks),
+                       "activations": self.batch * math.prod(self.model.input_shape), "scratch": OBJECTS}
+
+    def add(self, name, **held):
+        """A moment: what is always held, and `held` on top of it."""
+        self.moments.append(Moment(name, {kind: self.always.get(kind, 0) + held.get(kind, 0) for kind in KINDS}))
+
+    def numbers(self, place):
+        """How many numbers of the batch there are before block `place`."""
+        return self.batch * math.prod(self.shapes[place])
+
+    def activations(self, *places):
+        return self.item * sum(self.numbers(place) for place in places)
+
+    def weights(self, place):
+        """Bytes of the gradients of a block, biases included."""
+        return 4 * PRECISIONS[self.config.precision].parameter_count(self.blocks[place][0])
+
+    def tile(self, length):
+        """(samples in a tile, number of tiles) of a batch that is cut into tiles of at most `length`."""
+        cut = tiles.cut(self.batch, length)
+        return max(part.stop - part.start for part in cut), len(cut)
+
+    def tile_scratch(self, place):
+        """What all threads together hold while they run tiles of a block."""
+        block, shape = self.blocks[place], self.shapes[place]
+        length, number = self.tile(tiles.tile_length(block, shape, self.batch))
+        layer, out = block[0], math.prod(models.output_shape(block[:1], shape))
+        if isinstance(layer, models.Conv2d):
+            one = length * tiles.scratch_bytes(layer, shape) + self.kernels(layer)
+            one += 0 if self.int8 else 4 * length * out      # a product that is added to the others
+        else:
+            one = 4 * length * out
+            if self.int8:
+                one += 4 * length * models.fan_in(layer) + widened(models.fan_in(layer), layer.out_features)
+        return min(self.workers, number) * one
+
+    def kernels(self, layer):
+        """A convolution's weights in the order of its patches, in INT8 also widened."""
+        return models.weight_count(layer) * (5 if self.int8 else 4)
+
+    def forward(self, kept, name="forward", **held):
+        """The moments of a forward pass; block `kept` and those behind it keep their inputs."""
+        for place, block in enumerate(self.blocks):
+            inputs = self.activations(*range(kept, place), place)
+            made = self.numbers(place + 1)
+            where = f"{name}, {block[0].name}"
+            if self.int8:
+                self.add(where, activations=inputs, accumulators=4 * made, scratch=self.tile_scratch(place), **held)
+                self.add(f"{where}, requantise", activations=inputs + made, accumulators=4 * made,
+                         scratch=ROUNDING * min(CHUNK, made), **held)
+            else:
+                self.add(where, activations=inputs + 4 * made, scratch=self.tile_scratch(place), **held)
+
+    def perturb(self, name, **held):
+        """A draw of z, added to theta."""
+        head, _ = models.split_tail(self.model.layers, self.config.bp_tail)
+        counts = [models.weight_count(layer) for layer in models.weight_layers(head)]
+        if not self.int8:
+            counts = [size for layer, count in zip(models.weight_layers(head), counts)
+                      for size in (count, layer.weight_shape[0])]
+        per_word = PRECISIONS[self.config.precision].PER_WORD
+        sizes = sorted((sum(piece.stop - piece.start for piece in group)
+                        for group in rng.groups(dict(enumerate(counts)), per_word)), reverse=True)
+        self.add(name, perturbation=DRAWN[self.config.precision] * sum(sizes[:self.workers]), **held)
+
+    def backward(self, first):
+        """The moments of the tail's backward pass, its first layer being block `first`; then of its steps."""
+        last = len(self.blocks) - 1
+        inputs, made = self.activations(*range(first, last + 2)), 0
+        for place in range(last, first - 1, -1):
+            layer = self.blocks[place][0]
+            error, below = self.numbers(place + 1), self.numbers(place)
+            made += self.weights(place)
+            widening = 4 * error + widened(self.batch, layer.in_features) if self.int8 else 0
+            self.add(f"gradient, {layer.name}", activations=inputs, gradients=made, errors=self.item * error,
+                     scratch=widening)
+            if place > first:
+                self.add(f"backward, {layer.name}", activations=inputs, gradients=made,
+                         errors=self.item * error + 8 * below + below)
+        largest = max(self.weights(place) for place in range(first, last + 1))
+        self.add("steps of the tail", activations=inputs, gradients=made + largest,
+                 scratch=(5 * 4 * min(CHUNK, largest // 4)) if self.int8 else 0)
+        return made
+
+
+def widened(terms, columns):
+    """Bytes of the int8 columns that a product widens at a time."""
+    return 4 * terms * min(columns, max(1, WIDENED_BYTES // (4 * terms)))
+
+
+def moments(config, workers):
+    """The moments of one training step of a Config, in order.  Returns a list of Moment."""
+    plan = Plan(config, workers)
+    if config.bp_tail == BP:
+        full_bp(config.precision)   # refuses where it is not at hand
+        importlib.import_module("experiments.full_bp.memory").add_moments(plan)
+        return plan.moments
+    tail = len(plan.blocks) - config.bp_tail
+    both = config.tail_passes == "both" and config.bp_tail and not config.zo_frozen
+    steps = 0
+    if not config.zo_frozen:
+        plan.perturb("+z")
+        plan.forward(tail)
+        if both:
+            steps = plan.backward(tail)
+        plan.perturb("-2z", gradients=steps)
+    plan.forward(tail, "second forward", gradients=steps)
+    if config.bp_tail:
+        steps += plan.backward(tail)
+    if not config.zo_frozen:
+        plan.perturb("+z and update", gradients=steps)
+    if both:
+        plan.add("sum of the steps", gradients=steps * 3 // 2)
+    return plan.moments
+
+
+def inference(config, workers):
+    """The moments of a forward pass over a batch with nothing trained."""
+    plan = Plan(config, workers)
+    plan.forward(len(plan.blocks))
+    return plan.moments
+
+
+def peak(of):
+    """The largest of some moments."""
+    return max(of, key=lambda moment: moment.total)
+
+
+def random_batch(config):
+    """Images and labels that no data set is needed for."""
+    model, draw = models.MODELS[config.model], np.random.default_rng(0)
+    images = draw.integers(0, 256, (config.batch_size, *model.input_shape), dtype=np.uint8)
+    return images, draw.integers(0, model.classes, config.batch_size).astype(np.uint8)
+
+
+def measure(config, steps=4, infer=False):
+    """The peak that tracemalloc sees over training steps on random images (or over forward passes), in bytes.
+
+    The first steps, which also load code and make threads, are not counted.
+    """
+    precision, model = PRECISIONS[config.precision], models.MODELS[config.model]
+    train_step = (full_bp(config.precision) if config.bp_tail == BP else precision).train_step
+    settings = precision.settings_at(config, 0)
+
+    def run(step):
+        if infer:
+            precision.classify(model, weights, images)
+        else:
+            train_step(model, config.bp_tail, weights, images, labels, config.seed, step, settings)
+
+    weights, (images, labels) = precision.initialise(config), random_batch(config)
+    run(0)
+    tracemalloc.start()
+    try:
+        weights, (images, labels) = precision.initialise(config), random_batch(config)
+        run(0)
+        tracemalloc.reset_peak()
+        for step in range(1, steps + 1):
+            run(step)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def resident():
+    """The largest resident set this process has had, in bytes."""
+    largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return largest if sys.platform == "darwin" else 1024 * largest

@@ -111,4 +111,12 @@ def parse(arguments):
     diff = actions.add_parser("diff", help="compare a trace with a reference and name the first divergence")
     diff.add_argument("reference", type=pathlib.Path)
     diff.add_argument("mine", type=pathlib.Path)
+    memory = subparsers.add_parser("memory", argument_default=argparse.SUPPRESS,
+                                   help="bytes of a training step by kind of tensor, predicted and measured")
+    for name in ("--model", "--precision", "--tail-passes"):
+        memory.add_argument(name, help=", ".join(CHOICES[name[2:].replace("-", "_")]))
+    memory.add_argument("--bp-tail", type=tail, metavar="K", help=f"0 is vanilla ZO, {BP} is full BP (default 2)")
+    memory.add_argument("--batch-size", type=int, help="default 32 or 64, see defaults.py")
+    memory.add_argument("--zo-frozen", action="store_true", help="the control")
+    memory.add_argument("--measure", action="store_true", help="also make steps on random images and measure their peak")
     return parser.parse_args(arguments)

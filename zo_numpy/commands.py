@@ -9,7 +9,7 @@ import time
 
 import numpy as np
 
-from . import export as exporting, models
+from . import export as exporting, memory as memories, models
 from .clone import load_data, say
 from .config import describe, make_config, read_config
 from .errors import UserError
@@ -237,6 +237,13 @@ def replay(run, out=None):
         write_atomically(out, exporting.to_npz(arrays, numbers))
     say(f"replayed {made:,} of {total:,} steps ({made / seconds:,.0f} a second), weights sha256 {digest(arrays)}"
         + (f", written to {out}" if out else ""))
+
+
+def memory(measure=False, **given):
+    """`memory`: bytes of a training step by kind of tensor, at its peak and each kind at its own."""
+    config = make_config(given)
+    for line in memories.report(config, measure):
+        say(line)
 
 
 def golden(action, **options):

@@ -14,7 +14,6 @@ the resident set alone. Full BP is predicted beside its backwards, in experiment
     errors          errors passed back through the tail
 """
 import importlib
-import math
 import resource
 import sys
 import tracemalloc
@@ -28,8 +27,8 @@ from .int8.arith import CHUNK, WIDENED_BYTES
 from .steps import PRECISIONS, full_bp
 
 KINDS = ("parameters", "perturbation", "activations", "accumulators", "scratch", "gradients", "errors")
-OBJECTS = 7_000   # bytes of Python objects that a step holds
-DRAWN = {"int8": 6, "fp32": 14}   # bytes that drawing an element takes at its peak, words included
+OBJECTS = 12_000  # bytes of Python objects that a step holds
+DRAWN = {"int8": 5, "fp32": 14}   # bytes that drawing an element takes at its peak, words included
 ROUNDING = 8                      # bytes an element of an array that is being rounded: magnitudes and signs
 
 
@@ -57,7 +56,7 @@ class Plan:
             self.shapes.append(models.output_shape(block, self.shapes[-1]))
         count = PRECISIONS[config.precision].parameter_count
         self.always = {"parameters": self.item * sum(count(block[0]) for block in self.blocks),
-                       "activations": self.batch * math.prod(self.model.input_shape), "scratch": OBJECTS}
+                       "activations": self.batch * models.size(self.model.input_shape), "scratch": OBJECTS}
 
     def add(self, name, **held):
         """A moment: what is always held, and `held` on top of it."""
@@ -65,7 +64,7 @@ class Plan:
 
     def numbers(self, place):
         """How many numbers of the batch there are before block `place`."""
-        return self.batch * math.prod(self.shapes[place])
+        return self.batch * models.size(self.shapes[place])
 
     def activations(self, *places):
         return self.item * sum(self.numbers(place) for place in places)
@@ -83,7 +82,7 @@ class Plan:
         """What all threads together hold while they run tiles of a block."""
         block, shape = self.blocks[place], self.shapes[place]
         length, number = self.tile(tiles.tile_length(block, shape, self.batch))
-        layer, out = block[0], math.prod(models.output_shape(block[:1], shape))
+        layer, out = block[0], models.size(models.output_shape(block[:1], shape))
         if isinstance(layer, models.Conv2d):
             one = length * tiles.scratch_bytes(layer, shape) + self.kernels(layer)
             one += 0 if self.int8 else 4 * length * out      # a product that is added to the others
@@ -122,8 +121,11 @@ class Plan:
                         for group in rng.groups(dict(enumerate(counts)), per_word)), reverse=True)
         self.add(name, perturbation=DRAWN[self.config.precision] * sum(sizes[:self.workers]), **held)
 
-    def backward(self, first):
-        """The moments of the tail's backward pass, its first layer being block `first`; then of its steps."""
+    def backward(self, first, before=0):
+        """The moments of the tail's backward pass, its first layer being block `first`, and of its steps.
+
+        before: bytes of the steps of an earlier pass.  Returns how many bytes these steps have.
+        """
         last = len(self.blocks) - 1
         inputs, made = self.activations(*range(first, last + 2)), 0
         for place in range(last, first - 1, -1):
@@ -131,14 +133,14 @@ class Plan:
             error, below = self.numbers(place + 1), self.numbers(place)
             made += self.weights(place)
             widening = 4 * error + widened(self.batch, layer.in_features) if self.int8 else 0
-            self.add(f"gradient, {layer.name}", activations=inputs, gradients=made, errors=self.item * error,
+            self.add(f"gradient, {layer.name}", activations=inputs, gradients=before + made, errors=self.item * error,
                      scratch=widening)
             if place > first:
-                self.add(f"backward, {layer.name}", activations=inputs, gradients=made,
+                self.add(f"backward, {layer.name}", activations=inputs, gradients=before + made,
                          errors=self.item * error + 8 * below + below)
         largest = max(self.weights(place) for place in range(first, last + 1))
-        self.add("steps of the tail", activations=inputs, gradients=made + largest,
-                 scratch=(5 * 4 * min(CHUNK, largest // 4)) if self.int8 else 0)
+        self.add("steps of the tail", activations=inputs, gradients=before + made + largest,
+                 scratch=(4 * 4 * min(CHUNK, largest // 4)) if self.int8 else 0)
         return made
 
 
@@ -165,11 +167,12 @@ def moments(config, workers):
         plan.perturb("-2z", gradients=steps)
     plan.forward(tail, "second forward", gradients=steps)
     if config.bp_tail:
-        steps += plan.backward(tail)
+        steps += plan.backward(tail, steps)
     if not config.zo_frozen:
         plan.perturb("+z and update", gradients=steps)
     if both:
-        plan.add("sum of the steps", gradients=steps * 3 // 2)
+        halved = 0 if plan.int8 else max(plan.weights(place) for place in range(tail, len(plan.blocks)))
+        plan.add("sum of the steps", gradients=steps * 3 // 2 + halved)
     return plan.moments
 
 
@@ -225,3 +228,28 @@ def resident():
     """The largest resident set this process has had, in bytes."""
     largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return largest if sys.platform == "darwin" else 1024 * largest
+
+
+def report(config, with_measurement):
+    """The lines of the `memory` command."""
+    workers = tiles.threads()
+    step = moments(config, workers)
+    highest = peak(step)
+    yield (f"{config.model}, {config.precision}, K = {config.bp_tail}{', frozen' * config.zo_frozen}, batch "
+           f"{config.batch_size}, {workers} thread{'s' * (workers > 1)}; bytes, predicted")
+    yield f"    {'':14}{'at the peak':>14}{'at most':>14}      the peak is at: {highest.name}"
+    for kind in KINDS:
+        yield f"    {kind:14}{highest.held[kind]:14,}{max(moment.held[kind] for moment in step):14,}"
+    yield f"    {'together':14}{highest.total:14,}"
+    idle = peak(inference(config, workers))
+    yield f"    {'inference':14}{idle.total:14,}      the step takes {percent_more(highest.total, idle.total)} more"
+    if with_measurement:
+        measured = measure(config)
+        yield (f"    {'measured':14}{measured:14,}      the prediction is {percent_more(highest.total, measured)} off"
+               + (": it supposes all threads at their largest at once" if workers > 1 else ""))
+        yield f"    {'resident set':14}{resident():14,}      the largest of this process: Python, NumPy and BLAS with it"
+
+
+def percent_more(value, base):
+    """By how much `value` exceeds `base`, as text."""
+    return f"{100 * (value / base - 1):+.1f} %"

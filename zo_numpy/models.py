@@ -84,11 +84,16 @@ def weight_layers(layers):
 def fan_in(layer):
     """How many products are summed into one output of the layer."""
     _, *summed = layer.weight_shape
-    return math.prod(summed)
+    return size(summed)
 
 
 def weight_count(layer):
     return layer.weight_shape[0] * fan_in(layer)
+
+
+def size(shape):
+    """How many numbers an array of this shape holds."""
+    return math.prod(shape)
 
 
 def output_shape(layers, sample_shape):
@@ -97,13 +102,13 @@ def output_shape(layers, sample_shape):
     for layer in layers:
         match layer:
             case Conv2d():
-                shape = (layer.out_channels, *(size + 2 * layer.pad - layer.kernel + 1 for size in shape[1:]))
+                shape = (layer.out_channels, *(side + 2 * layer.pad - layer.kernel + 1 for side in shape[1:]))
             case Linear():
                 shape = (layer.out_features,)
             case MaxPool2d():
-                shape = (shape[0], *(size // layer.size for size in shape[1:]))
+                shape = (shape[0], *(side // layer.size for side in shape[1:]))
             case Flatten():
-                shape = (math.prod(shape),)
+                shape = (size(shape),)
     return shape
 
 

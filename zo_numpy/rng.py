@@ -109,6 +109,7 @@ def z_of(h, r_max, p_zero):
     low = h.astype(np.int8)                            # bits 0 to 7: negative where bit 7 is set
     z = low & np.int8(r_max)
     z *= (h < (256 - p_zero << 8)).view(np.int8)
+    del h                                              # twice as large as what is left to do
     z *= np.sign(low | np.int8(1))
     return z
 

@@ -4,7 +4,6 @@ NumPy's einsum, copies, comparisons and Philox release the interpreter's lock, s
 is computed alone and put back in its place: tile size and thread count change no bit of any integer result.
 """
 import functools
-import math
 import os
 from concurrent.futures import ThreadPoolExecutor
 
@@ -48,7 +47,7 @@ def tile_length(block, sample_shape, count):
     that anyway. Tiles are shorter where the batch would leave a thread idle that has MIN_TILE_MACS to do.
     """
     layer, workers = block[0], threads()
-    made = 4 * count * math.prod(models.output_shape(block, sample_shape))
+    made = 4 * count * models.size(models.output_shape(block, sample_shape))
     budget = max(TILE_BYTES, min(made, workers * TILE_BYTES))
     length = max(1, budget // workers // scratch_bytes(layer, sample_shape))
     return max(1, min(length, max(-(-MIN_TILE_MACS // macs(layer, sample_shape)), -(-count // workers))))
@@ -56,7 +55,7 @@ def tile_length(block, sample_shape, count):
 
 def macs(layer, sample_shape):
     """How many products of numbers a layer forms for one sample."""
-    positions = math.prod(models.output_shape([layer], sample_shape)[1:])
+    positions = models.size(models.output_shape([layer], sample_shape)[1:])
     return models.weight_count(layer) * positions
 
 

@@ -3,8 +3,6 @@
 Every block's input is kept until its backward has been passed, and of max-pools the place of each maximum: that is
 what ZO spares.
 """
-import math
-
 from zo_numpy import models, tiles
 from zo_numpy.memory import ROUNDING, widened
 from zo_numpy.int8.arith import CHUNK
@@ -15,7 +13,7 @@ from .shapes import places_shape, pooling, transposed
 def places(plan, place):
     """Bytes of the places of a block's maxima."""
     block = plan.blocks[place]
-    return plan.batch * math.prod(places_shape(block, plan.shapes[place])) if pooling(block) else 0
+    return plan.batch * models.size(places_shape(block, plan.shapes[place])) if pooling(block) else 0
 
 
 def conv_scratch(plan, place):
@@ -27,10 +25,10 @@ def conv_scratch(plan, place):
     conv_shape = models.output_shape([conv], shape)
     length, number = plan.tile(min(tiles.tile_length(block, shape, plan.batch),
                                    tiles.tile_length([below], conv_shape, plan.batch)))
-    outputs = math.prod(conv_shape)
+    outputs = models.size(conv_shape)
     patches = tiles.scratch_bytes(conv, shape) - 4 * outputs
     gradient = patches + 4 * outputs                                       # the errors, transposed and widened
-    backward = (tiles.scratch_bytes(below, conv_shape) + (0 if plan.int8 else 4 * math.prod(shape))
+    backward = (tiles.scratch_bytes(below, conv_shape) + (0 if plan.int8 else 4 * models.size(shape))
                 if passes_on else 0)
     one = length * (plan.item * outputs + max(gradient, backward)) + plan.kernels(conv)
     return min(plan.workers, number) * one + 4 * number * models.weight_count(conv)
@@ -68,4 +66,4 @@ def add_moments(plan):
                      errors=plan.item * error + 9 * below)
     largest = max(plan.weights(place) for place in range(last + 1))
     plan.add("steps", activations=inputs, gradients=gradients + largest,
-             scratch=(20 * min(CHUNK, largest // 4)) if plan.int8 else 0)
+             scratch=(16 * min(CHUNK, largest // 4)) if plan.int8 else 0)

@@ -65,9 +65,10 @@ def pseudo_stochastic_shift(values, shift):
         return values
     magnitude = np.abs(values)
     low_bits = shift // 2
-    dropped = magnitude & ((1 << shift) - 1)
-    high = dropped >> low_bits
-    low = (dropped & ((1 << low_bits) - 1)) << (shift % 2)
+    high = magnitude & ((1 << shift) - 1)    # all that is dropped, at first
+    low = high & ((1 << low_bits) - 1)
+    low <<= shift % 2
+    high >>= low_bits
     magnitude >>= shift
     magnitude += high > low
     magnitude *= np.sign(values)

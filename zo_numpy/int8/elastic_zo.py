@@ -71,8 +71,8 @@ def change_theta(weights, zo_names, seed, step, settings, change, bound=None):
 
     def run(group):
         def z(query):
-            h = rng.as_half_words(rng.group_words(seed, step, query, group, PER_WORD))
-            return rng.z_of(h, settings.r_max, settings.p_zero)
+            return rng.z_of(rng.as_half_words(rng.group_words(seed, step, query, group, PER_WORD)),
+                            settings.r_max, settings.p_zero)
 
         for piece, part in rng.of_pieces(group, change(z), PER_WORD):
             theta = weights[names[piece.tensor]].data.reshape(-1)[piece.start:piece.stop]

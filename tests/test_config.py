@@ -61,7 +61,7 @@ def test_options_replace_defaults_one_by_one():
 
 @pytest.mark.parametrize("name, value, named", [
     ("model", "lenet6", "lenet5"), ("data", "cifar", "fashion-mnist"), ("precision", "int4", "int8"),
-    ("loss", "float", "coarse"), ("tail_passes", "first", "both"),
+    ("loss", "double", "coarse"), ("tail_passes", "first", "both"),
     ("bp_tail", 4, "0 to 3"), ("bp_tail", 7, "0 to 3"), ("bp_tail", -1, "0 to 3"), ("bp_tail", 1.0, "0 to 3"),
     ("epochs", 0, "1 to"), ("epochs", -3, "1 to"), ("epochs", 10**7, "1 to"), ("epochs", True, "1 to"),
     ("batch_size", 0, "1 to 4096"), ("batch_size", -1, "1 to 4096"), ("batch_size", 4097, "1 to 4096"),

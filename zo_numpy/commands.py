@@ -19,7 +19,7 @@ from .images import read_image
 from .plots import draw_curves, read_metrics
 from .progress import Progress, duration
 from .run_folder import CHECKPOINT, CONFIG, RUN_FILES, RunFolder, digest, read_description
-from .steps import PRECISIONS, parts
+from .steps import PRECISIONS, compares_loss, parts
 from .tiles import threads
 from .trainer import Interrupted, Run, count_correct, first_weights, load_weights, percent
 
@@ -41,6 +41,8 @@ def summary(config, dataset, model):
     say(f"{model.name}, {config.precision}, {sum(count.values()):,} parameters: "
         f"{' '.join(zo) or 'none'} {by_zo} ({sum(count[n] for n in zo):,}), "
         f"{' '.join(bp) or 'none'} by BP ({sum(count[n] for n in bp):,})")
+    if compares_loss(config):
+        say("A COMPARISON, NOT INTEGERS ONLY: float64 cross-entropy of the integer logits decides the sign of g")
     if not dataset.complete:
         say(f"NOT THE FULL DATA SET, {dataset.name}: {len(dataset.train_labels):,} training and "
             f"{len(dataset.test_labels):,} test samples ({dataset.source})")

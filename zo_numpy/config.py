@@ -63,7 +63,7 @@ CHOICES = {
     "precision": tuple(SCHEDULES),
     "tail_passes": ("second", "both"),
 }
-LOSSES = {"int8": ("integer", "coarse"), "fp32": ("float",)}   # the first is the default
+LOSSES = {"int8": ("integer", "coarse", "float"), "fp32": ("float",)}   # the first is the default
 LARGEST_BATCH = 4096   # of the integer loss's proof against overflow
 NUMBERS = {"epochs": whole(1, 10**6), "batch_size": whole(1, LARGEST_BATCH), "seed": whole(0, 2**64 - 1),
            "validate": whole(0, 10**9), "limit": whole(0, 10**9), "rotate": whole(0, 359), "queries": whole(1, 64)}

@@ -11,7 +11,7 @@ import numpy as np
 
 from . import export as exporting, models
 from .clone import load_data, say
-from .config import describe, make_config, read_config
+from .config import NUMBERS, check_number, describe, make_config, read_config
 from .errors import UserError
 from .files import write_atomically
 from .golden import commands as golden_commands, runs
@@ -177,10 +177,13 @@ def load_run(path):
     return config, models.MODELS[config.model], PRECISIONS[config.precision], weights
 
 
-def evaluate(run, data=None, data_dir=None, offline=False):
+def evaluate(run, data=None, rotate=None, data_dir=None, offline=False):
     """`evaluate`: test accuracy of a run as it stands, in batches and one sample at a time."""
     config, model, precision, weights = load_run(run)
-    dataset = load_data(dataclasses.replace(config, data=data or config.data), data_dir, offline)
+    if rotate is not None:
+        check_number("rotate", rotate, NUMBERS["rotate"])
+    config = dataclasses.replace(config, data=data or config.data, rotate=config.rotate if rotate is None else rotate)
+    dataset = load_data(config, data_dir, offline)
     images, labels = dataset.test_images, dataset.test_labels
     if images.shape[1:] != model.input_shape:
         raise UserError(f"{run} takes samples of {model.input_shape}, {dataset.name} has {images.shape[1:]}: choose "

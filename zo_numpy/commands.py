@@ -6,13 +6,14 @@ import shlex
 import signal
 import sys
 import time
+import warnings
 
 import numpy as np
 
 from . import export as exporting, models
 from .clone import load_data, say
 from .config import NUMBERS, check_number, describe, make_config, read_config
-from .errors import UserError
+from .errors import Diverged, UserError
 from .files import write_atomically
 from .golden import commands as golden_commands, runs
 from .images import read_image
@@ -96,7 +97,8 @@ def train(data_dir=None, offline=False, out=None, resume=False, **given):
             folder.start(describe(config, dataset))
         again = resume_command(out, data_dir, offline)
         try:
-            with stop_signals() as stop:
+            with stop_signals() as stop, warnings.catch_warnings():
+                warnings.simplefilter("ignore", RuntimeWarning)   # of overflow: what is not finite ends the run in one line
                 run = Run(config, dataset, folder, None, lambda: bool(stop))
                 run.progress = Progress(sys.stdout, run.step, run.total_steps, config.batch_size)
                 say(f"{config.epochs} epoch{'s' * (config.epochs > 1)} of {run.steps_per_epoch:,} steps, batch "
@@ -110,6 +112,9 @@ def train(data_dir=None, offline=False, out=None, resume=False, **given):
             print(f"interrupted: step {run.step:,} of {run.total_steps:,} is saved; go on with: {again}",
                   file=sys.stderr)
             return 128 + stop[0]   # as a shell reports a program that a signal ended
+        except Diverged as error:
+            run.progress.clear()
+            raise UserError(f"{error}, in another --out; {last_good(out)}") from None
         except BrokenPipeError:    # who reads the output has left; main() sees to it
             raise
         except OSError as error:
@@ -117,6 +122,14 @@ def train(data_dir=None, offline=False, out=None, resume=False, **given):
                             f"then go on with: {again}") from None
         say(last_line(run, dataset, out))
     return 0
+
+
+def last_good(out):
+    """What a run that has diverged leaves: its last checkpoint, all of it finite."""
+    if not (out / CHECKPOINT).exists():
+        return "it had no checkpoint yet"
+    step = load_weights(read_config(out), out)[1]["step"]
+    return f"{out / CHECKPOINT} keeps the last good weights, those after {step:,} steps (--init-from {out} starts from them)"
 
 
 def resume_command(out, data_dir, offline):

@@ -55,6 +55,7 @@ def draw(data, path):
             axes.xaxis.get_major_locator().set_params(integer=True)
         else:
             axes.text(0.5, 0.5, "not run", transform=axes.transAxes, ha="center")
+            axes.set_xticks([])
     panels[0][0].set_ylabel("test accuracy, %")
     figure.suptitle({"mnist": "MNIST", "fashion-mnist": "Fashion-MNIST"}[data])
     if drawn:

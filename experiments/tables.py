@@ -35,11 +35,13 @@ class Cell:
     def mean(self):
         return sum(self.by_seed.values()) / len(self.by_seed)
 
-    def gain(self, other):
-        """The mean of the differences to another cell, over the seeds that both have.  One seed of it serves all if it
-        has no other, as what is not trained has."""
+    def gain(self, other, one_for_all=False):
+        """The mean of the differences to another cell, over the seeds that both have.
+
+        one_for_all: the other's seed 0 stands beside every seed, as of what is not trained.
+        """
         base = other.by_seed
-        if len(base) == 1 and 0 in base:
+        if one_for_all and base:
             base = dict.fromkeys(self.by_seed, base[0])
         both = self.by_seed.keys() & base.keys()
         if not both:
@@ -123,7 +125,8 @@ def fine_tuning(table):
                 for method, here in cells.items():
                     share = (f"{100 * (here.mean() - cells['none'].mean()) / lost:.0f} %"
                              if lost > 0 and here.by_seed and method != "none" else "-" if method == "none" else NOT_RUN)
-                    gains = ["-" if method == other else here.gain(cells[other]) for other in ("none", "k0", "frozen")]
+                    gains = ["-" if method == other else here.gain(cells[other], one_for_all=other == "none")
+                             for other in ("none", "k0", "frozen")]
                     lines.append([METHOD_NAMES[method], here, cell(table, stem + method, "first"), *gains, share])
                 upright_text = f"{upright:.2f} % upright" if upright else f"upright {NOT_RUN}"
                 parts.append(markdown(

@@ -13,7 +13,6 @@ the resident set alone. Full BP is predicted beside its backwards, in experiment
     gradients       gradients of the tail, and the steps made of them
     errors          errors passed back through the tail
 """
-import importlib
 import resource
 import sys
 import tracemalloc
@@ -24,7 +23,7 @@ import numpy as np
 from . import models, rng, tiles
 from .config import BP
 from .int8.arith import CHUNK, WIDENED_BYTES
-from .steps import PRECISIONS, full_bp
+from .steps import PRECISIONS, experiment, step_function
 
 KINDS = ("parameters", "perturbation", "activations", "accumulators", "scratch", "gradients", "errors")
 OBJECTS = 12_000  # bytes of Python objects that a step holds
@@ -153,8 +152,7 @@ def moments(config, workers):
     """The moments of one training step of a Config, in order.  Returns a list of Moment."""
     plan = Plan(config, workers)
     if config.bp_tail == BP:
-        full_bp(config.precision)   # refuses where it is not at hand
-        importlib.import_module("experiments.full_bp.memory").add_moments(plan)
+        experiment("full_bp.memory", "--bp-tail all").add_moments(plan)
         return plan.moments
     tail = len(plan.blocks) - config.bp_tail
     both = config.tail_passes == "both" and config.bp_tail and not config.zo_frozen
@@ -201,8 +199,7 @@ def measure(config, steps=4, infer=False):
     The first steps, which also load code and make threads, are not counted.
     """
     precision, model = PRECISIONS[config.precision], models.MODELS[config.model]
-    train_step = (full_bp(config.precision) if config.bp_tail == BP else precision).train_step
-    settings = precision.settings_at(config, 0)
+    train_step, settings = step_function(config, precision, 0)
 
     def run(step):
         if infer:

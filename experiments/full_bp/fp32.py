@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from zo_numpy import models
-from zo_numpy.errors import UserError
+from zo_numpy.errors import Diverged
 from zo_numpy.fp32.elastic_zo import from_pixels
 from zo_numpy.fp32.layers import apply_layer, conv2d, forward_block
 from zo_numpy.fp32.loss import cross_entropy
@@ -158,7 +158,7 @@ def train_step(model, bp_tail, weights, images, labels, seed, step, settings, re
     record: None, or called as record(phase, op, name, value); the only phase is "minus", that of the pass a
         tail learns from.
     Returns (L, L, 0): the loss, a Python float, where ElasticZO has two, and no g.
-    Raises UserError if the loss is not finite.
+    Raises Diverged if the loss is not finite.
     """
     noted = functools.partial(record, "minus") if record else None
     x = from_pixels(images)
@@ -168,7 +168,7 @@ def train_step(model, bp_tail, weights, images, labels, seed, step, settings, re
     logits, kept = forward_kept(model, weights, x, noted)
     loss = cross_entropy(logits, labels)
     if not math.isfinite(loss):
-        raise UserError(f"the loss of step {step} is {loss}: the run has diverged; lower --eta-tail")
+        raise Diverged(f"the loss of step {step} is {loss}: the run has diverged; lower --eta-tail")
     gradients = gradients_of(model, weights, logits, kept, labels, noted)
     steps = {name: gradient_step(gradients.pop(name), settings.eta_tail) for name in list(gradients)}
     if noted:

@@ -13,7 +13,7 @@ from zo_numpy import models
 from zo_numpy.int8.arith import MAX_TERMS, check_terms, matmul, requantise
 from zo_numpy.int8.elastic_zo import from_pixels
 from zo_numpy.int8.layers import apply_layer, conv2d, forward_block
-from zo_numpy.int8.loss import LOSSES
+from zo_numpy.int8.loss import loss_named
 from zo_numpy.int8.tail import (gradient_step, linear_backward, linear_gradient, relu_backward, softmax_error,
                                 update_tail)
 from zo_numpy.shapes import patches
@@ -181,7 +181,7 @@ def train_step(model, bp_tail, weights, images, labels, seed, step, settings, re
     logits, kept = forward_kept(model, weights, x, noted)
     gradients = gradients_of(model, weights, logits, kept, labels, noted)
     steps = {name: gradient_step(gradients.pop(name), settings.b_bp) for name in list(gradients)}
-    loss = LOSSES[settings.loss](logits, labels)
+    loss = loss_named(settings.loss)(logits, labels)
     if noted:
         noted("gradient_step", None, steps)
         noted("loss", None, loss)

@@ -124,7 +124,7 @@ def has_weights(row):
 
 
 def run_all(rows, jobs):
-    """Runs rows, `jobs` at a time, and adds their results as they finish.  Returns (table, name) of those that failed."""
+    """Runs rows, `jobs` at a time, adding results as they finish.  Returns (table, name) of those that failed."""
     failed = []
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
         running = {pool.submit(run_row, row, shown=jobs == 1, threads=1 if jobs > 1 else None): row for row in rows}
@@ -156,7 +156,7 @@ def main():
     parser.add_argument("tables", nargs="*", metavar="TABLE", help=", ".join(TABLES))
     parser.add_argument("--only", default="", help="rows whose name contains this")
     parser.add_argument("--seeds", type=int, default=SEEDS, help=f"of each row, from 0 (default {SEEDS})")
-    parser.add_argument("--jobs", type=int, default=1, help="rows at a time; with several each has one thread (default 1)")
+    parser.add_argument("--jobs", type=int, default=1, help="rows at a time, each on one thread if several (default 1)")
     parser.add_argument("--list", action="store_true", help="name the rows and whether they have a result")
     options = parser.parse_args()
     unknown = set(options.tables) - set(TABLES)
@@ -164,7 +164,8 @@ def main():
         parser.error(f"{sorted(unknown)[0]} is no table; choose of {', '.join(TABLES)}")
     if options.seeds < 1 or options.jobs < 1:
         parser.error("--seeds and --jobs are at least 1")
-    rows = [row for table in options.tables or TABLES for row in rows_of(table, options.seeds) if options.only in row.name]
+    rows = [row for table in options.tables or TABLES for row in rows_of(table, options.seeds)
+            if options.only in row.name]
     if options.list or not options.tables:
         for row in rows:
             found = results(row.table).get(row.name)

@@ -31,9 +31,9 @@ def draw(data, path):
     matplotlib.use("Agg")   # draws without a screen
     import matplotlib.pyplot as plt
 
-    figure, panels = plt.subplots(1, len(PRECISIONS), figsize=(11, 4.5), layout="constrained", sharey=True, squeeze=False)
+    figure, panels = plt.subplots(1, len(PRECISIONS), figsize=(11, 4.5), layout="constrained", sharey=True)
     drawn = 0
-    for axes, precision in zip(panels[0], PRECISIONS):
+    for axes, precision in zip(panels, PRECISIONS):
         for k, color in COLORS.items():
             for frozen in (False, True):
                 curves = curves_of(f"{data}-{precision}", k, frozen)
@@ -46,7 +46,7 @@ def draw(data, path):
                           marker="." if len(epochs) <= 8 else None,
                           label=f"{name}: {curves[:, -1].mean():.2f} % ({len(curves)} seed{'s' * (len(curves) > 1)})")
                 if len(curves) > 1:
-                    axes.fill_between(epochs, curves.min(axis=0), curves.max(axis=0), color=color, alpha=0.15, linewidth=0)
+                    axes.fill_between(epochs, curves.min(axis=0), curves.max(axis=0), color=color, alpha=0.15)
         axes.set(title={"int8": "INT8, integers only", "fp32": "FP32"}[precision], xlabel="epoch")
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
@@ -56,7 +56,7 @@ def draw(data, path):
         else:
             axes.text(0.5, 0.5, "not run", transform=axes.transAxes, ha="center")
             axes.set_xticks([])
-    panels[0][0].set_ylabel("test accuracy, %")
+    panels[0].set_ylabel("test accuracy, %")
     figure.suptitle({"mnist": "MNIST", "fashion-mnist": "Fashion-MNIST"}[data])
     if drawn:
         figure.savefig(path, dpi=110)

@@ -131,8 +131,8 @@ def fine_tuning(table):
                 upright_text = f"{upright:.2f} % upright" if upright else f"upright {NOT_RUN}"
                 parts.append(markdown(
                     f"{data}, {precision}, rotated by {degrees} degrees ({upright_text})",
-                    ["", "all test images, %", "first 1,024, %", "gain over not adapted", "over K = 0", "over the control",
-                     "share of the loss recovered"], lines))
+                    ["", "all test images, %", "first 1,024, %", "gain over not adapted", "over K = 0",
+                     "over the control", "share of the loss recovered"], lines))
     return "\n".join(parts)
 
 

@@ -98,7 +98,7 @@ def train(data_dir=None, offline=False, out=None, resume=False, **given):
         again = resume_command(out, data_dir, offline)
         try:
             with stop_signals() as stop, warnings.catch_warnings():
-                warnings.simplefilter("ignore", RuntimeWarning)   # of overflow: what is not finite ends the run in one line
+                warnings.simplefilter("ignore", RuntimeWarning)   # of overflow: what is not finite ends the run
                 run = Run(config, dataset, folder, None, lambda: bool(stop))
                 run.progress = Progress(sys.stdout, run.step, run.total_steps, config.batch_size)
                 say(f"{config.epochs} epoch{'s' * (config.epochs > 1)} of {run.steps_per_epoch:,} steps, batch "
@@ -129,7 +129,8 @@ def last_good(out):
     if not (out / CHECKPOINT).exists():
         return "it had no checkpoint yet"
     step = load_weights(read_config(out), out)[1]["step"]
-    return f"{out / CHECKPOINT} keeps the last good weights, those after {step:,} steps (--init-from {out} starts from them)"
+    return (f"{out / CHECKPOINT} keeps the last good weights, those after {step:,} steps (--init-from {out} starts from "
+            "them)")
 
 
 def resume_command(out, data_dir, offline):

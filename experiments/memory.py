@@ -21,7 +21,7 @@ COLOURS = dict(zip(memory.KINDS, ("tab:blue", "tab:cyan", "tab:green", "tab:oran
 def measured_row(precision, batch, bp_tail, frozen):
     """Prediction and measurement of one configuration."""
     config = make_config({"precision": precision, "batch_size": batch, "bp_tail": bp_tail, "zo_frozen": frozen})
-    highest, measured = memory.peak(memory.moments(config, 1)), memory.measure(config)
+    highest, measured = memory.peak(memory.moments(config)), memory.measure(config)
     return {"precision": precision, "batch": batch, "bp_tail": bp_tail, "frozen": frozen, "measured": measured,
             "predicted": highest.total, "peak": highest.name, "held": highest.held}
 

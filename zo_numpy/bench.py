@@ -23,9 +23,9 @@ import numpy as np
 from . import memory, models, rng, tiles
 from .config import BP, make_config
 from .fp32 import elastic_zo as fp32_zo, layers as fp32_layers
-from .int8 import elastic_zo as int8_zo, layers as int8_layers
+from .int8 import elastic_zo as int8_zo, layers as int8_layers, loss as int8_loss
 from .int8.arith import matmul
-from .steps import PRECISIONS, full_bp
+from .steps import PRECISIONS, step_function
 
 PARTS = ("draws", "perturb", "patches", "matmul", "requantise", "pooling", "loss", "tail", "rest")
 TAILS = (0, 1, 2, 3, BP)
@@ -81,8 +81,8 @@ def step_of(precision, bp_tail, batch):
     """A function that makes the next training step of its own run of LeNet-5 on random images."""
     config = make_config({"precision": precision, "bp_tail": bp_tail, "batch_size": batch})
     module, model = PRECISIONS[precision], models.MODELS[config.model]
-    train_step = (full_bp(precision) if bp_tail == BP else module).train_step
-    weights, settings, step = module.initialise(config), module.settings_at(config, 0), 0
+    train_step, settings = step_function(config, module, 0)
+    weights, step = module.initialise(config), 0
     images, labels = memory.random_batch(config)
 
     def make():
@@ -124,14 +124,14 @@ class Stopwatch:
                   "tail": ((zo, "tail_gradients"), (zo, "gradient_step"), (zo, "update_tail"))}
         found = [(module, name, getattr(module, name), part) for part, names in places.items()
                  for module, name in names if hasattr(module, name)]
-        losses = dict(int8_zo.LOSSES)
+        losses = dict(int8_loss.LOSSES)
         try:
             for module, name, function, part in found:
                 setattr(module, name, self.timed(part, function))
-            int8_zo.LOSSES.update({name: self.timed("loss", loss) for name, loss in losses.items()})
+            int8_loss.LOSSES.update({name: self.timed("loss", loss) for name, loss in losses.items()})
             yield
         finally:
-            int8_zo.LOSSES.update(losses)
+            int8_loss.LOSSES.update(losses)
             for module, name, function, _ in found:
                 setattr(module, name, function)
 

@@ -6,21 +6,22 @@ import shlex
 import signal
 import sys
 import time
+import warnings
 from json import dumps as to_json
 
 import numpy as np
 
 from . import bench as benchmark, export as exporting, memory as memories, models
 from .clone import load_data, say
-from .config import describe, make_config, read_config
-from .errors import UserError
+from .config import NUMBERS, check_number, describe, make_config, read_config
+from .errors import Diverged, UserError
 from .files import write_atomically
 from .golden import commands as golden_commands, runs
 from .images import read_image
 from .plots import draw_curves, read_metrics
 from .progress import Progress, duration
 from .run_folder import CHECKPOINT, CONFIG, RUN_FILES, RunFolder, digest, read_description
-from .steps import PRECISIONS, parts
+from .steps import PRECISIONS, compares_loss, parts
 from .tiles import threads
 from .trainer import Interrupted, Run, count_correct, first_weights, load_weights, percent
 
@@ -42,6 +43,8 @@ def summary(config, dataset, model):
     say(f"{model.name}, {config.precision}, {sum(count.values()):,} parameters: "
         f"{' '.join(zo) or 'none'} {by_zo} ({sum(count[n] for n in zo):,}), "
         f"{' '.join(bp) or 'none'} by BP ({sum(count[n] for n in bp):,})")
+    if compares_loss(config):
+        say("A COMPARISON, NOT INTEGERS ONLY: float64 cross-entropy of the integer logits decides the sign of g")
     if not dataset.complete:
         say(f"NOT THE FULL DATA SET, {dataset.name}: {len(dataset.train_labels):,} training and "
             f"{len(dataset.test_labels):,} test samples ({dataset.source})")
@@ -95,7 +98,8 @@ def train(data_dir=None, offline=False, out=None, resume=False, **given):
             folder.start(describe(config, dataset))
         again = resume_command(out, data_dir, offline)
         try:
-            with stop_signals() as stop:
+            with stop_signals() as stop, warnings.catch_warnings():
+                warnings.simplefilter("ignore", RuntimeWarning)   # of overflow: what is not finite ends the run in one line
                 run = Run(config, dataset, folder, None, lambda: bool(stop))
                 run.progress = Progress(sys.stdout, run.step, run.total_steps, config.batch_size)
                 say(f"{config.epochs} epoch{'s' * (config.epochs > 1)} of {run.steps_per_epoch:,} steps, batch "
@@ -109,6 +113,9 @@ def train(data_dir=None, offline=False, out=None, resume=False, **given):
             print(f"interrupted: step {run.step:,} of {run.total_steps:,} is saved; go on with: {again}",
                   file=sys.stderr)
             return 128 + stop[0]   # as a shell reports a program that a signal ended
+        except Diverged as error:
+            run.progress.clear()
+            raise UserError(f"{error}, in another --out; {last_good(out)}") from None
         except BrokenPipeError:    # who reads the output has left; main() sees to it
             raise
         except OSError as error:
@@ -116,6 +123,14 @@ def train(data_dir=None, offline=False, out=None, resume=False, **given):
                             f"then go on with: {again}") from None
         say(last_line(run, dataset, out))
     return 0
+
+
+def last_good(out):
+    """What a run that has diverged leaves: its last checkpoint, all of it finite."""
+    if not (out / CHECKPOINT).exists():
+        return "it had no checkpoint yet"
+    step = load_weights(read_config(out), out)[1]["step"]
+    return f"{out / CHECKPOINT} keeps the last good weights, those after {step:,} steps (--init-from {out} starts from them)"
 
 
 def resume_command(out, data_dir, offline):
@@ -176,10 +191,13 @@ def load_run(path):
     return config, models.MODELS[config.model], PRECISIONS[config.precision], weights
 
 
-def evaluate(run, data=None, data_dir=None, offline=False):
+def evaluate(run, data=None, rotate=None, data_dir=None, offline=False):
     """`evaluate`: test accuracy of a run as it stands, in batches and one sample at a time."""
     config, model, precision, weights = load_run(run)
-    dataset = load_data(dataclasses.replace(config, data=data or config.data), data_dir, offline)
+    if rotate is not None:
+        check_number("rotate", rotate, NUMBERS["rotate"])
+    config = dataclasses.replace(config, data=data or config.data, rotate=config.rotate if rotate is None else rotate)
+    dataset = load_data(config, data_dir, offline)
     images, labels = dataset.test_images, dataset.test_labels
     if images.shape[1:] != model.input_shape:
         raise UserError(f"{run} takes samples of {model.input_shape}, {dataset.name} has {images.shape[1:]}: choose "

@@ -1,4 +1,5 @@
-"""What an option is where the user does not give it: by precision and number of BP layers.
+"""What an option is where the user does not give it: by precision and number of BP layers, and where that differs, by
+data set and for fine-tuning.
 
 Tuned on the last 5,000 training images of MNIST (`--validate 5000`), never on a test set: INT8 by the candidates in
 experiments/results/tuning_int8.json, full BP by a few runs; FP32 with K = 0..3 has starting points, not tuned yet.
@@ -23,3 +24,29 @@ DEFAULTS = {
     ("fp32", "all"): dict(epochs=8, batch_size=32, eps=(1e-3,), eta=(1e-4,), clip=(50.0,),
                           eta_tail=(0.1, 0.1, 0.05, 0.02)),
 }
+
+# What is otherwise for a data set: ("fashion-mnist", "int8", 2): dict(epochs=30). One option or several.
+BY_DATA = {
+}
+
+# What is otherwise for runs that start from the weights of another (`--init-from`), whatever the data set: a fine-tuning
+# set is small. Starting points, not tuned yet.
+FINE_TUNING = {
+    ("int8", 0): dict(epochs=20, batch_size=32),
+    ("int8", 1): dict(epochs=20, batch_size=32),
+    ("int8", 2): dict(epochs=20, batch_size=32),
+    ("int8", 3): dict(epochs=20, batch_size=32),
+    ("int8", "all"): dict(epochs=20, batch_size=32),
+    ("fp32", 0): dict(epochs=20, batch_size=32),
+    ("fp32", 1): dict(epochs=20, batch_size=32),
+    ("fp32", 2): dict(epochs=20, batch_size=32),
+    ("fp32", 3): dict(epochs=20, batch_size=32),
+    ("fp32", "all"): dict(epochs=20, batch_size=32),
+}
+
+
+def defaults(precision, bp_tail, data, fine_tuning):
+    """{option: value} of a run: of its precision and tail, then of its data set, then of fine-tuning."""
+    tables = (DEFAULTS[precision, bp_tail], BY_DATA.get((data, precision, bp_tail), {}),
+              FINE_TUNING.get((precision, bp_tail), {}) if fine_tuning else {})
+    return {name: value for table in tables for name, value in table.items()}

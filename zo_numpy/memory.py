@@ -6,14 +6,13 @@ around them as one number; Python's tracemalloc sees both. What BLAS allocates f
 the resident set alone. Full BP is predicted beside its backwards, in experiments/full_bp/memory.py.
 
     parameters      weights, and biases in FP32
-    perturbation    one chunk of z for each thread, with the random words that make it
+    perturbation    one group of elements of z, with the random words that make it
     activations     images, and what layers hand to the next one
     accumulators    int32 sums of a block's whole batch, before their requantisation (INT8)
     scratch         tiles of patches and sums, widened operands, intermediates of an operation
     gradients       gradients of the tail, and the steps made of them
     errors          errors passed back through the tail
 """
-import importlib
 import resource
 import sys
 import tracemalloc
@@ -24,7 +23,7 @@ import numpy as np
 from . import models, rng, tiles
 from .config import BP
 from .int8.arith import CHUNK, WIDENED_BYTES
-from .steps import PRECISIONS, full_bp
+from .steps import PRECISIONS, experiment, step_function
 
 KINDS = ("parameters", "perturbation", "activations", "accumulators", "scratch", "gradients", "errors")
 OBJECTS = 12_000  # bytes of Python objects that a step holds
@@ -43,12 +42,13 @@ class Moment(NamedTuple):
 
 
 class Plan:
-    """Collects the moments of a step of `config` with `workers` threads, and knows the sizes they have in common."""
+    """Collects the moments of a step of `config` and knows the sizes they have in common."""
 
-    def __init__(self, config, workers):
-        self.config, self.workers, self.moments = config, workers, []
+    def __init__(self, config):
+        self.config, self.moments = config, []
         self.int8 = config.precision == "int8"
         self.item = 1 if self.int8 else 4        # bytes of a stored number
+        self.sums = "int32" if self.int8 else "float32"
         self.model, self.batch = models.MODELS[config.model], config.batch_size
         self.blocks = models.blocks(self.model.layers)
         self.shapes = [self.model.input_shape]   # of a sample, before each block and after the last
@@ -73,15 +73,15 @@ class Plan:
         """Bytes of the gradients of a block, biases included."""
         return 4 * PRECISIONS[self.config.precision].parameter_count(self.blocks[place][0])
 
-    def tile(self, length):
-        """(samples in a tile, number of tiles) of a batch that is cut into tiles of at most `length`."""
-        cut = tiles.cut(self.batch, length)
-        return max(part.stop - part.start for part in cut), len(cut)
+    def tile(self, tiling):
+        """(samples in a tile, number of tiles, how many run at once) of a batch with a tiling (length, workers)."""
+        cut = tiles.cut(self.batch, *tiling)
+        return max(part.stop - part.start for part in cut), len(cut), min(tiling[1], len(cut))
 
     def tile_scratch(self, place):
         """What all threads together hold while they run tiles of a block."""
         block, shape = self.blocks[place], self.shapes[place]
-        length, number = self.tile(tiles.tile_length(block, shape, self.batch))
+        length, number, workers = self.tile(tiles.tiling(block, shape, self.batch, self.sums))
         layer, out = block[0], models.size(models.output_shape(block[:1], shape))
         if isinstance(layer, models.Conv2d):
             one = length * tiles.scratch_bytes(layer, shape) + self.kernels(layer)
@@ -90,7 +90,7 @@ class Plan:
             one = 4 * length * out
             if self.int8:
                 one += 4 * length * models.fan_in(layer) + widened(models.fan_in(layer), layer.out_features)
-        return min(self.workers, number) * one
+        return workers * one
 
     def kernels(self, layer):
         """A convolution's weights in the order of its patches, in INT8 also widened."""
@@ -117,9 +117,9 @@ class Plan:
             counts = [size for layer, count in zip(models.weight_layers(head), counts)
                       for size in (count, layer.weight_shape[0])]
         per_word = PRECISIONS[self.config.precision].PER_WORD
-        sizes = sorted((sum(piece.stop - piece.start for piece in group)
-                        for group in rng.groups(dict(enumerate(counts)), per_word)), reverse=True)
-        self.add(name, perturbation=DRAWN[self.config.precision] * sum(sizes[:self.workers]), **held)
+        largest = max(sum(piece.stop - piece.start for piece in group)
+                      for group in rng.groups(dict(enumerate(counts)), per_word))
+        self.add(name, perturbation=DRAWN[self.config.precision] * largest, **held)
 
     def backward(self, first, before=0):
         """The moments of the tail's backward pass, its first layer being block `first`, and of its steps.
@@ -149,12 +149,11 @@ def widened(terms, columns):
     return 4 * terms * min(columns, max(1, WIDENED_BYTES // (4 * terms)))
 
 
-def moments(config, workers):
+def moments(config):
     """The moments of one training step of a Config, in order.  Returns a list of Moment."""
-    plan = Plan(config, workers)
+    plan = Plan(config)
     if config.bp_tail == BP:
-        full_bp(config.precision)   # refuses where it is not at hand
-        importlib.import_module("experiments.full_bp.memory").add_moments(plan)
+        experiment("full_bp.memory", "--bp-tail all").add_moments(plan)
         return plan.moments
     tail = len(plan.blocks) - config.bp_tail
     both = config.tail_passes == "both" and config.bp_tail and not config.zo_frozen
@@ -176,9 +175,9 @@ def moments(config, workers):
     return plan.moments
 
 
-def inference(config, workers):
+def inference(config):
     """The moments of a forward pass over a batch with nothing trained."""
-    plan = Plan(config, workers)
+    plan = Plan(config)
     plan.forward(len(plan.blocks))
     return plan.moments
 
@@ -202,8 +201,8 @@ def measure(config, steps=12, infer=False):
     by a megabyte. The first steps, which also load code and make threads, are not counted.
     """
     precision, model = PRECISIONS[config.precision], models.MODELS[config.model]
-    train_step = (full_bp(config.precision) if config.bp_tail == BP else precision).train_step
-    settings, peaks, at_first = precision.settings_at(config, 0), [], None
+    train_step, settings = step_function(config, precision, 0)
+    peaks, at_first = [], None
 
     def run(step):
         if infer:
@@ -237,7 +236,7 @@ def resident():
 def report(config, with_measurement):
     """The lines of the `memory` command."""
     workers = tiles.threads()
-    step = moments(config, workers)
+    step = moments(config)
     highest = peak(step)
     yield (f"{config.model}, {config.precision}, K = {config.bp_tail}{', frozen' * config.zo_frozen}, batch "
            f"{config.batch_size}, {workers} thread{'s' * (workers > 1)}; bytes, predicted")
@@ -245,7 +244,7 @@ def report(config, with_measurement):
     for kind in KINDS:
         yield f"    {kind:14}{highest.held[kind]:14,}{max(moment.held[kind] for moment in step):14,}"
     yield f"    {'together':14}{highest.total:14,}"
-    idle = peak(inference(config, workers))
+    idle = peak(inference(config))
     yield f"    {'inference':14}{idle.total:14,}      the step takes {percent_more(highest.total, idle.total)} more"
     if with_measurement:
         measured = measure(config, 12 if workers == 1 else 50)

@@ -6,11 +6,11 @@ ratios, not the milliseconds. The shares of a step are measured on one thread, w
 
 What limits INT8 is NumPy's integer product. Its einsum kernel does one load of b, one multiplication, one load and one
 store of the sum for each vector of four int32 (NumPy builds it for 128-bit vectors only), and it is the vector that
-counts: int16, eight to a vector and otherwise the same code, is about twice as fast, int64 about four times slower,
+counts: int16, eight to a vector and otherwise the same code, is about twice as fast, int64 about three times slower,
 and int32 is as fast on operands of 2 MB as in the innermost cache, so memory bandwidth is not what it waits for; a
 call's overhead is a few microseconds, against 50 for the products of one image. float32 BLAS uses the processor's
 widest vectors and keeps sums in registers. `kernels` in the output has all these rates; experiments/README.md has
-them in figures. A step is limited by: matmul (INT8), random draws (FP32, small batches), then calls of tiles.
+them in figures. A second thread helps the integer products of a large batch alone, see tiles.py.
 """
 import contextlib
 import os
@@ -245,7 +245,7 @@ def run(batches, rounds):
     matmuls, by_shape = matmul_ratios(max(1, rounds // 5))
     ratios |= matmuls
     fit = interleaved({(precision, batch): step_of(precision, 2, batch) for precision in PRECISIONS
-                       for batch in FIT_BATCHES}, max(1, rounds // 3))
+                       for batch in FIT_BATCHES}, max(1, rounds // 2))
     for precision in PRECISIONS:
         a, b, worst = line_through(FIT_BATCHES, [median(fit[precision, batch]) for batch in FIT_BATCHES])
         ratios |= {f"step_a_us_{precision}": 1e6 * a, f"step_b_us_{precision}": 1e6 * b,

@@ -57,3 +57,30 @@ def test_agreements_of_the_loss_are_those_measured():
     for run in runs:
         assert f"{run['integer_agrees']:,}" in README and f"{run['coarse_agrees']:,}" in README
         assert run["integer_agrees"] >= 0.995 * run["steps"]
+
+
+def result(name):
+    return json.loads((ROOT / f"experiments/results/{name}.json").read_text())
+
+
+def test_time_and_memory_are_those_measured():
+    """Every figure of the README's section, and of the section on speed beside the experiments, is in a result."""
+    ratios = result("speed")["ratios"]
+    section = README[README.index("## Time and memory"):README.index("## Limits")]
+    for name in ("int8_over_fp32_k1_b32", "peak_int8_mb", "peak_fp32_mb", "peak_fp32_over_int8", "full_bp_over_k0_int8",
+                 "full_bp_over_k0_fp32"):
+        assert f"{ratios[name]:.2f}" in section, name
+    assert max(abs(ratios[f"overhead_k{k}_{precision}"]) for k in (1, 2) for precision in ("int8", "fp32")) < 0.005
+    assert max(abs(ratios[f"zo_over_inference_{precision}"]) for precision in ("int8", "fp32")) < 0.005
+
+
+def test_limits_of_the_speed_are_those_measured():
+    text = (ROOT / "experiments/README.md").read_text()
+    section = text[text.index("## What limits the speed"):]
+    speed = result("speed")
+    for name in ("einsum_int16", "einsum_int32", "einsum_int32_2mb", "einsum_int64", "float32_blas"):
+        assert f"{speed['kernels'][name]:.1f}" in section, name
+    for row in result("torch_step")["rows"]:
+        assert f"{row['zo_numpy_over_torch']:.2f}" in section, row
+    for name in ("epoch_k2_b64_s_int8", "epoch_k2_b64_s_fp32", "matmul_1t"):
+        assert f"{speed['ratios'][name]:.1f}" in section, name

@@ -120,4 +120,8 @@ def parse(arguments):
     memory.add_argument("--batch-size", type=int, help="default 32 or 64, see defaults.py")
     memory.add_argument("--zo-frozen", action="store_true", help="the control")
     memory.add_argument("--measure", action="store_true", help="also make steps on random images and measure their peak")
+    bench = subparsers.add_parser("bench", help="time of a training step, its parts, and the ratios that count")
+    bench.add_argument("--batch-size", type=several(int), default=(32, 256), metavar="N,N,..", help="default 32,256")
+    bench.add_argument("--rounds", type=int, default=15, help="steps of each configuration (default 15)")
+    bench.add_argument("--json", action="store_true", help="one JSON object, for machines")
     return parser.parse_args(arguments)

@@ -7,10 +7,11 @@ import signal
 import sys
 import time
 import warnings
+from json import dumps as to_json
 
 import numpy as np
 
-from . import export as exporting, memory as memories, models
+from . import bench as benchmark, export as exporting, memory as memories, models
 from .clone import load_data, say
 from .config import NUMBERS, check_number, describe, make_config, read_config
 from .errors import Diverged, UserError
@@ -262,6 +263,18 @@ def memory(measure=False, **given):
     """`memory`: bytes of a training step by kind of tensor, at its peak and each kind at its own."""
     config = make_config(given)
     for line in memories.report(config, measure):
+        say(line)
+
+
+def bench(batch_size, rounds, json):
+    """`bench`: time of a training step, its parts, and ratios."""
+    for size in batch_size:
+        make_config({"batch_size": size})
+    if rounds < 1:
+        raise UserError(f"--rounds {rounds}: choose a whole number from 1 up")
+    threads()
+    result = benchmark.run(batch_size, rounds)
+    for line in [to_json(result)] if json else benchmark.report(result):
         say(line)
 
 

@@ -18,7 +18,7 @@ from zo_numpy.fp32.loss import cross_entropy
 from zo_numpy.fp32.tail import (gradient_step, linear_backward, linear_gradient, relu_backward, softmax_error,
                                 update_tail)
 from zo_numpy.shapes import patches
-from zo_numpy.tiles import for_tiles, tile_length
+from zo_numpy.tiles import for_tiles, tiling
 
 from .shapes import (flatten_backward, max_pool2d_argmax, max_pool2d_backward, places_shape,
                      pooling, transposed, turned)
@@ -73,7 +73,8 @@ def forward_block_kept(block, weights, x, record=None):
     def fill(tile):
         out[tile], where[tile] = run(x[tile])
 
-    for_tiles(n, tile_length(block, sample_shape, n), fill)
+    length, workers = tiling(block, sample_shape, n, "float32")
+    for_tiles(n, length, fill, workers)
     return out, where
 
 
@@ -100,8 +101,8 @@ def conv_block_backward(block, weight, error, x, where, pass_on):
             below_error[tile] = conv2d_backward(passed, weight, below.pad)
         return conv2d_gradient(passed, x[tile], conv.kernel, conv.pad)
 
-    length = min(tile_length(block, sample_shape, n), tile_length([below], conv_shape, n))
-    weight_gradients, bias_gradients = zip(*for_tiles(n, length, run))
+    length, workers = min(tiling(block, sample_shape, n, "float32"), tiling([below], conv_shape, n, "float32"))
+    weight_gradients, bias_gradients = zip(*for_tiles(n, length, run, workers))
     return sum(weight_gradients), sum(bias_gradients), below_error
 
 

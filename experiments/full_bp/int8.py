@@ -17,7 +17,7 @@ from zo_numpy.int8.loss import loss_named
 from zo_numpy.int8.tail import (gradient_step, linear_backward, linear_gradient, relu_backward, softmax_error,
                                 update_tail)
 from zo_numpy.shapes import patches
-from zo_numpy.tiles import for_tiles, tile_length
+from zo_numpy.tiles import for_tiles, tiling
 
 from .shapes import (flatten_backward, max_pool2d_argmax, max_pool2d_backward, places_shape,
                      pooling, transposed, turned)
@@ -76,7 +76,8 @@ def forward_block_kept(block, weights, x, record=None):
         def fill(tile):
             accumulator[tile], where[tile] = run(x.data[tile])
 
-        for_tiles(n, tile_length(block, sample_shape, n), fill)
+        length, workers = tiling(block, sample_shape, n, "int32")
+        for_tiles(n, length, fill, workers)
     out = requantise(accumulator, x.exponent + weights[block[0].name].exponent)
     if record:
         record("requantise", block[0].name, out)
@@ -108,10 +109,10 @@ def conv_block_backward(block, weight, error, x, where, pass_on):
             below_error[tile] = conv2d_backward(passed, weight, below.pad)
         return conv2d_gradient(passed, x[tile], conv.kernel, conv.pad)
 
-    length = min(tile_length(block, sample_shape, n), tile_length([below], conv_shape, n),
-                 max(1, MAX_TERMS // positions))
+    length, workers = min(tiling(block, sample_shape, n, "int32"), tiling([below], conv_shape, n, "int32"))
+    length = min(length, max(1, MAX_TERMS // positions))
     total = np.zeros(weight.shape, np.int32 if n * positions <= MAX_TERMS else np.int64)
-    for gradient in for_tiles(n, length, run):
+    for gradient in for_tiles(n, length, run, workers):
         total += gradient
     return total, below_error
 

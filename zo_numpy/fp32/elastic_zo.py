@@ -19,7 +19,6 @@ import numpy as np
 
 from .. import models, rng
 from ..errors import Diverged
-from ..tiles import for_each
 from .layers import forward
 from .loss import cross_entropy
 from .normal import box_muller, normal
@@ -69,7 +68,7 @@ def draw(name, tensor, weights, seed, step, query=0):
 
 
 def change_theta(weights, zo_names, seed, step, change):
-    """theta += change(z), in place, group by group on all threads: no z of a whole tensor exists.
+    """theta += change(z), in place, group by group: no z of a whole tensor exists.
 
     change: called with a function that draws a group's z of a query, (count,) float32; returns as many numbers.
     """
@@ -82,7 +81,8 @@ def change_theta(weights, zo_names, seed, step, change):
         for piece, part in rng.of_pieces(group, change(z), PER_WORD):
             weights[names[piece.tensor]].reshape(-1)[piece.start:piece.stop] += part
 
-    for_each(rng.groups({tensor: weights[name].size for tensor, name in zo_names}, PER_WORD), run)
+    for group in rng.groups({tensor: weights[name].size for tensor, name in zo_names}, PER_WORD):
+        run(group)
 
 
 def perturb(weights, zo_names, times, seed, step, query=0):

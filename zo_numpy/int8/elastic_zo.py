@@ -16,7 +16,6 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import models, rng
-from ..tiles import for_each
 from .arith import INT8_MAX, QTensor, bit_width, from_pixels, pseudo_stochastic_shift
 from .layers import forward
 from .loss import FRACTION_BITS, loss_named
@@ -62,8 +61,8 @@ def draw(name, tensor, weights, seed, step, settings, query=0):
 
 
 def change_theta(weights, zo_names, seed, step, settings, change, bound=None):
-    """theta += change(z), clipped to +-bound if there is one, in place, group by group on all threads: no z of a
-    whole tensor exists.
+    """theta += change(z), clipped to +-bound if there is one, in place, group by group: no z of a whole tensor
+    exists.
 
     change: called with a function that draws a group's z of a query, (count,) int8; returns as many integers.
     """
@@ -81,7 +80,8 @@ def change_theta(weights, zo_names, seed, step, settings, change, bound=None):
             else:
                 theta[...] = np.clip(theta + part, -bound, bound)
 
-    for_each(rng.groups({tensor: weights[name].data.size for tensor, name in zo_names}, PER_WORD), run)
+    for group in rng.groups({tensor: weights[name].data.size for tensor, name in zo_names}, PER_WORD):
+        run(group)
 
 
 def perturb(weights, zo_names, times, seed, step, settings, query=0):

@@ -31,7 +31,7 @@ def load_image_set(spec, data_dir, offline, announce):
     if data_dir is not None:
         dataset = _load_copy(spec, Path(data_dir).expanduser())
     else:
-        dataset = obtain(spec, _default_parent(), offline, announce)
+        dataset = obtain(spec, default_parent(), offline, announce)
     announce(f"{spec.title}: {len(dataset.train_labels):,} training and {len(dataset.test_labels):,} test "
              f"images, from: {dataset.source}")
     return dataset
@@ -138,7 +138,7 @@ def load_embedded(spec):
     return assemble(subset, plain, source, EMBEDDED)._replace(complete=False)
 
 
-def _default_parent():
+def default_parent():
     """The folder that holds the caches."""
     named = os.environ.get("ZO_NUMPY_DATA")
     return Path(named).expanduser() if named else HERE / "cache"
@@ -161,7 +161,7 @@ def main(arguments=None):
                         help="keep each data set in DIR/NAME (default: $ZO_NUMPY_DATA, else datasets/cache)")
     parser.add_argument("--offline", action="store_true", help="only check what is there")
     options = parser.parse_args(arguments)
-    parent = options.data_dir.expanduser() if options.data_dir else _default_parent()
+    parent = options.data_dir.expanduser() if options.data_dir else default_parent()
     announce = partial(print, flush=True)
     status = 0
     for name in options.names:

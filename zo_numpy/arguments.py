@@ -53,6 +53,13 @@ def add_run_options(parser):
     add("--validate", type=int, metavar="N", help="hold the last N training samples out and report on them")
     add("--limit", type=int, metavar="N", help="train on the first N training samples only")
     add("--rotate", type=int, metavar="DEG", help="turn every image counter-clockwise by DEG degrees")
+    add("--points", type=int, metavar="P", help="points of each cloud (default 1024; the model must take point clouds)")
+    add("--augment", type=int, metavar="V", help="clouds: train on V variants of each in turn, one an epoch (default 0: as "
+                                                 "they are)")
+    add("--spin", type=int, metavar="DEG", help="of a variant: largest turn about the vertical axis (default 180)")
+    add("--noise", type=int, metavar="N", help="of a variant: noise in thousandths of the radius (default 10)")
+    add("--tilt", type=int, metavar="DEG", help="tip every cloud, training and test, about a horizontal axis by DEG degrees")
+    add("--jitter", type=int, metavar="N", help="noise of every cloud, training and test, in thousandths of its radius")
     add("--init-from", metavar="RUN", help="start from the weights of another run (fine-tuning)")
     add("--queries", type=int, metavar="Q", help="perturbations a step (default 1)")
     add("--loss", help=f"{losses} (default the first)")

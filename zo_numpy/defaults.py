@@ -4,6 +4,7 @@ Tuned on the last 5,000 training images of MNIST (`--validate 5000`), never on a
 experiments/results/tuning_int8.json, full BP by a few runs; FP32 with K = 0..3 has starting points, not tuned yet.
 A schedule's values share the epochs of a run in equal parts.
 """
+from .models import takes_points
 
 DEFAULTS = {
     ("int8", 0): dict(epochs=20, batch_size=16, headroom=(0, 0, 0, 0, 0), r_max=(15,), p_zero=(192, 224, 240, 248),
@@ -23,3 +24,27 @@ DEFAULTS = {
     ("fp32", "all"): dict(epochs=8, batch_size=32, eps=(1e-3,), eta=(1e-4,), clip=(50.0,),
                           eta_tail=(0.1, 0.1, 0.05, 0.02)),
 }
+
+# Of point clouds: starting points, tuned on a few short runs of ModelNet10 (`--validate 800`).
+POINT_DEFAULTS = {
+    ("int8", 0): dict(epochs=20, batch_size=16, headroom=(0,) * 8, r_max=(15,), p_zero=(192, 224, 240, 248),
+                      b_zo=(1,), b_bp=(1,)),
+    ("int8", 1): dict(epochs=20, batch_size=32, headroom=(0,) * 7 + (2,), r_max=(15,), p_zero=(224, 240, 248, 252),
+                      b_zo=(1,), b_bp=(4, 3, 2, 1)),
+    ("int8", 2): dict(epochs=20, batch_size=32, headroom=(0,) * 6 + (1, 1), r_max=(15,), p_zero=(224, 240, 248, 252),
+                      b_zo=(1,), b_bp=(5, 4, 3, 2, 1)),
+    ("int8", 3): dict(epochs=20, batch_size=32, headroom=(0,) * 5 + (1, 1, 1), r_max=(15,), p_zero=(128, 192, 224, 248),
+                      b_zo=(1,), b_bp=(4, 3, 2, 1)),
+    ("int8", "all"): dict(epochs=10, batch_size=32, headroom=(0,) * 8, r_max=(1,), p_zero=(0,), b_zo=(1,),
+                          b_bp=(4, 3, 2, 1)),
+    **{("fp32", k): dict(epochs=20, batch_size=32, eps=(1e-3,), eta=(1e-4,), clip=(50.0,), eta_tail=(0.1,))
+       for k in range(4)},
+    ("fp32", "all"): dict(epochs=20, batch_size=32, eps=(1e-3,), eta=(1e-4,), clip=(50.0,),
+                          eta_tail=(0.1, 0.1, 0.05, 0.02)),
+}
+
+
+def defaults_of(model, precision, bp_tail):
+    """{option: value} of a model, a precision and a number of BP layers."""
+    table = POINT_DEFAULTS if takes_points(model) else DEFAULTS
+    return table[precision, bp_tail]

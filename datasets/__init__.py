@@ -10,7 +10,7 @@ Reading order: `idx.py` (the file format), `image_set.py` (what is known of a da
 Images stay bytes here: scaling them is the business of the precision that trains on them.
 
 Point clouds: `modelnet.py` (the layout of ModelNet40's clouds), `modelnet_archive.py` (where they come from), `solids.py`
-(a synthetic set), `clouds.py` (turning and disturbing them).
+(a synthetic set), `disturb.py` (the same clouds, changed).
 """
 
 from importlib import import_module

@@ -7,7 +7,7 @@ published with PointNet (Qi et al., arXiv 1612.00593):
     train_files.txt, test_files.txt    HDF5 files, a line each; looked for by file name beside the list
     *.h5                               `data` (N, M, 3) floats in the unit sphere, y upwards; `label` (N, 1) or (N,) integers
 
-Of a cloud's M points the ones asked for are taken at even steps (clouds.chosen). Left out: the archives' other members
+Of a cloud's M points the ones asked for are taken at even steps (zo_numpy/clouds.py, `chosen`). Left out: the archives' other members
 (normals, faces, the shapes' original names).
 """
 
@@ -19,15 +19,14 @@ import h5py
 import numpy as np
 
 from datasets import DataError, Dataset
-from datasets.clouds import chosen
 from datasets.store import short
+from zo_numpy.clouds import RADIUS, chosen
 
 LISTS = ("train_files.txt", "test_files.txt")
 NAMES = "shape_names.txt"
 MAX_FILES, MAX_CLASSES = 1000, 256
 MAX_TEXT = 1 << 20              # bytes of a list
 MAX_VALUES = 1 << 28            # coordinates in one file: 1 GB as float32
-RADIUS = 1.001                  # of a cloud; a little above 1, for what rounding did to whoever scaled it
 COMPLETE = {"modelnet40": (40, 9840, 2468), "modelnet10": (10, 3991, 908)}   # classes, training and test clouds
 TITLES = {"modelnet40": "ModelNet40", "modelnet10": "ModelNet10", "modelnet": "the data set"}
 

@@ -1,7 +1,7 @@
 """A SYNTHETIC data set of point clouds: points on the surfaces of ten parametric solids, for tests and first runs.
 
 It says nothing of how a network does on scanned or designed shapes. Every cloud is made from numbers of the DATA stream
-(clouds.py) by exactly rounded arithmetic alone: the same bits on every machine. Solids stand upright, vary in their
+(zo_numpy/clouds.py) by exactly rounded arithmetic alone: the same bits on every machine. Solids stand upright, vary in their
 proportions, are turned about the vertical axis, and fill the unit sphere.
 """
 
@@ -10,8 +10,8 @@ import hashlib
 import numpy as np
 
 from datasets import Dataset
-from datasets.clouds import SOLID, SURFACE
 from zo_numpy import rng
+from zo_numpy.clouds import SOLID, SURFACE
 
 CLASSES = ("sphere", "spindle", "cube", "slab", "cylinder", "cone", "pyramid", "torus", "octahedron", "tetrahedron")
 TRAIN, TEST = 1000, 300     # clouds; cloud i is of class i mod 10

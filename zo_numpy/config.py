@@ -194,6 +194,11 @@ def check_headroom(headroom, precision, model):
     return tuple(headroom)
 
 
+def with_classes(config, dataset):
+    """The Config of a run on a Dataset, which decides how many classes a network of point clouds tells apart."""
+    return dataclasses.replace(config, classes=len(dataset.classes)) if config.points else config
+
+
 def training_samples(config, dataset):
     """How many samples a run trains on: the first `limit` of those that are not held out."""
     left = len(dataset.train_labels) - config.validate

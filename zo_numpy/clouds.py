@@ -1,10 +1,12 @@
-"""Point clouds turned and disturbed, each a pure function of its arguments: for training on variants of the shapes,
-and for fine-tuning a trained network to shapes that changed.
+"""Point clouds before training and prediction: read from a user's files, decoded to integers, turned and disturbed.
+
+What is turned or disturbed is a pure function of its arguments: for training on variants of the shapes, and for
+fine-tuning a trained network to shapes that changed. INT8 training begins behind `quantised_clouds`: no float beyond it.
 
 Coordinates are (x, y, z) inside the unit sphere, y upwards. Of floats only what IEEE 754 rounds exactly is used
 (sums, products, quotients, square roots); the cosines and sines of angles, which libraries round differently, are cut to
 multiples of 2^-20. So the same clouds arise on every machine. Random numbers are drawn from the DATA stream of
-zo_numpy/rng.py, at these addresses:
+rng.py, at these addresses:
 
     what                          seed            step                     tensor   query
     a solid's proportions         0               its number in the set    0        0
@@ -14,13 +16,14 @@ zo_numpy/rng.py, at these addresses:
     jitter                        0               0 training, 1 test       4        number of the cloud
 """
 
-import hashlib
 import math
 
 import numpy as np
 
-from zo_numpy import rng
+from . import rng
+from .errors import UserError
 
+RADIUS = 1.001   # of a cloud that fits the unit sphere, what rounding did to it allowed for
 SOLID, SURFACE, SPIN, NOISE, JITTER = range(5)
 # A word's four half-words, summed about their mean, have this standard deviation: a bell that ends at 3.5 of them.
 HALF_WORDS_DEVIATION = 37837.227
@@ -60,19 +63,11 @@ def shaken(clouds, thousandths, seed, step, tensor):
     return out
 
 
-def changed(dataset, tilt, jitter):
-    """A `Dataset` whose clouds, training and test, are tipped by `tilt` degrees about the horizontal axis x and have
-    noise of `jitter` thousandths."""
-    parts = [dataset.train_images, dataset.test_images]
-    if tilt:
-        parts = [turned(part, tilt, axis=0) for part in parts]
-    if jitter:
-        parts = [shaken(part, jitter, 0, step, JITTER) for step, part in enumerate(parts)]
-    words = (f"tilted by {tilt} degrees" if tilt else "", f"with jitter of {jitter} thousandths" if jitter else "")
-    what = " and ".join(word for word in words if word)
-    digest = hashlib.sha256(f"{dataset.digest} {what}".encode()).hexdigest()
-    return dataset._replace(train_images=parts[0], test_images=parts[1], digest=digest,
-                            source=f"{dataset.source}, {what}")
+def quantised_clouds(clouds):
+    """round(127 x) to the nearest integer, half away from zero, clipped to +-127.  (N, P, 3) float -> int8."""
+    scaled = np.abs(clouds.astype(np.float64)) * 127 + 0.5            # exact
+    magnitude = np.minimum(scaled, 127).astype(np.int8)
+    return np.where(clouds < 0, -magnitude, magnitude)
 
 
 class Variants:
@@ -101,3 +96,26 @@ class Variants:
         if variant not in self.made:
             self.made = {variant: self.make(variant)}
         return self.made[variant]
+
+
+def read_clouds(path, points):
+    """(N, points, 3) float32 from an .npy file of a cloud (P, 3) or several (N, P, 3), P at least `points`.
+
+    Of more points, those at even steps are taken. Raises UserError naming the file and what it should be.
+    """
+    wanted = f"an .npy file of floats, (points, 3) or (clouds, points, 3), at least {points} points"
+    try:
+        with open(path, "rb") as file:
+            clouds = np.lib.format.read_array(file, allow_pickle=False)
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}); give {wanted}") from None
+    except Exception as error:   # damaged headers raise many kinds
+        raise UserError(f"{path} is not {wanted} ({' '.join(str(error).split())[:80]}); convert it first") from None
+    clouds = clouds[None] if clouds.ndim == 2 else clouds
+    if clouds.ndim != 3 or clouds.shape[2] != 3 or clouds.dtype.kind != "f" or clouds.shape[1] < points or not len(clouds):
+        raise UserError(f"{path} holds {clouds.dtype} {clouds.shape}; give {wanted}")
+    clouds = clouds[:, chosen(clouds.shape[1], points)].astype(np.float32)
+    if not np.isfinite(clouds).all() or np.square(clouds.astype(np.float64)).sum(axis=2).max() > RADIUS**2:
+        raise UserError(f"{path} has points outside the unit sphere, or that are no numbers; centre each cloud and scale it "
+                        "into the unit sphere")
+    return clouds

@@ -1,0 +1,181 @@
+"""FP32 forwards of PointNet's layers on points: the shared MLP, batch norm, and the maximum over the points.
+
+Shapes are (N, P, C). In memory the channel varies slowest, (C, N, P): a shared layer is one matrix product, and what batch
+norm and the maximum reduce lies in runs. No result depends on it, but for the last bits of sums.
+
+The widest layer never stands in memory. Batch norm is a rising or a falling line in each channel, so of all points only
+the largest or the smallest can be the largest after it: each tile of channels of a sample is reduced to its maxima,
+minima, sums and sums of squares, and forgotten. The twin is int8/points.py.
+"""
+from typing import NamedTuple
+
+import numpy as np
+
+from .. import models
+from ..shapes import max_over_points, relu
+from ..tiles import for_tiles
+
+EPSILON = 1e-5       # added to a variance, so that nothing is divided by zero
+MOMENTUM = 0.1       # the share of a new batch in the running statistics
+TILE_BYTES = 1 << 19   # of a layer's output that a thread works on at a time, so that it stays in cache
+
+
+class Statistics(NamedTuple):
+    """Mean and variance of each channel over batch and points.  (C,) float32 each."""
+    mean: np.ndarray
+    var: np.ndarray
+
+
+def point_linear(x, weight):
+    """One linear layer for every point.  x: (N, P, C) float32, weight: (C_out, C).  Returns (N, P, C_out)."""
+    n, points, channels = x.shape
+    columns = x.transpose(2, 0, 1).reshape(channels, n * points)
+    return (weight @ columns).reshape(-1, n, points).transpose(1, 2, 0)
+
+
+def batch_statistics(x):
+    """Statistics of a batch.  x: (N, P, C)."""
+    mean = x.mean(axis=(0, 1), dtype=np.float32)
+    centred = x - mean
+    return Statistics(mean, np.square(centred).mean(axis=(0, 1), dtype=np.float32))
+
+
+def scale_and_shift(gamma, beta, statistics):
+    """Batch norm as a line in each channel, scale * x + shift.  Returns (C,), (C,) float32."""
+    scale = gamma / np.sqrt(statistics.var + np.float32(EPSILON))
+    return scale, beta - statistics.mean * scale
+
+
+def batch_norm(x, gamma, beta, statistics):
+    """gamma * (x - mean) / sqrt(var + EPSILON) + beta in each channel.  x: (N, P, C).  Returns the same shape."""
+    scale, shift = scale_and_shift(gamma, beta, statistics)
+    return x * scale + shift
+
+
+def update_running(weights, statistics):
+    """Moves the running statistics towards those of a batch, in place.  statistics: {norm's name: Statistics}."""
+    for name, batch in statistics.items():
+        for part in ("mean", "var"):
+            running = weights[f"{name}.{part}"]
+            running += np.float32(MOMENTUM) * (getattr(batch, part) - running)
+
+
+def merged(parts):
+    """Statistics from those of tiles.  parts: (count, mean, sum of squares about that mean) each, same channels."""
+    count = sum(part[0] for part in parts)
+    mean = sum(part[0] * part[1].astype(np.float64) for part in parts) / count
+    squares = sum(part[2].astype(np.float64) + part[0] * np.square(part[1] - mean) for part in parts)
+    return Statistics(mean.astype(np.float32), (squares / count).astype(np.float32))
+
+
+def moments(x):
+    """(count, mean, sum of squares about it) of the rows of x: (C, n)."""
+    mean = x.mean(axis=1)
+    centred = x - mean[:, None]
+    return x.shape[1], mean, np.einsum("ij,ij->i", centred, centred)
+
+
+def running(weights, name):
+    return Statistics(weights[name + ".mean"], weights[name + ".var"])
+
+
+def norm_line(block, weights, of_batch, statistics):
+    """(scale, shift) of a block's batch norm.
+
+    of_batch: called for the batch's Statistics.  statistics: None for the running ones, or a mapping that those of the
+    batch, which are used then, are put into.
+    """
+    norm = block[1]
+    if statistics is None:
+        used = running(weights, norm.name)
+    else:
+        used = statistics[norm.name] = of_batch()
+    return scale_and_shift(weights[norm.name + ".gamma"], weights[norm.name + ".beta"], used)
+
+
+def forward_plain(block, weights, x, record, statistics):
+    """A block layer by layer on the whole batch: what the other forms compute, and what a record sees."""
+    name, norm = block[0].name, block[1].name
+    for layer in block:
+        match layer:
+            case models.PointLinear():
+                x = point_linear(x, weights[name + ".weight"])
+            case models.BatchNorm():
+                used = running(weights, norm)
+                if statistics is not None:
+                    used = statistics[norm] = batch_statistics(x)
+                x = batch_norm(x, weights[norm + ".gamma"], weights[norm + ".beta"], used)
+            case models.MaxOverPoints():
+                x = max_over_points(x)
+            case models.ReLU():
+                x = relu(x)
+        if record:
+            record(type(layer).__name__, name, x)
+    return x
+
+
+def forward_inner(block, weights, x, statistics):
+    """A block without a maximum: the product stands whole, and is normalised where it stands."""
+    n, points, channels = x.shape
+    weight = weights[block[0].name + ".weight"]
+    columns = x.transpose(2, 0, 1).reshape(channels, -1)
+    out = np.empty((len(weight), n * points), np.float32)
+    length = max(1, TILE_BYTES // (4 * len(weight)))
+
+    def product(tile):
+        np.matmul(weight, columns[:, tile], out=out[:, tile])
+        return moments(out[:, tile]) if statistics is not None else None
+
+    def normalise(tile):
+        part = out[:, tile]
+        part *= scale[:, None]
+        part += shift[:, None]
+        np.maximum(part, 0, out=part)
+
+    parts = for_tiles(n * points, length, product)
+    scale, shift = norm_line(block, weights, lambda: merged(parts), statistics)
+    for_tiles(n * points, length, normalise)
+    return out.reshape(-1, n, points).transpose(1, 2, 0)
+
+
+def forward_pooled(block, weights, x, statistics):
+    """A block that ends in the maximum over the points, streamed: its product never stands whole."""
+    n, points, channels = x.shape
+    weight = weights[block[0].name + ".weight"]
+    columns = x.transpose(2, 0, 1)                                                   # (C, N, P)
+    largest, smallest = (np.empty((len(weight), n), np.float32) for _ in range(2))
+    rows = max(1, TILE_BYTES // (4 * points))
+    sums = np.empty((2, len(weight), n), np.float32) if statistics is not None else None
+
+    def reduce(samples):
+        scratch = np.empty((min(rows, len(weight)), points), np.float32)
+        for i in range(samples.start, samples.stop):
+            for start in range(0, len(weight), rows):
+                part = slice(start, start + rows)
+                out = scratch[:len(weight[part])]
+                np.matmul(weight[part], columns[:, i], out=out)                      # (rows, P)
+                out.max(axis=1, out=largest[part, i])
+                out.min(axis=1, out=smallest[part, i])
+                if statistics is not None:
+                    mean = out.mean(axis=1)
+                    out -= mean[:, None]
+                    sums[0, part, i], sums[1, part, i] = mean, np.einsum("ij,ij->i", out, out)
+
+    for_tiles(n, 1, reduce)
+    scale, shift = norm_line(block, weights, lambda: merged([(points, sums[0, :, i], sums[1, :, i]) for i in range(n)]),
+                             statistics)
+    pooled = np.where(scale[:, None] < 0, smallest, largest)
+    return relu(pooled * scale[:, None] + shift[:, None]).T
+
+
+def forward_block(block, weights, x, record=None, statistics=None):
+    """One block: PointLinear, BatchNorm, MaxOverPoints in the last, ReLU.
+
+    x: (N, P, C) float32.  record: None, or called as record(op, block's name, array) with what each op returns.
+    statistics: None in evaluation, where the running statistics are used; in training a mapping that the batch's are put
+    into.  Returns (N, P, C_out), or (N, C_out) behind the maximum.
+    """
+    if record:   # sees every op on the whole batch
+        return forward_plain(block, weights, x, record, statistics)
+    pooled = any(isinstance(layer, models.MaxOverPoints) for layer in block)
+    return (forward_pooled if pooled else forward_inner)(block, weights, x, statistics)

@@ -35,9 +35,9 @@ def point_linear(x, weight):
 
 def batch_statistics(x):
     """Statistics of a batch.  x: (N, P, C)."""
-    mean = x.mean(axis=(0, 1), dtype=np.float32)
+    mean = x.mean(axis=(0, 1))
     centred = x - mean
-    return Statistics(mean, np.square(centred).mean(axis=(0, 1), dtype=np.float32))
+    return Statistics(mean, np.square(centred).mean(axis=(0, 1)))
 
 
 def scale_and_shift(gamma, beta, statistics):
@@ -62,17 +62,17 @@ def update_running(weights, statistics):
 
 def merged(parts):
     """Statistics from those of tiles.  parts: (count, mean, sum of squares about that mean) each, same channels."""
-    count = sum(part[0] for part in parts)
+    count, dtype = sum(part[0] for part in parts), parts[0][1].dtype
     mean = sum(part[0] * part[1].astype(np.float64) for part in parts) / count
     squares = sum(part[2].astype(np.float64) + part[0] * np.square(part[1] - mean) for part in parts)
-    return Statistics(mean.astype(np.float32), (squares / count).astype(np.float32))
+    return Statistics(mean.astype(dtype), (squares / count).astype(dtype))
 
 
 def moments(x):
-    """(count, mean, sum of squares about it) of the rows of x: (C, n)."""
+    """(count, mean, sum of squares about it) of the rows of x: (C, n), which is overwritten."""
     mean = x.mean(axis=1)
-    centred = x - mean[:, None]
-    return x.shape[1], mean, np.einsum("ij,ij->i", centred, centred)
+    x -= mean[:, None]
+    return x.shape[1], mean, np.einsum("ij,ij->i", x, x)
 
 
 def running(weights, name):
@@ -119,12 +119,12 @@ def forward_inner(block, weights, x, statistics):
     n, points, channels = x.shape
     weight = weights[block[0].name + ".weight"]
     columns = x.transpose(2, 0, 1).reshape(channels, -1)
-    out = np.empty((len(weight), n * points), np.float32)
+    out = np.empty((len(weight), n * points), weight.dtype)
     length = max(1, TILE_BYTES // (4 * len(weight)))
 
     def product(tile):
-        np.matmul(weight, columns[:, tile], out=out[:, tile])
-        return moments(out[:, tile]) if statistics is not None else None
+        part = np.matmul(weight, columns[:, tile], out=out[:, tile])
+        return moments(part.copy()) if statistics is not None else None
 
     def normalise(tile):
         part = out[:, tile]
@@ -138,31 +138,38 @@ def forward_inner(block, weights, x, statistics):
     return out.reshape(-1, n, points).transpose(1, 2, 0)
 
 
+def stream(weight, x, see):
+    """Multiplies weight (C_out, C) into the points of x (N, P, C), a tile of channels of one sample at a time.
+
+    see: called as see(rows, sample, product) for each tile, from several threads: a slice of the channels, an index, and
+    (rows, P), which see may overwrite and must not keep.
+    """
+    n, points, _ = x.shape
+    height = max(1, TILE_BYTES // (4 * points))
+
+    def run(samples):
+        scratch = np.empty((min(height, len(weight)), points), weight.dtype)
+        for i in range(samples.start, samples.stop):
+            for start in range(0, len(weight), height):
+                rows = slice(start, start + height)
+                see(rows, i, np.matmul(weight[rows], x[i].T, out=scratch[:len(weight[rows])]))
+
+    for_tiles(n, 1, run)
+
+
 def forward_pooled(block, weights, x, statistics):
     """A block that ends in the maximum over the points, streamed: its product never stands whole."""
-    n, points, channels = x.shape
+    n, points, _ = x.shape
     weight = weights[block[0].name + ".weight"]
-    columns = x.transpose(2, 0, 1)                                                   # (C, N, P)
-    largest, smallest = (np.empty((len(weight), n), np.float32) for _ in range(2))
-    rows = max(1, TILE_BYTES // (4 * points))
-    sums = np.empty((2, len(weight), n), np.float32) if statistics is not None else None
+    largest, smallest, mean, squares = np.empty((4, len(weight), n), weight.dtype)
 
-    def reduce(samples):
-        scratch = np.empty((min(rows, len(weight)), points), np.float32)
-        for i in range(samples.start, samples.stop):
-            for start in range(0, len(weight), rows):
-                part = slice(start, start + rows)
-                out = scratch[:len(weight[part])]
-                np.matmul(weight[part], columns[:, i], out=out)                      # (rows, P)
-                out.max(axis=1, out=largest[part, i])
-                out.min(axis=1, out=smallest[part, i])
-                if statistics is not None:
-                    mean = out.mean(axis=1)
-                    out -= mean[:, None]
-                    sums[0, part, i], sums[1, part, i] = mean, np.einsum("ij,ij->i", out, out)
+    def reduce(rows, i, product):
+        largest[rows, i], smallest[rows, i] = product.max(axis=1), product.min(axis=1)
+        if statistics is not None:
+            _, mean[rows, i], squares[rows, i] = moments(product)
 
-    for_tiles(n, 1, reduce)
-    scale, shift = norm_line(block, weights, lambda: merged([(points, sums[0, :, i], sums[1, :, i]) for i in range(n)]),
+    stream(weight, x, reduce)
+    scale, shift = norm_line(block, weights, lambda: merged([(points, mean[:, i], squares[:, i]) for i in range(n)]),
                              statistics)
     pooled = np.where(scale[:, None] < 0, smallest, largest)
     return relu(pooled * scale[:, None] + shift[:, None]).T

@@ -78,24 +78,35 @@ def forward_inner(block, weights, x):
                    x.exponent + weight.exponent + shift_for(largest))
 
 
+def stream(weight, x, see):
+    """Multiplies weight (C_out, C) int8 into the points of x (N, P, C) int8, a tile of channels of one sample at a time.
+
+    see: called as see(rows, sample, product) for each tile, from several threads: a slice of the channels, an index, and
+    (rows, P) int32.
+    """
+    n, points, channels = x.shape
+    check_terms(channels)
+    weight, height = weight.astype(np.int32), max(1, TILE_BYTES // (4 * points))
+
+    def run(samples):
+        for i in range(samples.start, samples.stop):
+            cloud = np.ascontiguousarray(x[i].T, np.int32)                            # (C, P)
+            for start in range(0, len(weight), height):
+                rows = slice(start, start + height)
+                see(rows, i, matmul(weight[rows], cloud))
+
+    for_tiles(n, 1, run)
+
+
 def forward_pooled(block, weights, x):
     """A block that ends in the maximum over the points, streamed: its accumulators never stand whole."""
     weight = weights[block[0].name]
-    n, points, channels = x.data.shape
-    columns = x.data.transpose(2, 0, 1)                                               # (C, N, P)
-    rows = weight.data.astype(np.int32)
-    largest = np.empty((len(rows), n), np.int32)
-    height = max(1, TILE_BYTES // (4 * points))
+    largest = np.empty((len(weight.data), len(x.data)), np.int32)
 
-    def reduce(samples):
-        for i in range(samples.start, samples.stop):
-            cloud = np.ascontiguousarray(columns[:, i], np.int32)                     # (C, P)
-            for start in range(0, len(rows), height):
-                part = slice(start, start + height)
-                largest[part, i] = matmul(rows[part], cloud).max(axis=1)
+    def reduce(rows, i, product):
+        largest[rows, i] = product.max(axis=1)
 
-    check_terms(channels)
-    for_tiles(n, 1, reduce)
+    stream(weight.data, x.data, reduce)
     return requantise(relu(largest.T), x.exponent + weight.exponent)
 
 

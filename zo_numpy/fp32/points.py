@@ -79,6 +79,11 @@ def running(weights, name):
     return Statistics(weights[name + ".mean"], weights[name + ".var"])
 
 
+def evaluation_scale(weights, name):
+    """The scale of a batch norm under its running statistics.  (C,)"""
+    return scale_and_shift(weights[name + ".gamma"], weights[name + ".beta"], running(weights, name))[0]
+
+
 def norm_line(block, weights, of_batch, statistics):
     """(scale, shift) of a block's batch norm.
 

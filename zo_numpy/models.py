@@ -137,7 +137,7 @@ def of_run(config):
 
 
 def integer_layers(layers):
-    """The layers that INT8 has: all but batch norm."""
+    """The layers that INT8 has: all but batch norm (CHOICE 34)."""
     return tuple(layer for layer in layers if not isinstance(layer, BatchNorm))
 
 

@@ -5,7 +5,7 @@ the channel varies slowest, (C, N, P), and no result depends on it.
 
 Requantisation needs the largest accumulator of the whole batch. So the accumulators of a block stand whole in one int32
 buffer, computed and brought back tile by tile; but for the widest block, whose accumulators are pooled before they are
-requantised (CHOICE 32): each tile of channels of a sample is reduced to its maxima and forgotten.
+requantised: each tile of channels of a sample is reduced to its maxima and forgotten.
 """
 import numpy as np
 
@@ -99,7 +99,7 @@ def stream(weight, x, see):
 
 
 def forward_pooled(block, weights, x):
-    """A block that ends in the maximum over the points, streamed: its accumulators never stand whole."""
+    """A block that ends in the maximum over the points, streamed: its accumulators never stand whole (CHOICE 32)."""
     weight = weights[block[0].name]
     largest = np.empty((len(weight.data), len(x.data)), np.int32)
 

@@ -37,7 +37,20 @@ def load(name, points, data_dir, offline, announce):
     name: "modelnet40" or "modelnet10", whose counts are checked, or "modelnet", any data set in the layout.
     """
     folder = found_folder(name, data_dir, offline, announce)
-    dataset = read_folder(name, folder, points)
+    return announced(name, read_folder(name, folder, points), points, announce)
+
+
+def fill_cache(name, parent, offline, announce):
+    """Fetches ModelNet40 into the folder `parent`/name unless it is there, and checks it."""
+    folder = parent / name
+    if not os.path.exists(folder / NAMES):
+        from datasets.modelnet_archive import obtain
+        obtain(folder, offline, announce)
+    announced(name, read_folder(name, folder, 1), 1, announce)
+
+
+def announced(name, dataset, points, announce):
+    """The same `Dataset`, of which a line was said."""
     announce(f"{TITLES[name]}: {len(dataset.train_labels):,} training and {len(dataset.test_labels):,} test clouds of "
              f"{points} points, {len(dataset.classes)} classes, from: {dataset.source}")
     return dataset

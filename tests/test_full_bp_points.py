@@ -49,6 +49,10 @@ def steps_equal_the_twin(module):
             expected, loss = twins_full_bp.train_step(TINY, as_pairs(weights), x.tolist(), labels.tolist(), b_bp)
             assert module.train_step(TINY, "all", weights, x, labels, 0, 0, SETTINGS._replace(b_bp=b_bp)) == (loss, loss, 0)
             assert as_pairs(weights) == expected
+    block, sum_of_two = TINY.layers[6:10], QTensor(np.int8([[1, 1]]), 0)       # different points of equal sums
+    block = (block[0]._replace(name="sum", in_channels=2, out_channels=1), *block[1:])
+    _, where = module.int8_points.forward_block_kept(block, {"sum": sum_of_two}, QTensor(np.int8([[[0, 0], [1, 2], [2, 1]]]), 0))
+    assert where.tolist() == [[1]]                                                # the first of them
 
 
 def test_int8_steps_equal_the_twin():

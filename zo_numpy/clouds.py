@@ -111,9 +111,10 @@ def read_clouds(path, points):
         raise UserError(f"{path} cannot be read ({error.strerror}); give {wanted}") from None
     except Exception as error:   # damaged headers raise many kinds
         raise UserError(f"{path} is not {wanted} ({' '.join(str(error).split())[:80]}); convert it first") from None
-    clouds = clouds[None] if clouds.ndim == 2 else clouds
-    if clouds.ndim != 3 or clouds.shape[2] != 3 or clouds.dtype.kind != "f" or clouds.shape[1] < points or not len(clouds):
+    if clouds.ndim not in (2, 3) or clouds.shape[-1] != 3 or clouds.dtype.kind != "f" or \
+            clouds.shape[-2] < points or not len(clouds):
         raise UserError(f"{path} holds {clouds.dtype} {clouds.shape}; give {wanted}")
+    clouds = clouds.reshape(-1, *clouds.shape[-2:])
     clouds = clouds[:, chosen(clouds.shape[1], points)].astype(np.float32)
     if not np.isfinite(clouds).all() or np.square(clouds.astype(np.float64)).sum(axis=2).max() > RADIUS**2:
         raise UserError(f"{path} has points outside the unit sphere, or that are no numbers; centre each cloud and scale it "

@@ -1,9 +1,15 @@
 """PointNet's layers on points: against loop twins, whatever the tiles and threads, and whatever the order of the points."""
+import importlib
+import pathlib
+import shutil
+import sys
+
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
 import twins
+from tripwire import FloatFound, Watched, package_modules, watching
 from zo_numpy import models
 from zo_numpy.fp32 import elastic_zo as fp32, layers as fp32_layers, points as fp32_points
 from zo_numpy.int8 import elastic_zo as int8, layers as int8_layers, points as int8_points
@@ -266,3 +272,60 @@ def test_int8_layers_without_batch_norm_are_those_of_the_trace():
     weights, x = int8_weights(TINY), int8_clouds(2, TINY)
     int8_layers.forward(TINY.layers, weights, QTensor(x, -7), lambda op, name, value: seen.append(op))
     assert "BatchNorm" not in seen and seen.count("MaxOverPoints") == 1 and seen.count("requantise") == 5
+
+
+# Integers only
+
+def int8_run(module, kind, bp_tail, frozen):
+    """(log, final weights, logits) of a short run of the narrow PointNet whose arrays are all of `kind`."""
+    model = module.models.MODELS["narrow-pointnet"]
+    names = [layer.name for layer in module.models.weight_layers(model.layers)]
+    weights = module.init_weights(model, 1, dict.fromkeys(names, 1))
+    module.clip_for_zo(weights, module.zo_tensors(model, bp_tail), 15)
+    weights = {name: weight._replace(data=weight.data.view(kind)) for name, weight in weights.items()}
+    settings = module.Settings(r_max=15, p_zero=64, b_zo=2, b_bp=3, r_limit=15, frozen=frozen)
+    log = []
+    for step in range(2):
+        x, labels = int8_clouds(5, model, step).view(kind), (np.arange(5) * 2).astype(np.uint8).view(kind)
+        log.append(module.train_step(model, bp_tail, weights, x, labels, 0, step, settings))
+    logits = module.logits_of(model, weights, x)
+    return log, [weight.data.tobytes() for weight in weights.values()], logits.data.tolist(), logits.exponent
+
+
+@pytest.mark.parametrize("threads", ["1", "2"])
+@pytest.mark.parametrize("bp_tail, frozen", [(0, False), (1, False), (2, False), (3, False), (2, True)])
+def test_training_on_clouds_meets_no_float(monkeypatch, bp_tail, frozen, threads):
+    monkeypatch.setenv("ZO_NUMPY_THREADS", threads)
+    expected = int8_run(int8, np.ndarray, bp_tail, frozen)
+    with watching(package_modules("zo_numpy")) as seen:
+        got = int8_run(int8, Watched, bp_tail, frozen)
+    assert got == expected
+    assert "zo_numpy.int8.points.reduce" in seen                                # the arrays made there are watched, too
+
+
+FLOATS = [   # in int8/points.py: text, what replaces it
+    ("largest[rows, i] = product.max(axis=1)", "largest[rows, i] = product.mean(axis=1)"),
+    ("accumulator[:, tile] = relu(part)", "accumulator[:, tile] = relu(part) / 1"),
+    ("return QTensor(points, -7)", "return QTensor((points * 1.0).astype(np.int8), -7)"),
+]
+
+
+@pytest.mark.parametrize("old, new", FLOATS, ids=[new[:40] for _, new in FLOATS])
+def test_a_planted_float_is_caught_and_its_line_named(tmp_path, monkeypatch, old, new):
+    name = "zo_numpy_planted_points"
+    monkeypatch.syspath_prepend(tmp_path)
+    package = pathlib.Path(int8_points.__file__).parent.parent
+    shutil.copytree(package, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    path = tmp_path / name / "int8" / "points.py"
+    source = path.read_text()
+    assert source.count(old) == 1
+    path.write_text(source.replace(old, new))
+    importlib.invalidate_caches()
+    try:
+        module = importlib.import_module(f"{name}.int8.elastic_zo")
+        with pytest.raises(FloatFound) as found, watching(package_modules(name)):
+            int8_run(module, Watched, 1, False)
+        assert new in str(found.value) and str(path) in str(found.value)
+    finally:
+        for module in [module for module in sys.modules if module.split(".")[0] == name]:
+            del sys.modules[module]

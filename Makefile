@@ -4,15 +4,23 @@ PYTHON  ?= python3
 EPOCHS  ?= 20
 SEED    ?= 0
 BP_TAIL ?= 2
+POINTS  ?= 256
+MODELNET ?=
 
 VENV := .venv
 RUN  := $(VENV)/bin/python
 NEEDED := numpy, scipy, h5py, matplotlib, pytest
 
-.PHONY: help mnist-int8 data test golden-check golden-update clean
+# PointNet trains on ModelNet where it is at hand, else on synthetic solids; datasets/modelnet.py chooses, and says what.
+POINTNET = @chosen=$$($(RUN) -m datasets.modelnet "$(MODELNET)") && eval "$(RUN) -m zo_numpy train --model pointnet \
+    $$chosen --points $(POINTS) --bp-tail $(BP_TAIL) --epochs $(EPOCHS) --seed $(SEED) --resume --precision $(1)"
+
+.PHONY: help mnist-int8 pointnet-int8 pointnet-fp32 data test golden-check golden-update clean
 
 help:
 	@echo "make mnist-int8    train LeNet-5 on MNIST with integers only (EPOCHS=$(EPOCHS) SEED=$(SEED) BP_TAIL=$(BP_TAIL) PYTHON=$(PYTHON))"
+	@echo "make pointnet-int8 train PointNet on point clouds with integers only (POINTS=$(POINTS) MODELNET=folder of a copy of ModelNet)"
+	@echo "make pointnet-fp32 the same in FP32"
 	@echo "make data          fetch MNIST and Fashion-MNIST into datasets/cache"
 	@echo "make test          run the test suite (no network needed)"
 	@echo "make golden-check  recompute the golden vectors and compare them (golden-update makes them anew)"
@@ -21,6 +29,12 @@ help:
 mnist-int8: $(VENV)/ready
 	@$(RUN) -m zo_numpy train --model lenet5 --data mnist --precision int8 --bp-tail $(BP_TAIL) \
 	    --epochs $(EPOCHS) --seed $(SEED) --resume
+
+pointnet-int8: $(VENV)/ready
+	$(call POINTNET,int8)
+
+pointnet-fp32: $(VENV)/ready
+	$(call POINTNET,fp32)
 
 data: $(VENV)/ready
 	@$(RUN) -m datasets.download mnist fashion-mnist

@@ -13,6 +13,8 @@ Of a cloud's M points the ones asked for are taken at even steps (zo_numpy/cloud
 
 import hashlib
 import os
+import shlex
+import sys
 from pathlib import Path
 
 import h5py
@@ -196,3 +198,26 @@ def check_values(path, clouds, labels, classes):
         wrong = int(((labels < 0) | (labels >= classes)).argmax())
         raise DataError(f"{short(path)}: cloud {wrong} has label {labels[wrong]} where {NAMES} names {classes} classes, 0 to "
                         f"{classes - 1}: add the missing names or mend the label")
+
+
+def main(arguments):
+    """Prints the options of `train` for the clouds at hand: ModelNet in the folder named, else in the cache, else the
+    synthetic solids. Says on stderr which. Returns the exit status.
+    """
+    from datasets.download import default_parent
+    named = arguments[0] if arguments else ""
+    if named:
+        choice = ["modelnet", "--data-dir", named]
+    else:
+        choice = [next((name for name in COMPLETE if os.path.exists(default_parent() / name / NAMES)), "synthetic-solids")]
+    if choice[0] == "synthetic-solids":
+        print(f"no ModelNet in {short(default_parent())}: training on SYNTHETIC solids; name a copy of it with MODELNET=folder, "
+              "or fetch it with: python -m datasets.download modelnet40", file=sys.stderr)
+    else:
+        print(f"training on {TITLES[choice[0]]}" + (f" in {named}" if named else ""), file=sys.stderr)
+    print("--data", shlex.join(choice))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

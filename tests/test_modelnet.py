@@ -267,3 +267,19 @@ def test_the_wrong_counts_are_refused(folder, tmp_path, mirror, monkeypatch):
     with pytest.raises(DataError, match="where 3, 61 and 30 are expected"):
         fetched()
     assert list((tmp_path / "cache").iterdir()) == []
+
+
+# What `make pointnet-int8` trains on.
+
+def test_the_clouds_at_hand_are_chosen_and_said(folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("ZO_NUMPY_DATA", str(tmp_path))
+    assert modelnet.main([""]) == 0
+    said = capsys.readouterr()
+    assert said.out == "--data synthetic-solids\n" and "SYNTHETIC" in said.err and "MODELNET=" in said.err
+    assert modelnet.main(["/a copy"]) == 0
+    said = capsys.readouterr()
+    assert said.out == "--data modelnet --data-dir '/a copy'\n" and "/a copy" in said.err
+    write_modelnet(tmp_path / "modelnet10")
+    assert modelnet.main([]) == 0
+    said = capsys.readouterr()
+    assert said.out == "--data modelnet10\n" and "ModelNet10" in said.err

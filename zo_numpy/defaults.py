@@ -37,10 +37,10 @@ POINT_DEFAULTS = {
                       b_zo=(1,), b_bp=(4, 3, 2, 1)),
     ("int8", "all"): dict(epochs=10, batch_size=32, headroom=(0,) * 8, r_max=(1,), p_zero=(0,), b_zo=(1,),
                           b_bp=(4, 3, 2, 1)),
-    **{("fp32", k): dict(epochs=20, batch_size=32, eps=(1e-3,), eta=(1e-4,), clip=(50.0,), eta_tail=(0.1,))
-       for k in range(4)},
-    ("fp32", "all"): dict(epochs=20, batch_size=32, eps=(1e-3,), eta=(1e-4,), clip=(50.0,),
-                          eta_tail=(0.1, 0.1, 0.05, 0.02)),
+    **{("fp32", k): dict(epochs=20, batch_size=32, eps=(1e-3,), eta=(3e-5, 3e-5, 2e-5, 1e-5), clip=(1000.0,),
+                         eta_tail=(0.005, 0.005, 0.003, 0.002)) for k in range(4)},
+    ("fp32", "all"): dict(epochs=20, batch_size=32, eps=(1e-3,), eta=(3e-5,), clip=(1000.0,),
+                          eta_tail=(0.005, 0.005, 0.003, 0.001)),
 }
 
 

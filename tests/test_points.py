@@ -305,7 +305,7 @@ def test_training_on_clouds_meets_no_float(monkeypatch, bp_tail, frozen, threads
 
 FLOATS = [   # in int8/points.py: text, what replaces it
     ("largest[rows, i] = product.max(axis=1)", "largest[rows, i] = product.mean(axis=1)"),
-    ("accumulator[:, tile] = relu(part)", "accumulator[:, tile] = relu(part) / 1"),
+    ("np.maximum(part, 0, out=accumulator[:, tile])", "np.maximum(part, 0.0, out=accumulator[:, tile], casting='unsafe')"),
     ("return QTensor(points, -7)", "return QTensor((points * 1.0).astype(np.int8), -7)"),
 ]
 

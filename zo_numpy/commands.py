@@ -250,6 +250,9 @@ def replay(run, out=None):
 
 def memory(measure=False, **given):
     """`memory`: bytes of a training step by kind of tensor, at its peak and each kind at its own."""
+    model = models.MODELS.get(given.get("model"))
+    if model and models.takes_points(model):
+        given.setdefault("data", "modelnet40")   # any data set of clouds will do
     config = make_config(given)
     for line in memories.report(config, measure):
         say(line)

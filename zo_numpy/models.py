@@ -174,6 +174,10 @@ def output_shape(layers, sample_shape):
                 shape = (layer.out_channels, *(side + 2 * layer.pad - layer.kernel + 1 for side in shape[1:]))
             case Linear():
                 shape = (layer.out_features,)
+            case PointLinear():
+                shape = (shape[0], layer.out_channels)
+            case MaxOverPoints():
+                shape = shape[1:]
             case MaxPool2d():
                 shape = (shape[0], *(side // layer.size for side in shape[1:]))
             case Flatten():

@@ -65,8 +65,7 @@ def forward_inner(block, weights, x):
 
     def product(tile):
         part = matmul(rows, np.ascontiguousarray(columns[:, tile], np.int32))
-        accumulator[:, tile] = relu(part)
-        return max_abs(accumulator[:, tile])
+        return max_abs(np.maximum(part, 0, out=accumulator[:, tile]))
 
     def narrow(tile):
         data[:, tile] = narrowed(accumulator[:, tile], largest)

@@ -158,7 +158,7 @@ BUGS = [   # file, text, what replaces it
     ("fp32_points.py", "    passed -= level @ weight\n", ""),
     ("fp32_points.py", "np.outer(level, total) + slope", "slope"),
     ("fp32_points.py", "scale * beta_gradient / count - slope", "scale * beta_gradient / count + slope"),
-    ("fp32_points.py", "falling = scale[:, None] < 0", "falling = scale[:, None] > 1e9"),
+    ("fp32_points.py", "stream(weight, x, reduce)", "stream(np.abs(weight), x, reduce)"),
     ("fp32_points.py", "inverse = 1 / np.sqrt(statistics.var + x.dtype.type(EPSILON))\n    normalised = (x -",
      "inverse = 1 / np.sqrt(statistics.var + 1)\n    normalised = (x -"),
 ]

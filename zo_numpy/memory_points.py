@@ -18,16 +18,14 @@ def add_moments(plan, place, where, inputs, **held):
 
 
 def add_fp32(plan, layer, place, where, columns, pooled, inputs, held):
-    channels, made = layer.out_channels, plan.numbers(place + 1)
+    made, weights = plan.numbers(place + 1), 4 * models.weight_count(layer)      # scaled by batch norm
     if pooled:
-        height = min(channels, max(1, fp32_points.TILE_BYTES // (4 * columns)))
-        tiles = min(plan.workers, plan.batch)
-        plan.add(where, activations=inputs + 4 * 4 * made, scratch=tiles * 4 * height * columns, **held)
-        plan.add(f"{where}, normalise", activations=inputs + 7 * 4 * made, **held)
+        height = min(layer.out_channels, max(1, fp32_points.TILE_BYTES // (4 * columns)))
+        scratch = min(plan.workers, plan.batch) * 4 * height * columns
+        plan.add(where, activations=inputs + 4 * made, scratch=weights + scratch, **held)
+        plan.add(f"{where}, normalise", activations=inputs + 3 * 4 * made, scratch=weights, **held)
     else:
-        length = min(columns, max(1, fp32_points.TILE_BYTES // (4 * channels)))
-        tiles = min(plan.workers, -(-columns // length))
-        plan.add(where, activations=inputs + 4 * made, scratch=tiles * 4 * channels * length, **held)
+        plan.add(where, activations=inputs + 4 * made, scratch=weights, **held)
 
 
 def add_int8(plan, layer, place, where, columns, pooled, inputs, held):

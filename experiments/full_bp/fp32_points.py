@@ -12,7 +12,7 @@ is made here either. int8_points.py is the twin, which has no batch norm.
 import numpy as np
 
 from zo_numpy import models
-from zo_numpy.fp32.points import (EPSILON, forward_block, merged, moments, norm_line, point_linear, stream)
+from zo_numpy.fp32.points import EPSILON, forward_block, normalised_layer, point_linear, stream
 from zo_numpy.shapes import relu
 
 from .shapes import added_by_point
@@ -25,25 +25,16 @@ def forward_block_kept(block, weights, x, record=None, statistics=None):
     """
     if not any(isinstance(layer, models.MaxOverPoints) for layer in block):
         return forward_block(block, weights, x, record, statistics), None
-    n, points, _ = x.shape
-    weight = weights[block[0].name + ".weight"]
-    largest, smallest, mean, squares = np.empty((4, len(weight), n), weight.dtype)
-    highest, lowest = np.empty((2, len(weight), n), np.intp)
+    weight, shift = normalised_layer(block, weights, x, statistics)
+    largest, where = np.empty((len(weight), len(x)), weight.dtype), np.empty((len(weight), len(x)), np.intp)
 
     def reduce(rows, i, product):
-        highest[rows, i], lowest[rows, i] = product.argmax(axis=1), product.argmin(axis=1)
-        largest[rows, i], smallest[rows, i] = product.max(axis=1), product.min(axis=1)
-        _, mean[rows, i], squares[rows, i] = moments(product)
+        where[rows, i], largest[rows, i] = product.argmax(axis=1), product.max(axis=1)
 
     stream(weight, x, reduce)
-    scale, shift = norm_line(block, weights, lambda: merged([(points, mean[:, i], squares[:, i]) for i in range(n)]),
-                             statistics)
-    falling = scale[:, None] < 0
-    where = np.where(falling, lowest, highest).T
     if record:   # sees every op on the whole batch
-        return forward_block(block, weights, x, record, statistics), where
-    out = relu(np.where(falling, smallest, largest) * scale[:, None] + shift[:, None]).T
-    return out, where
+        return forward_block(block, weights, x, record, statistics), where.T
+    return relu(largest + shift[:, None]).T, where.T
 
 
 def batch_norm_backward(error, x, gamma, statistics):

@@ -3,9 +3,9 @@
 Shapes are (N, P, C). In memory the channel varies slowest, (C, N, P): a shared layer is one matrix product, and what batch
 norm and the maximum reduce lies in runs. No result depends on it, but for the last bits of sums.
 
-The widest layer never stands in memory. Batch norm is a rising or a falling line in each channel, so of all points only
-the largest or the smallest can be the largest after it: each tile of channels of a sample is reduced to its maxima,
-minima, sums and sums of squares, and forgotten. The twin is int8/points.py.
+Batch norm follows a linear layer, so its statistics are known before the layer is computed: they are those of the layer's
+input seen through its weights. Normalisation then is a scale of the weights and a shift, and the widest layer never stands
+in memory: each tile of channels of a sample is reduced to its maxima and forgotten. The twin is int8/points.py.
 """
 from typing import NamedTuple
 
@@ -60,19 +60,20 @@ def update_running(weights, statistics):
             running += np.float32(MOMENTUM) * (getattr(batch, part) - running)
 
 
-def merged(parts):
-    """Statistics from those of tiles.  parts: (count, mean, sum of squares about that mean) each, same channels."""
-    count, dtype = sum(part[0] for part in parts), parts[0][1].dtype
-    mean = sum(part[0] * part[1].astype(np.float64) for part in parts) / count
-    squares = sum(part[2].astype(np.float64) + part[0] * np.square(part[1] - mean) for part in parts)
-    return Statistics(mean.astype(dtype), (squares / count).astype(dtype))
+def product_statistics(weight, x):
+    """Statistics of point_linear(x, weight), from the mean m and the covariance C of x: W m, and the diagonal of W C W^T.
 
+    weight: (C_out, C).  x: (N, P, C).
+    """
+    n, points, channels = x.shape
+    columns, mean = x.transpose(2, 0, 1), x.mean(axis=(0, 1))
 
-def moments(x):
-    """(count, mean, sum of squares about it) of the rows of x: (C, n), which is overwritten."""
-    mean = x.mean(axis=1)
-    x -= mean[:, None]
-    return x.shape[1], mean, np.einsum("ij,ij->i", x, x)
+    def outer(samples):
+        centred = (columns[:, samples] - mean[:, None, None]).reshape(channels, -1)
+        return centred @ centred.T
+
+    covariance = sum(for_tiles(n, max(1, TILE_BYTES // (4 * channels * points)), outer)) / x.dtype.type(n * points)
+    return Statistics(weight @ mean, np.maximum(np.einsum("oc,oc->o", weight @ covariance, weight), 0))
 
 
 def running(weights, name):
@@ -84,18 +85,19 @@ def evaluation_scale(weights, name):
     return scale_and_shift(weights[name + ".gamma"], weights[name + ".beta"], running(weights, name))[0]
 
 
-def norm_line(block, weights, of_batch, statistics):
-    """(scale, shift) of a block's batch norm.
+def normalised_layer(block, weights, x, statistics):
+    """A block's shared layer and its batch norm in one: (weight, shift), (C_out, C) and (C_out,).
 
-    of_batch: called for the batch's Statistics.  statistics: None for the running ones, or a mapping that those of the
-    batch, which are used then, are put into.
+    statistics: None for the running ones, or a mapping that those of the batch, which are used then, are put into.
     """
-    norm = block[1]
+    layer, norm = block[:2]
+    weight = weights[layer.name + ".weight"]
     if statistics is None:
         used = running(weights, norm.name)
     else:
-        used = statistics[norm.name] = of_batch()
-    return scale_and_shift(weights[norm.name + ".gamma"], weights[norm.name + ".beta"], used)
+        used = statistics[norm.name] = product_statistics(weight, x)
+    scale, shift = scale_and_shift(weights[norm.name + ".gamma"], weights[norm.name + ".beta"], used)
+    return weight * scale[:, None], shift
 
 
 def forward_plain(block, weights, x, record, statistics):
@@ -120,26 +122,18 @@ def forward_plain(block, weights, x, record, statistics):
 
 
 def forward_inner(block, weights, x, statistics):
-    """A block without a maximum: the product stands whole, and is normalised where it stands."""
+    """A block without a maximum."""
     n, points, channels = x.shape
-    weight = weights[block[0].name + ".weight"]
+    weight, shift = normalised_layer(block, weights, x, statistics)
     columns = x.transpose(2, 0, 1).reshape(channels, -1)
     out = np.empty((len(weight), n * points), weight.dtype)
-    length = max(1, TILE_BYTES // (4 * len(weight)))
 
-    def product(tile):
+    def run(tile):
         part = np.matmul(weight, columns[:, tile], out=out[:, tile])
-        return moments(part.copy()) if statistics is not None else None
-
-    def normalise(tile):
-        part = out[:, tile]
-        part *= scale[:, None]
         part += shift[:, None]
         np.maximum(part, 0, out=part)
 
-    parts = for_tiles(n * points, length, product)
-    scale, shift = norm_line(block, weights, lambda: merged(parts), statistics)
-    for_tiles(n * points, length, normalise)
+    for_tiles(n * points, max(1, TILE_BYTES // (4 * len(weight))), run)
     return out.reshape(-1, n, points).transpose(1, 2, 0)
 
 
@@ -147,7 +141,7 @@ def stream(weight, x, see):
     """Multiplies weight (C_out, C) into the points of x (N, P, C), a tile of channels of one sample at a time.
 
     see: called as see(rows, sample, product) for each tile, from several threads: a slice of the channels, an index, and
-    (rows, P), which see may overwrite and must not keep.
+    (rows, P), which see must not keep.
     """
     n, points, _ = x.shape
     height = max(1, TILE_BYTES // (4 * points))
@@ -164,20 +158,14 @@ def stream(weight, x, see):
 
 def forward_pooled(block, weights, x, statistics):
     """A block that ends in the maximum over the points, streamed: its product never stands whole."""
-    n, points, _ = x.shape
-    weight = weights[block[0].name + ".weight"]
-    largest, smallest, mean, squares = np.empty((4, len(weight), n), weight.dtype)
+    weight, shift = normalised_layer(block, weights, x, statistics)
+    largest = np.empty((len(weight), len(x)), weight.dtype)
 
     def reduce(rows, i, product):
-        largest[rows, i], smallest[rows, i] = product.max(axis=1), product.min(axis=1)
-        if statistics is not None:
-            _, mean[rows, i], squares[rows, i] = moments(product)
+        largest[rows, i] = product.max(axis=1)
 
     stream(weight, x, reduce)
-    scale, shift = norm_line(block, weights, lambda: merged([(points, mean[:, i], squares[:, i]) for i in range(n)]),
-                             statistics)
-    pooled = np.where(scale[:, None] < 0, smallest, largest)
-    return relu(pooled * scale[:, None] + shift[:, None]).T
+    return relu(largest + shift[:, None]).T
 
 
 def forward_block(block, weights, x, record=None, statistics=None):

@@ -1,34 +1,70 @@
 # zo_numpy: `make` lists what there is to run. Every variable below can be set on the command line: make mnist-int8 SEED=3
 
 PYTHON  ?= python3
-EPOCHS  ?= 20
+EPOCHS  ?=
 SEED    ?= 0
 BP_TAIL ?= 2
 POINTS  ?= 256
 MODELNET ?=
+DATA    ?= mnist
+ROTATE  ?= 45
 
 VENV := .venv
 RUN  := $(VENV)/bin/python
 NEEDED := numpy, scipy, h5py, matplotlib, pytest
 
+# Without EPOCHS a run has as many as are tuned for its precision, tail and data set (zo_numpy/defaults.py).
+TRAIN   = $(RUN) -m zo_numpy train --model lenet5 --seed $(SEED) --resume
+ADAPT   = --bp-tail $(BP_TAIL) $(if $(EPOCHS),--epochs $(EPOCHS))
+UPRIGHT = runs/$(DATA)-$(1)-upright-s$(SEED)
+
 # PointNet trains on ModelNet where it is at hand, else on synthetic solids; datasets/modelnet.py chooses, and says what.
 POINTNET = @chosen=$$($(RUN) -m datasets.modelnet "$(MODELNET)") && eval "$(RUN) -m zo_numpy train --model pointnet \
-    $$chosen --points $(POINTS) --bp-tail $(BP_TAIL) --epochs $(EPOCHS) --seed $(SEED) --resume --precision $(1)"
+    $$chosen --points $(POINTS) $(ADAPT) --seed $(SEED) --resume --precision $(1)"
 
-.PHONY: help mnist-int8 pointnet-int8 pointnet-fp32 data test golden-check golden-update clean
+.PHONY: help mnist-int8 mnist-fp32 pointnet-int8 pointnet-fp32 fashion-int8 fashion-fp32 finetune-int8 finetune-fp32 data test golden-check golden-update clean
 
 help:
-	@echo "make mnist-int8    train LeNet-5 on MNIST with integers only (EPOCHS=$(EPOCHS) SEED=$(SEED) BP_TAIL=$(BP_TAIL) PYTHON=$(PYTHON))"
-	@echo "make pointnet-int8 train PointNet on point clouds with integers only (POINTS=$(POINTS) MODELNET=folder of a copy of ModelNet)"
-	@echo "make pointnet-fp32 the same in FP32"
-	@echo "make data          fetch MNIST and Fashion-MNIST into datasets/cache"
-	@echo "make test          run the test suite (no network needed)"
-	@echo "make golden-check  recompute the golden vectors and compare them (golden-update makes them anew)"
-	@echo "make clean         remove the environment and Python's caches; runs/ and datasets/cache stay"
+	@echo "make mnist-int8     train LeNet-5 on MNIST with integers only (SEED=$(SEED) BP_TAIL=$(BP_TAIL) PYTHON=$(PYTHON), EPOCHS= if not the tuned ones)"
+	@echo "make mnist-fp32     the same in FP32"
+	@echo "make fashion-int8   train on Fashion-MNIST with integers only"
+	@echo "make fashion-fp32   the same in FP32"
+	@echo "make finetune-int8  train upright by full BP, once, then adapt to 1,024 rotated images (DATA=$(DATA) ROTATE=$(ROTATE))"
+	@echo "make finetune-fp32  the same in FP32"
+	@echo "make pointnet-int8  train PointNet on point clouds with integers only (POINTS=$(POINTS) MODELNET=folder of a copy of ModelNet)"
+	@echo "make pointnet-fp32  the same in FP32"
+	@echo "make data           fetch MNIST and Fashion-MNIST into datasets/cache"
+	@echo "make test           run the test suite (no network needed)"
+	@echo "make golden-check   recompute the golden vectors and compare them (golden-update makes them anew)"
+	@echo "make clean          remove the environment and Python's caches; runs/ and datasets/cache stay"
 
 mnist-int8: $(VENV)/ready
-	@$(RUN) -m zo_numpy train --model lenet5 --data mnist --precision int8 --bp-tail $(BP_TAIL) \
-	    --epochs $(EPOCHS) --seed $(SEED) --resume
+	@$(TRAIN) --data mnist --precision int8 $(ADAPT)
+
+mnist-fp32: $(VENV)/ready
+	@$(TRAIN) --data mnist --precision fp32 $(ADAPT)
+
+fashion-int8: $(VENV)/ready
+	@$(TRAIN) --data fashion-mnist --precision int8 $(ADAPT)
+
+fashion-fp32: $(VENV)/ready
+	@$(TRAIN) --data fashion-mnist --precision fp32 $(ADAPT)
+
+# Each line goes on where it was cut off; a run that is finished says its result again.
+define FINETUNE
+@echo "1. upright, by full BP"
+@$(TRAIN) --data $(DATA) --precision $(1) --bp-tail all --out $(UPRIGHT)
+@echo "2. before: images rotated by $(ROTATE) degrees, weights as they are"
+@$(RUN) -m zo_numpy evaluate $(UPRIGHT) --rotate $(ROTATE)
+@echo "3. after: adapted to 1,024 rotated images, K = $(BP_TAIL)"
+@$(TRAIN) --data $(DATA) --precision $(1) $(ADAPT) --rotate $(ROTATE) --limit 1024 --init-from $(UPRIGHT)
+endef
+
+finetune-int8: $(VENV)/ready
+	$(call FINETUNE,int8)
+
+finetune-fp32: $(VENV)/ready
+	$(call FINETUNE,fp32)
 
 pointnet-int8: $(VENV)/ready
 	$(call POINTNET,int8)

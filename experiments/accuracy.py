@@ -1,77 +1,189 @@
-"""Accuracy of full training: every row is a run of the command line's `train`, resumable, its result committed.
+"""Accuracy of every method: every row is a run of the command line's `train`, resumable, its result committed.
 
-    python -m experiments.accuracy int8 [--only k2]     the defaults on the test set: K = 0..3, the frozen controls
+    python -m experiments.accuracy mnist-int8 [fine-tuning ...] [--jobs 2] [--seeds 3] [--only k2]
     python -m experiments.accuracy --list
 
-A row is trained in runs/experiments/TABLE/ROW; interrupted, it goes on where it stopped. Results are those of the last
-epoch, added to results/accuracy_TABLE.json as rows finish. Rows that have a result are not run again.
+rows.py says what the tables are; `python -m experiments.tables` prints them. A row is trained in a process of its own in
+runs/experiments/TABLE/ROW; interrupted, it goes on where it stopped. Its result, that of the last epoch, is added to
+results/accuracy_TABLE.json as it finishes. Rows that have one are not run again, unless the defaults have changed.
 """
 import argparse
+import concurrent.futures
+import contextlib
+import functools
 import json
-import pathlib
+import os
 import subprocess
 import sys
+import threading
 
-from experiments.common import RESULTS, provenance, save_result
+from experiments.common import RESULTS, changing, provenance, save_result
+from experiments.rows import ADAPTED_TO, SEEDS, TABLES, as_json, is_current, rows_of
+from zo_numpy.clone import load_data, say
+from zo_numpy.config import option, read_config
+from zo_numpy.models import MODELS
+from zo_numpy.steps import PRECISIONS
+from zo_numpy.trainer import count_correct, load_weights
 
-RUNS = pathlib.Path("runs/experiments")
-
-
-def row(**options):
-    return {"--" + name.replace("_", "-"): value for name, value in options.items()}
-
-
-def int8_rows():
-    """Every K with its control at seed 0, and K = 2 at two more seeds: random features differ from seed to seed."""
-    rows = {}
-    for k, seed in (*((k, 0) for k in range(4)), (2, 1), (2, 2)):
-        name = f"k{k}" + (f"-seed{seed}" if seed else "")
-        rows[name] = row(bp_tail=k, seed=seed)
-        if k:
-            rows[f"{name}-frozen"] = row(bp_tail=k, seed=seed, zo_frozen=True)
-    return rows
+loading = threading.Lock()
 
 
-TABLES = {"int8": int8_rows}
+class RowFailed(Exception):
+    """A row's process did not end well; it has said why."""
 
 
-def finished(table):
-    """The rows of a table that have a result."""
-    path = RESULTS / f"accuracy_{table}.json"
+def result_name(table):
+    return "accuracy_" + table.replace("-", "_")
+
+
+def results(table):
+    """{row's name: result} of a table."""
+    path = RESULTS / f"{result_name(table)}.json"
     return json.loads(path.read_text())["rows"] if path.exists() else {}
 
 
-def run_row(table, name, options):
-    """Trains one row to its end; returns its result."""
-    folder = RUNS / table / name
-    words = [str(word) for option, value in options.items()
-             for word in ([option] if value is True else [option, value])]
-    subprocess.run([sys.executable, "-m", "zo_numpy", "train", "--out", str(folder), "--resume", *words], check=True)
-    config = json.loads((folder / "config.json").read_text())
-    metrics = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    digest = (folder / "steps.txt").read_text().split()[-1]
-    return {"config": config, "last_epoch": metrics[-1], "seconds": round(sum(m["seconds"] for m in metrics), 1),
-            "curve": [m.get("test_accuracy", m.get("validation_accuracy")) for m in metrics],
-            "weights_sha256": digest, "made_with": provenance()}
+def is_finished(row):
+    found = results(row.table).get(row.name)
+    return found is not None and is_current(row, found["config"])
+
+
+def add_result(row, result):
+    """Adds a row to its table's file, whoever else is adding rows to it."""
+    with changing(result_name(row.table)):
+        save_result(result_name(row.table), {"experiment": "accuracy", "table": row.table,
+                                             "rows": {**results(row.table), row.name: result}})
+
+
+def words_of(row):
+    """The options of a row as `train` takes them."""
+    given = {**row.options, **({"init_from": row.source.folder} if row.source else {})}
+    return [str(word) for name, value in given.items()
+            for word in ([option(name)] if value is True else [option(name), value])]
+
+
+def train_row(row, shown, threads):
+    """Trains a row to its end in a process of its own.  shown: whether its output is; else it is kept beside the run.
+
+    A run of a row that meant something else, before the defaults changed, makes room: it is renamed.
+    """
+    config = row.folder / "config.json"
+    if config.exists() and not is_current(row, json.loads(config.read_text())):
+        number = next(n for n in range(1, 1000) if not row.folder.with_name(f"{row.name}.old{n}").exists())
+        row.folder.rename(row.folder.with_name(f"{row.name}.old{number}"))
+    row.folder.parent.mkdir(parents=True, exist_ok=True)
+    environment = {**os.environ, **({"ZO_NUMPY_THREADS": str(threads)} if threads else {})}
+    command = [sys.executable, "-m", "zo_numpy", "train", "--out", str(row.folder), "--resume", *words_of(row)]
+    with contextlib.ExitStack() as stack:
+        output = None if shown else stack.enter_context(open(row.folder.with_name(f"{row.name}.log"), "a"))
+        status = subprocess.run(command, stdout=output, stderr=output, env=environment).returncode
+    if status:
+        raise RowFailed(f"{row.table} {row.name} ended with status {status}"
+                        + ("" if shown else f", see {row.folder.with_name(row.name + '.log')}"))
+
+
+@functools.lru_cache(maxsize=2)
+def data_of(name, degrees):
+    return load_data(argparse.Namespace(data=name, rotate=degrees), announce=lambda text: None)
+
+
+def right_of(folder, config):
+    """How many of the test images of `config` the run in a folder has right, of all and of the first 1,024."""
+    source = read_config(folder)
+    weights, _ = load_weights(source, folder)
+    with loading:
+        dataset = data_of(config.data, config.rotate)
+    given = PRECISIONS[source.precision], MODELS[source.model], weights
+    right = {}
+    for name, part in (("all", slice(None)), ("first", slice(ADAPTED_TO))):
+        images, labels = dataset.test_images[part], dataset.test_labels[part]
+        right[name] = {"correct": count_correct(*given, images, labels), "images": len(labels)}
+    return right
+
+
+def run_row(row, shown=True, threads=None):
+    """A row's result, after training it."""
+    if not row.trained:
+        return {"config": as_json(row.config), "trained": False, "right": right_of(row.source.folder, row.config),
+                "made_with": provenance()}
+    train_row(row, shown, threads)
+    config = json.loads((row.folder / "config.json").read_text())
+    metrics = [json.loads(line) for line in (row.folder / "metrics.jsonl").read_text().splitlines()]
+    result = {"config": config, "last_epoch": metrics[-1], "seconds": round(sum(m["seconds"] for m in metrics), 1),
+              "curve": [m.get("test_accuracy", m.get("validation_accuracy")) for m in metrics],
+              "weights_sha256": (row.folder / "steps.txt").read_text().split()[-1], "made_with": provenance()}
+    return {**result, "right": right_of(row.folder, row.config)} if row.source else result
+
+
+def has_weights(row):
+    """Whether a row that others start from is there to the end, as it is today."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        last = json.loads((row.folder / "metrics.jsonl").read_text().splitlines()[-1])
+        return is_current(row, json.loads((row.folder / "config.json").read_text())) and (
+            last["epoch"] == row.config.epochs and is_finished(row))
+    return False
+
+
+def run_all(rows, jobs):
+    """Runs rows, `jobs` at a time, and adds their results as they finish.  Returns (table, name) of those that failed."""
+    failed = []
+    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+        running = {pool.submit(run_row, row, shown=jobs == 1, threads=1 if jobs > 1 else None): row for row in rows}
+        try:
+            for future in concurrent.futures.as_completed(running):
+                row = running[future]
+                try:
+                    add_result(row, future.result())
+                    say(f"{row.table} {row.name}: {told(results(row.table)[row.name])}")
+                except RowFailed as error:
+                    failed.append((row.table, row.name))
+                    print(f"error: {error}", file=sys.stderr)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return failed
+
+
+def told(result):
+    """A result in a few words."""
+    if "last_epoch" in result:
+        last = result["last_epoch"]
+        return f"{last.get('test_accuracy', last.get('validation_accuracy'))} % after epoch {last['epoch']}"
+    return "{correct:,} of {images:,} right, not adapted".format(**result["right"]["all"])
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("table", nargs="?", choices=TABLES)
-    parser.add_argument("--only", help="rows whose name contains this")
+    parser.add_argument("tables", nargs="*", metavar="TABLE", help=", ".join(TABLES))
+    parser.add_argument("--only", default="", help="rows whose name contains this")
+    parser.add_argument("--seeds", type=int, default=SEEDS, help=f"of each row, from 0 (default {SEEDS})")
+    parser.add_argument("--jobs", type=int, default=1, help="rows at a time; with several each has one thread (default 1)")
     parser.add_argument("--list", action="store_true", help="name the rows and whether they have a result")
     options = parser.parse_args()
-    for table in [options.table] if options.table else TABLES:
-        for name, words in TABLES[table]().items():
-            done = finished(table)
-            if options.list or not options.table:
-                state = done[name]["last_epoch"] if name in done else "not run"
-                print(f"{table} {name}: {state}")
-            elif name not in done and (options.only or "") in name:
-                result = run_row(table, name, words)
-                save_result(f"accuracy_{table}", {"experiment": "accuracy", "table": table,
-                                                  "rows": {**finished(table), name: result}})
+    unknown = set(options.tables) - set(TABLES)
+    if unknown:
+        parser.error(f"{sorted(unknown)[0]} is no table; choose of {', '.join(TABLES)}")
+    if options.seeds < 1 or options.jobs < 1:
+        parser.error("--seeds and --jobs are at least 1")
+    rows = [row for table in options.tables or TABLES for row in rows_of(table, options.seeds) if options.only in row.name]
+    if options.list or not options.tables:
+        for row in rows:
+            found = results(row.table).get(row.name)
+            state = "not run" if found is None else told(found) + ("" if is_finished(row) else " (with other settings)")
+            print(f"{row.table} {row.name}: {state}")
+        return 0
+    todo = [row for row in rows if not is_finished(row)]
+    sources = {(row.source.table, row.source.name): row.source for row in todo if row.source}
+    first = [source for source in sources.values() if not has_weights(source)]
+    try:
+        failed = run_all(first, options.jobs)
+        done = {(row.table, row.name) for row in first}
+        failed += run_all([row for row in todo if (row.table, row.name) not in done
+                           and not (row.source and (row.source.table, row.source.name) in failed)], options.jobs)
+    except KeyboardInterrupt:
+        print("interrupted: the same command goes on where it stopped", file=sys.stderr)
+        return 130
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

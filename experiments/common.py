@@ -1,4 +1,5 @@
 """What every experiment shares: where results go and what stands beside the numbers."""
+import contextlib
 import json
 import os
 import pathlib
@@ -8,6 +9,11 @@ import subprocess
 import numpy as np
 
 from zo_numpy.files import write_atomically
+
+try:
+    import fcntl
+except ImportError:   # Windows: no advisory locks
+    fcntl = None
 
 RESULTS = pathlib.Path(__file__).resolve().parent / "results"
 
@@ -37,6 +43,16 @@ def provenance():
     return {"python": platform.python_version(), "numpy": np.__version__, "processor": processor(),
             "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
             "commit": commit()}
+
+
+@contextlib.contextmanager
+def changing(name):
+    """Holds results/NAME.json for whoever reads it, adds to it and writes it back; others wait."""
+    RESULTS.mkdir(exist_ok=True)
+    with open(RESULTS / f".{name}.lock", "w") as lock:
+        if fcntl:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def save_result(name, result):

@@ -15,6 +15,7 @@ import argparse
 import numpy as np
 
 from experiments.common import RESULTS, save_result
+from experiments.float_loss import float_cross_entropy
 from zo_numpy import models
 from zo_numpy.clone import datasets, say
 from zo_numpy.config import make_config
@@ -24,14 +25,6 @@ from zo_numpy.steps import batch_of, one_step, steps_in_epoch
 
 RUNS = ((0, 2, 2), (3, 5, 1))   # K, epochs, how many of the last of them are measured
 GAPS = (0.0, 1e-4, 1e-3, 1e-2, 1e-1, np.inf)   # of |L+ - L-| / mean, in float64
-
-
-def float_cross_entropy(logits, labels):
-    """Cross-entropy in nats of integer logits, summed over the batch, in float64."""
-    values = logits.data.astype(np.float64) * 2.0**logits.exponent
-    largest = values.max(axis=1)
-    log_sums = np.log(np.exp(values - largest[:, None]).sum(axis=1)) + largest
-    return float((log_sums - values[np.arange(len(labels)), labels]).sum())
 
 
 class Watcher:

@@ -229,6 +229,15 @@ def test_evaluate_says_what_training_said(run, digits, capsys):
     assert expected in capsys.readouterr().out
 
 
+def test_evaluate_on_turned_images(run, digits, capsys):
+    for degrees in (0, 180):
+        assert main(["evaluate", str(run), "--data-dir", str(digits), "--rotate", str(degrees)]) == 0
+    upright, turned = (line for line in capsys.readouterr().out.splitlines() if line.startswith("test accuracy"))
+    accuracy = [float(line.split()[2]) for line in (upright, turned)]
+    assert accuracy[0] == metrics(run)[-1]["test_accuracy"] > accuracy[1] and "rotated by 180 degrees" in turned
+    assert "--rotate 360" in refused(capsys, "evaluate", run, "--data-dir", digits, "--rotate", 360)
+
+
 def test_evaluate_on_other_data(run, tmp_path, capsys):
     other = write_digits(tmp_path / "other", test=31, seed=9)
     assert main(["evaluate", str(run), "--data", "fashion-mnist", "--data-dir", str(other)]) == 0

@@ -6,6 +6,7 @@ import random
 import pytest
 
 import zo_numpy.config
+from zo_numpy import defaults
 from zo_numpy.config import CHOICES, POINT_FIELDS, SCHEDULES, Config, config_from_json, make_config
 from zo_numpy.errors import UserError
 from zo_numpy.models import MODELS, takes_points
@@ -56,6 +57,31 @@ def test_every_tail_has_defaults(model, bp_tail):
     assert make_config({}) == make_config(stated)
 
 
+def test_defaults_by_precision_and_tail_then_data_then_fine_tuning(monkeypatch):
+    monkeypatch.setitem(defaults.DEFAULTS, ("int8", 1), {**defaults.DEFAULTS["int8", 1], "epochs": 3, "batch_size": 5})
+    monkeypatch.setitem(defaults.BY_DATA, ("fashion-mnist", "int8", 1), dict(epochs=4, b_bp=(7,)))
+    monkeypatch.setitem(defaults.FINE_TUNING, ("int8", 1), dict(epochs=6))
+
+    def made(**given):
+        config = make_config({"bp_tail": 1, **given})
+        return config.epochs, config.batch_size, config.schedules.get("b_bp") == (7,)
+    assert made() == (3, 5, False)
+    assert made(data="fashion-mnist") == (4, 5, True)
+    assert made(data="fashion-mnist", init_from="runs/x") == (6, 5, True)
+    assert made(init_from="runs/x", epochs=8) == (8, 5, False)
+    assert made(data="fashion-mnist", precision="fp32") == made(precision="fp32") != made()
+
+
+@pytest.mark.parametrize("data", CHOICES["data"])
+@pytest.mark.parametrize("fine_tuning", [False, True])
+@pytest.mark.parametrize("precision", SCHEDULES)
+@pytest.mark.parametrize("bp_tail", [0, 1, 2, 3, "all"])
+def test_all_defaults_are_configurations(precision, bp_tail, data, fine_tuning):
+    config = make_config({"precision": precision, "bp_tail": bp_tail, "data": data,
+                          "init_from": "runs/x" if fine_tuning else ""})
+    assert config.epochs and config.batch_size
+
+
 def test_options_replace_defaults_one_by_one():
     config = make_config({"p_zero": (0, 255), "headroom": (0, 1, 2, 3, 6), "zo_frozen": True,
                           "seed": 2**64 - 1})
@@ -68,7 +94,7 @@ def test_options_replace_defaults_one_by_one():
 
 @pytest.mark.parametrize("name, value, named", [
     ("model", "lenet6", "lenet5"), ("data", "cifar", "fashion-mnist"), ("precision", "int4", "int8"),
-    ("loss", "float", "coarse"), ("tail_passes", "first", "both"),
+    ("loss", "double", "coarse"), ("tail_passes", "first", "both"),
     ("bp_tail", 4, "0 to 3"), ("bp_tail", 7, "0 to 3"), ("bp_tail", -1, "0 to 3"), ("bp_tail", 1.0, "0 to 3"),
     ("epochs", 0, "1 to"), ("epochs", -3, "1 to"), ("epochs", 10**7, "1 to"), ("epochs", True, "1 to"),
     ("batch_size", 0, "1 to 4096"), ("batch_size", -1, "1 to 4096"), ("batch_size", 4097, "1 to 4096"),

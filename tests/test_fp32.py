@@ -8,7 +8,7 @@ from scipy.signal import correlate2d
 import twins
 from zo_numpy import models, transfer
 from zo_numpy.config import make_config
-from zo_numpy.errors import UserError
+from zo_numpy.errors import Diverged
 from zo_numpy.fp32 import elastic_zo, layers, loss, tail
 from zo_numpy.fp32.normal import normal
 from zo_numpy.rng import CHUNK
@@ -238,8 +238,17 @@ def test_queries_are_averaged():
 def test_a_diverged_run_says_which_step_and_what_to_do():
     weights = elastic_zo.init_weights(TINY, 2)
     weights["fc3.weight"][0, 0] = np.nan
-    with pytest.raises(UserError, match="step 17 is nan.*lower --eta"):
+    with pytest.raises(Diverged, match="step 17 is nan.*lower --eta"):
         elastic_zo.train_step(TINY, 1, weights, *batch(), 0, 17, SETTINGS)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_weight_that_is_not_finite_is_named(bad):
+    weights = elastic_zo.init_weights(TINY, 2)
+    elastic_zo.check_finite(weights, 5)
+    weights["fc2.bias"][3] = bad
+    with pytest.raises(Diverged, match="fc2.bias is not finite after step 4: .*lower --eta"):
+        elastic_zo.check_finite(weights, 5)
 
 
 def test_fp32_weights_become_int8_and_back():

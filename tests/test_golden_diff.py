@@ -177,12 +177,6 @@ def test_records_of_one_manifest_alone_are_named(capsys, mine):
                         "its inputs could be compared")
 
 
-def test_minus_zero_is_not_zero():
-    zero = np.zeros(2, np.float32)
-    assert diff.first_difference(zero, zero) is None
-    assert "index (0,)" in diff.first_difference(zero, -zero)
-
-
 # Files.
 
 def rewritten(change):

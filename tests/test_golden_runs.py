@@ -60,7 +60,7 @@ def test_replay_gives_the_weights_of_the_run(made, run, tmp_path, capsys):
             assert (written[name] == array).all()
 
 
-@pytest.mark.parametrize("name", sorted(path.name for path in GOLDEN.iterdir() if "-k0" in path.name))
+@pytest.mark.parametrize("name", sorted(path.name for path in GOLDEN.iterdir() if "-int8-k0" in path.name))
 def test_the_committed_runs_replay_to_their_last_digest(name):
     config = read_config(GOLDEN / name)
     samples = json.loads((GOLDEN / name / "config.json").read_text())["dataset"]["training_samples"]

@@ -17,7 +17,7 @@ from zo_numpy.steps import PRECISIONS, one_step, parts
 
 GOLDEN = pathlib.Path(__file__).parent / "golden"
 SUBSET = commands.load("mnist-subset")
-SETTINGS = {**check.SETTINGS, "model": "narrow-lenet", "data": "mnist-subset", "batch_size": 3, "epochs": 1}
+SETTINGS = {**check.SETTINGS["int8"], "model": "narrow-lenet", "data": "mnist-subset", "batch_size": 3, "epochs": 1}
 KINDS = {   # what may decide which records a step has
     "k0": dict(bp_tail=0), "k3": dict(bp_tail=3), "both": dict(bp_tail=2, tail_passes="both"),
     "frozen": dict(bp_tail=2, zo_frozen=True), "queries": dict(bp_tail=1, queries=3),
@@ -139,7 +139,7 @@ def test_a_trace_is_the_same_with_one_thread_and_two(tmp_path, monkeypatch):
 
 def test_the_committed_trace_is_what_the_command_exports(tmp_path):
     options = [f"--{name.replace('_', '-')}={','.join(map(str, value)) if type(value) is tuple else value}"
-               for name, value in {**check.SETTINGS, **check.TRACES["narrow-lenet-int8-k1"]}.items()]
+               for name, value in {**check.SETTINGS["int8"], **check.TRACES["narrow-lenet-int8-k1"]}.items()]
     assert main(["golden", "export", str(tmp_path / "made" / "here"), *options]) == 0
     assert snapshot(tmp_path / "made" / "here") == snapshot(GOLDEN / "traces" / "narrow-lenet-int8-k1")
     assert [path.name for path in (tmp_path / "made").iterdir()] == ["here"]
@@ -197,10 +197,10 @@ def test_a_full_disk_at_the_manifest_leaves_nothing_behind(tmp_path, capsys, mon
 
 
 @pytest.mark.parametrize("options, word", [
-    (("--precision", "fp32"), "INT8"), (("--bp-tail", "all"), "--bp-tail all"), (("--steps", "0"), "--steps 0"),
+    (("--loss", "float"), "--loss float"), (("--bp-tail", "all"), "--bp-tail all"), (("--steps", "0"), "--steps 0"),
     (("--steps", "1000000000"), "--steps"), (("--seed", "-1"), "--seed -1")])
 def test_what_cannot_be_traced_is_refused_before_a_folder_is_made(tmp_path, capsys, options, word):
     assert word in refused(capsys, *command(tmp_path / "new", *options))
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(UserError):
-        trace.check_traceable(make_config({"precision": "fp32"}))
+        trace.check_traceable(make_config({"precision": "fp32", "bp_tail": "all"}))

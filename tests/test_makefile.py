@@ -69,9 +69,9 @@ def one_error(result):
 def test_make_lists_what_there_is(clone):
     result = make(clone)
     assert result.returncode == 0 and not result.calls
-    for target in ("mnist-int8", "data", "test", "clean"):
+    for target in ("mnist-int8", "mnist-fp32", "fashion-int8", "fashion-fp32", "finetune-int8", "finetune-fp32", "data", "test", "clean"):
         assert re.search(rf"^make {target}  +\S", result.stdout, re.MULTILINE)
-    for default in ("EPOCHS=20", "SEED=0", "BP_TAIL=2"):
+    for default in ("SEED=0", "BP_TAIL=2", "DATA=mnist", "ROTATE=45"):
         assert default in result.stdout
     assert sorted(os.listdir(clone)) == ["Makefile", "pyproject.toml", "setup.cfg"]
 
@@ -87,8 +87,30 @@ def test_every_target_that_is_listed_exists_and_needs_no_file_of_its_name(clone)
 def test_variables_reach_the_command(clone):
     result = make(clone, "mnist-int8", "EPOCHS=3", "SEED=5", "BP_TAIL=1")
     assert result.returncode == 0, result.stderr
-    assert result.calls[-1] == ("-m zo_numpy train --model lenet5 --data mnist --precision int8 --bp-tail 1 "
-                                "--epochs 3 --seed 5 --resume")
+    assert result.calls[-1] == ("-m zo_numpy train --model lenet5 --seed 5 --resume --data mnist --precision int8 "
+                                "--bp-tail 1 --epochs 3")
+
+
+@pytest.mark.parametrize("target, data, precision", [
+    ("mnist-int8", "mnist", "int8"), ("mnist-fp32", "mnist", "fp32"), ("fashion-int8", "fashion-mnist", "int8"),
+    ("fashion-fp32", "fashion-mnist", "fp32")])
+def test_without_epochs_the_tuned_ones_are_left_to_the_program(clone, target, data, precision):
+    assert make(clone, target).calls[-1].strip() == (
+        f"-m zo_numpy train --model lenet5 --seed 0 --resume --data {data} --precision {precision} --bp-tail 2")
+
+
+@pytest.mark.parametrize("precision", ["int8", "fp32"])
+def test_fine_tuning_trains_upright_shows_before_and_adapts(clone, precision):
+    result = make(clone, f"finetune-{precision}", "ROTATE=30", "EPOCHS=7")
+    assert result.returncode == 0, result.stderr
+    upright = f"runs/mnist-{precision}-upright-s0"
+    common = f"-m zo_numpy train --model lenet5 --seed 0 --resume --data mnist --precision {precision}"
+    assert result.calls[-3:] == [
+        f"{common} --bp-tail all --out {upright}", f"-m zo_numpy evaluate {upright} --rotate 30",
+        f"{common} --bp-tail 2 --epochs 7 --rotate 30 --limit 1024 --init-from {upright}"]
+    assert result.stdout.index("2. before") < result.stdout.index("3. after")
+    failed = make(clone, f"finetune-{precision}", STATUS="2")
+    assert failed.returncode == 2 and len([call for call in failed.calls if "zo_numpy" in call]) == 1
 
 
 @pytest.mark.parametrize("precision", ["int8", "fp32"])

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import zo_numpy
+from experiments import float_loss
 from tripwire import FloatFound, Watched, float_sites, package_modules, watching
 from zo_numpy.int8 import elastic_zo
 from zo_numpy.int8.elastic_zo import Settings
@@ -72,6 +73,12 @@ def test_training_meets_no_float(monkeypatch, bp_tail, changes):
         else:
             stages |= {"loss.coarse_cross_entropy"}
         assert stages <= {name.removeprefix("zo_numpy.").removeprefix("int8.") for name in seen}
+
+
+def test_a_float_loss_is_caught_where_the_step_calls_it():
+    settings = SETTINGS._replace(loss=float_loss.cross_entropy)
+    with pytest.raises(FloatFound, match=r"elastic_zo.py:\d+: loss = "), watching(package_modules("zo_numpy")):
+        train(elastic_zo, 2, settings, Watched)
 
 
 def test_watching_leaves_no_trace():

@@ -7,7 +7,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
-ROWS = json.loads((ROOT / "experiments/results/accuracy_int8.json").read_text())["rows"]
+ROWS = json.loads((ROOT / "experiments/results/accuracy_mnist_int8.json").read_text())["rows"]
 
 
 def test_line_counts():

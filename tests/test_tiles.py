@@ -31,6 +31,7 @@ def test_a_block_is_the_same_for_all_tiles_and_threads(monkeypatch, workers, n, 
         whole = layers.apply_layer(layer, weights, whole)
     expected = layers.requantise(whole, -7 - 9)
     monkeypatch.setenv("ZO_NUMPY_THREADS", str(workers))
+    monkeypatch.setitem(tiles.WORTH_A_THREAD, "int32", 1)
     for tile_bytes in (1, 5_000, 20_000, 1 << 30):
         monkeypatch.setattr(tiles, "TILE_BYTES", tile_bytes)
         got = layers.forward_block(block, weights, x)
@@ -55,6 +56,7 @@ def trained(bp_tail):
 def test_training_is_the_same_for_all_tiles_and_threads(monkeypatch):
     monkeypatch.setenv("ZO_NUMPY_THREADS", "1")
     expected = trained(2)
+    monkeypatch.setitem(tiles.WORTH_A_THREAD, "int32", 1)
     for workers in THREADS:
         monkeypatch.setenv("ZO_NUMPY_THREADS", str(workers))
         for tile_bytes in (1, 1 << 18, 1 << 30):
@@ -113,18 +115,21 @@ def test_an_exception_in_a_tile_is_raised(monkeypatch, workers):
 def test_a_tile_holds_no_more_than_it_may(monkeypatch):
     conv = (Conv2d("w", 6, 16, 5, 2),)
     per_sample = 4 * (6 * 5 * (18 * 14) + 16 * (14 * 14))          # bytes of one sample's patches and accumulators
-    for workers in (1, 2, 3):
+    for workers in (1, 2):
         monkeypatch.setenv("ZO_NUMPY_THREADS", str(workers))
-        length = tiles.tile_length(conv, (6, 14, 14), 20)          # its 20 * 16 * 14 * 14 sums are fewer
+        length, used = tiles.tiling(conv, (6, 14, 14), 20, "int32")          # its 20 * 16 * 14 * 14 sums are fewer
+        assert used == workers
         assert workers * length * per_sample <= tiles.TILE_BYTES < workers * (length + 1) * per_sample
-        length = tiles.tile_length(conv, (6, 14, 14), 10**6)
-        assert length * per_sample <= tiles.TILE_BYTES < (length + 1) * per_sample
-        assert tiles.tile_length(conv, (6, 10_000, 10_000), 10**6) == 1
-        assert tiles.tile_length((Linear("w", 784, 120),), (784,), 10**6) == (
-            tiles.TILE_BYTES // (4 * (784 + 120)))
+        length, used = tiles.tiling(conv, (6, 14, 14), 10**6, "int32")
+        assert used == workers and length * per_sample <= tiles.TILE_BYTES < (length + 1) * per_sample
+        assert tiles.tiling(conv, (6, 10_000, 10_000), 10**6, "int32") == (1, workers)
+        length, _ = tiles.tiling((Linear("w", 784, 120),), (784,), 10**6, "int32")
+        assert length == tiles.TILE_BYTES // (4 * (784 + 120))
 
 
-def test_a_small_batch_is_shared_where_there_is_work_for_two(monkeypatch):
+def test_threads_are_used_where_there_is_work_for_them(monkeypatch):
     monkeypatch.setenv("ZO_NUMPY_THREADS", "2")
-    assert tiles.tile_length((Linear("w", 784, 120),), (784,), 32) == 16
-    assert tiles.tile_length((Linear("w", 84, 10),), (84,), 32) >= 32
+    assert tiles.tiling((Linear("w", 784, 120),), (784,), 32, "int32") == (16, 2)
+    assert tiles.tiling((Linear("w", 784, 120),), (784,), 32, "float32") == (32, 1)
+    assert tiles.tiling((Linear("w", 84, 10),), (84,), 32, "int32") == (32, 1)
+    assert tiles.tiling((Linear("w", 784, 120),), (784,), 1, "int32") == (1, 1)

@@ -47,8 +47,8 @@ def add_run_options(parser):
     add("--bp-tail", type=tail, metavar="K", help=f"layers trained by backpropagation: 0 is vanilla ZO, {BP} is full "
                                                   "BP (default 2)")
     add("--zo-frozen", action="store_true", help="the control: leave the ZO layers at their initialisation")
-    add("--epochs", type=int, help="default 20")
-    add("--batch-size", type=int, help="default 32 or 64, see defaults.py")
+    add("--epochs", type=int, help="default: defaults.py has one for each precision, tail and data set")
+    add("--batch-size", type=int, help="default: see defaults.py")
     add("--seed", type=int, help="decides every random draw (default 0)")
     add("--validate", type=int, metavar="N", help="hold the last N training samples out and report on them")
     add("--limit", type=int, metavar="N", help="train on the first N training samples only")
@@ -88,6 +88,7 @@ def parse(arguments):
     evaluate = subparsers.add_parser("evaluate", help="accuracy of a trained run on the test set")
     evaluate.add_argument("run", type=pathlib.Path)
     evaluate.add_argument("--data", help="another data set than the one it was trained on")
+    evaluate.add_argument("--rotate", type=int, metavar="DEG", help="turn the images by DEG degrees, not as in training")
     evaluate.add_argument("--data-dir", type=pathlib.Path)
     evaluate.add_argument("--offline", action="store_true")
 
@@ -127,4 +128,8 @@ def parse(arguments):
     memory.add_argument("--points", type=int, metavar="P", help="points of each cloud (default 1024)")
     memory.add_argument("--zo-frozen", action="store_true", help="the control")
     memory.add_argument("--measure", action="store_true", help="also make steps on random images and measure their peak")
+    bench = subparsers.add_parser("bench", help="time of a training step, its parts, and the ratios that count")
+    bench.add_argument("--batch-size", type=several(int), default=(32, 256), metavar="N,N,..", help="default 32,256")
+    bench.add_argument("--rounds", type=int, default=15, help="steps of each configuration (default 15)")
+    bench.add_argument("--json", action="store_true", help="one JSON object, for machines")
     return parser.parse_args(arguments)

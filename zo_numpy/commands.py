@@ -6,21 +6,23 @@ import shlex
 import signal
 import sys
 import time
+import warnings
+from json import dumps as to_json
 
 import numpy as np
 
-from . import export as exporting, memory as memories, models
+from . import bench as benchmark, export as exporting, memory as memories, models
 from .clone import load_data, say
 from .clouds import read_clouds
-from .config import describe, make_config, read_config, with_classes
-from .errors import UserError
+from .config import NUMBERS, check_number, describe, make_config, read_config, with_classes
+from .errors import Diverged, UserError
 from .files import write_atomically
 from .golden import commands as golden_commands, runs
 from .images import read_image
 from .plots import draw_curves, read_metrics
 from .progress import Progress, duration
 from .run_folder import CHECKPOINT, CONFIG, RUN_FILES, RunFolder, digest, read_description
-from .steps import PRECISIONS, split
+from .steps import PRECISIONS, compares_loss, split
 from .tiles import threads
 from .trainer import Interrupted, Run, count_correct, first_weights, load_weights, percent
 
@@ -44,6 +46,8 @@ def summary(config, dataset, model):
     say(f"{model.name}, {config.precision}, {sum(count.values()):,} parameters: "
         f"{' '.join(zo) or 'none'} {by_zo} ({sum(count[n] for n in zo):,}), "
         f"{' '.join(bp) or 'none'} by BP ({sum(count[n] for n in bp):,})")
+    if compares_loss(config):
+        say("A COMPARISON, NOT INTEGERS ONLY: float64 cross-entropy of the integer logits decides the sign of g")
     if not dataset.complete:
         say(f"NOT THE FULL DATA SET, {dataset.name}: {len(dataset.train_labels):,} training and "
             f"{len(dataset.test_labels):,} test samples ({dataset.source})")
@@ -97,7 +101,8 @@ def train(data_dir=None, offline=False, out=None, resume=False, **given):
             folder.start(describe(config, dataset))
         again = resume_command(out, data_dir, offline)
         try:
-            with stop_signals() as stop:
+            with stop_signals() as stop, warnings.catch_warnings():
+                warnings.simplefilter("ignore", RuntimeWarning)   # of overflow: what is not finite ends the run in one line
                 run = Run(config, dataset, folder, None, lambda: bool(stop))
                 run.progress = Progress(sys.stdout, run.step, run.total_steps, config.batch_size)
                 say(f"{config.epochs} epoch{'s' * (config.epochs > 1)} of {run.steps_per_epoch:,} steps, batch "
@@ -111,6 +116,9 @@ def train(data_dir=None, offline=False, out=None, resume=False, **given):
             print(f"interrupted: step {run.step:,} of {run.total_steps:,} is saved; go on with: {again}",
                   file=sys.stderr)
             return 128 + stop[0]   # as a shell reports a program that a signal ended
+        except Diverged as error:
+            run.progress.clear()
+            raise UserError(f"{error}, in another --out; {last_good(out)}") from None
         except BrokenPipeError:    # who reads the output has left; main() sees to it
             raise
         except OSError as error:
@@ -118,6 +126,14 @@ def train(data_dir=None, offline=False, out=None, resume=False, **given):
                             f"then go on with: {again}") from None
         say(last_line(run, dataset, out))
     return 0
+
+
+def last_good(out):
+    """What a run that has diverged leaves: its last checkpoint, all of it finite."""
+    if not (out / CHECKPOINT).exists():
+        return "it had no checkpoint yet"
+    step = load_weights(read_config(out), out)[1]["step"]
+    return f"{out / CHECKPOINT} keeps the last good weights, those after {step:,} steps (--init-from {out} starts from them)"
 
 
 def resume_command(out, data_dir, offline):
@@ -178,10 +194,13 @@ def load_run(path):
     return config, models.of_run(config), PRECISIONS[config.precision], weights
 
 
-def evaluate(run, data=None, data_dir=None, offline=False):
+def evaluate(run, data=None, rotate=None, data_dir=None, offline=False):
     """`evaluate`: test accuracy of a run as it stands, in batches and one sample at a time."""
     config, model, precision, weights = load_run(run)
-    dataset = load_data(dataclasses.replace(config, data=data or config.data), data_dir, offline)
+    if rotate is not None:
+        check_number("rotate", rotate, NUMBERS["rotate"])
+    config = dataclasses.replace(config, data=data or config.data, rotate=config.rotate if rotate is None else rotate)
+    dataset = load_data(config, data_dir, offline)
     images, labels = dataset.test_images, dataset.test_labels
     if images.shape[1:] != model.input_shape or len(dataset.classes) != model.classes:
         raise UserError(f"{run} takes samples of {model.input_shape} in {model.classes} classes, {dataset.name} has "
@@ -255,6 +274,18 @@ def memory(measure=False, **given):
         given.setdefault("data", "modelnet40")   # any data set of clouds will do
     config = make_config(given)
     for line in memories.report(config, measure):
+        say(line)
+
+
+def bench(batch_size, rounds, json):
+    """`bench`: time of a training step, its parts, and ratios."""
+    for size in batch_size:
+        make_config({"batch_size": size})
+    if rounds < 1:
+        raise UserError(f"--rounds {rounds}: choose a whole number from 1 up")
+    threads()
+    result = benchmark.run(batch_size, rounds)
+    for line in [to_json(result)] if json else benchmark.report(result):
         say(line)
 
 

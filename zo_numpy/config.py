@@ -9,7 +9,7 @@ import dataclasses
 from typing import NamedTuple
 
 from . import __version__, models
-from .defaults import defaults_of
+from .defaults import POINT_DATA, defaults
 from .errors import UserError
 from .run_folder import CONFIG, FORMAT_VERSION, read_description
 
@@ -63,13 +63,12 @@ CHOICES = {
     "precision": tuple(SCHEDULES),
     "tail_passes": ("second", "both"),
 }
-LOSSES = {"int8": ("integer", "coarse"), "fp32": ("float",)}   # the first is the default
+LOSSES = {"int8": ("integer", "coarse", "float"), "fp32": ("float",)}   # the first is the default
 LARGEST_BATCH = 4096   # of the integer loss's proof against overflow
 NUMBERS = {"epochs": whole(1, 10**6), "batch_size": whole(1, LARGEST_BATCH), "seed": whole(0, 2**64 - 1),
            "validate": whole(0, 10**9), "limit": whole(0, 10**9), "rotate": whole(0, 359), "queries": whole(1, 64),
            "points": whole(0, 10**5), "classes": whole(0, 1000), "augment": whole(0, 1000), "spin": whole(0, 180),
            "noise": whole(0, 200), "tilt": whole(0, 359), "jitter": whole(0, 200)}
-POINT_DATA = ("modelnet10", "modelnet40", "modelnet", "synthetic-solids")   # the data sets of point clouds
 POINT_FIELDS = ("points", "classes", "augment", "spin", "noise", "tilt", "jitter")   # which only they have
 BP = "all"   # the tail that is the whole network
 
@@ -130,11 +129,12 @@ def make_config(given):
     """
     for name, choices in CHOICES.items():
         check_choice(name, given.get(name, getattr(Config, name)), choices)
-    model, precision, bp_tail = (given.get(name, getattr(Config, name)) for name in ("model", "precision", "bp_tail"))
+    model, precision, bp_tail, data, source = (given.get(name, getattr(Config, name)) for name in (
+        "model", "precision", "bp_tail", "data", "init_from"))
     longest = models.longest_tail(models.MODELS[model].layers)
     if not (whole(0, longest).allows(bp_tail) or bp_tail == BP):
         raise UserError(f"--bp-tail {bp_tail}: choose a whole number from 0 to {longest}, or {BP}")
-    options = {"loss": LOSSES[precision][0], **defaults_of(models.MODELS[model], precision, bp_tail), **given}
+    options = {"loss": LOSSES[precision][0], **defaults(precision, bp_tail, data, bool(source)), **given}
     for name, numbers in NUMBERS.items():
         check_number(name, options.get(name, getattr(Config, name)), numbers)
     check_choice("loss", options["loss"], LOSSES[precision])

@@ -1,11 +1,10 @@
-"""What an option is where the user does not give it: by precision and number of BP layers.
+"""What an option is where the user does not give it: by precision and number of BP layers, and where that differs, by
+data set and for fine-tuning.
 
 Tuned on the last 5,000 training images of MNIST (`--validate 5000`), never on a test set: INT8 by the candidates in
 experiments/results/tuning_int8.json, full BP by a few runs; FP32 with K = 0..3 has starting points, not tuned yet.
 A schedule's values share the epochs of a run in equal parts.
 """
-from .models import takes_points
-
 DEFAULTS = {
     ("int8", 0): dict(epochs=20, batch_size=16, headroom=(0, 0, 0, 0, 0), r_max=(15,), p_zero=(192, 224, 240, 248),
                       b_zo=(1,), b_bp=(1,)),
@@ -25,16 +24,17 @@ DEFAULTS = {
                           eta_tail=(0.1, 0.1, 0.05, 0.02)),
 }
 
-# Of point clouds: starting points, tuned on a few short runs of ModelNet10 (`--validate 800`).
+POINT_DATA = ("modelnet10", "modelnet40", "modelnet", "synthetic-solids")   # the data sets of point clouds
+# Theirs: starting points, tuned on a few short runs of ModelNet10 (`--validate 800`).
 POINT_DEFAULTS = {
     ("int8", 0): dict(epochs=20, batch_size=16, headroom=(0,) * 8, r_max=(15,), p_zero=(192, 224, 240, 248),
                       b_zo=(1,), b_bp=(1,)),
     ("int8", 1): dict(epochs=20, batch_size=32, headroom=(0,) * 7 + (2,), r_max=(15,), p_zero=(224, 240, 248, 252),
                       b_zo=(1,), b_bp=(4, 3, 2, 1)),
-    ("int8", 2): dict(epochs=20, batch_size=32, headroom=(0,) * 6 + (1, 1), r_max=(15,), p_zero=(224, 240, 248, 252),
-                      b_zo=(1,), b_bp=(5, 4, 3, 2, 1)),
+    ("int8", 2): dict(epochs=20, batch_size=16, headroom=(0,) * 6 + (2, 2), r_max=(15,), p_zero=(224, 240, 248, 252),
+                      b_zo=(1,), b_bp=(3, 2, 1, 1)),
     ("int8", 3): dict(epochs=20, batch_size=32, headroom=(0,) * 5 + (1, 1, 1), r_max=(15,), p_zero=(128, 192, 224, 248),
-                      b_zo=(1,), b_bp=(4, 3, 2, 1)),
+                      b_zo=(1,), b_bp=(3, 2, 1, 1)),
     ("int8", "all"): dict(epochs=10, batch_size=32, headroom=(0,) * 8, r_max=(1,), p_zero=(0,), b_zo=(1,),
                           b_bp=(4, 3, 2, 1)),
     **{("fp32", k): dict(epochs=20, batch_size=32, eps=(1e-3,), eta=(3e-5, 3e-5, 2e-5, 1e-5), clip=(1000.0,),
@@ -44,7 +44,29 @@ POINT_DEFAULTS = {
 }
 
 
-def defaults_of(model, precision, bp_tail):
-    """{option: value} of a model, a precision and a number of BP layers."""
-    table = POINT_DEFAULTS if takes_points(model) else DEFAULTS
-    return table[precision, bp_tail]
+# What is otherwise for a data set: ("fashion-mnist", "int8", 2): dict(epochs=30). One option or several.
+BY_DATA = {
+}
+
+# What is otherwise for runs that start from the weights of another (`--init-from`), whatever the data set: a fine-tuning
+# set is small. Starting points, not tuned yet.
+FINE_TUNING = {
+    ("int8", 0): dict(epochs=20, batch_size=32),
+    ("int8", 1): dict(epochs=20, batch_size=32),
+    ("int8", 2): dict(epochs=20, batch_size=32),
+    ("int8", 3): dict(epochs=20, batch_size=32),
+    ("int8", "all"): dict(epochs=20, batch_size=32),
+    ("fp32", 0): dict(epochs=20, batch_size=32),
+    ("fp32", 1): dict(epochs=20, batch_size=32),
+    ("fp32", 2): dict(epochs=20, batch_size=32),
+    ("fp32", 3): dict(epochs=20, batch_size=32),
+    ("fp32", "all"): dict(epochs=20, batch_size=32),
+}
+
+
+def defaults(precision, bp_tail, data, fine_tuning):
+    """{option: value} of a run: of its precision and tail, then of its data set, then of fine-tuning."""
+    first = POINT_DEFAULTS if data in POINT_DATA else DEFAULTS
+    tables = (first[precision, bp_tail], BY_DATA.get((data, precision, bp_tail), {}),
+              FINE_TUNING.get((precision, bp_tail), {}) if fine_tuning else {})
+    return {name: value for table in tables for name, value in table.items()}

@@ -6,14 +6,13 @@ around them as one number; Python's tracemalloc sees both. What BLAS allocates f
 the resident set alone. Full BP is predicted beside its backwards, in experiments/full_bp/memory.py.
 
     parameters      weights, and biases in FP32
-    perturbation    one chunk of z for each thread, with the random words that make it
+    perturbation    one group of elements of z, with the random words that make it
     activations     images, and what layers hand to the next one
     accumulators    int32 sums of a block's whole batch, before their requantisation (INT8)
     scratch         tiles of patches and sums, widened operands, intermediates of an operation
     gradients       gradients of the tail, and the steps made of them
     errors          errors passed back through the tail
 """
-import importlib
 import resource
 import sys
 import tracemalloc
@@ -26,7 +25,7 @@ from .config import BP
 from .errors import UserError
 from .fp32 import elastic_zo as fp32
 from .int8.arith import CHUNK, WIDENED_BYTES
-from .steps import PRECISIONS, full_bp
+from .steps import PRECISIONS, experiment, step_function
 
 KINDS = ("parameters", "perturbation", "activations", "accumulators", "scratch", "gradients", "errors")
 OBJECTS = 12_000  # bytes of Python objects that a step holds
@@ -45,12 +44,13 @@ class Moment(NamedTuple):
 
 
 class Plan:
-    """Collects the moments of a step of `config` with `workers` threads, and knows the sizes they have in common."""
+    """Collects the moments of a step of `config` and knows the sizes they have in common."""
 
-    def __init__(self, config, workers):
-        self.config, self.workers, self.moments = config, workers, []
+    def __init__(self, config):
+        self.config, self.moments = config, []
         self.int8 = config.precision == "int8"
         self.item = 1 if self.int8 else 4        # bytes of a stored number
+        self.sums = "int32" if self.int8 else "float32"
         self.model, self.batch = models.of_run(config), config.batch_size
         self.blocks = models.blocks(self.model.layers)
         self.shapes = [self.model.input_shape]   # of a sample, before each block and after the last
@@ -78,15 +78,15 @@ class Plan:
         """Bytes of the gradients of a block, biases included."""
         return 4 * PRECISIONS[self.config.precision].parameter_count(self.blocks[place][0])
 
-    def tile(self, length):
-        """(samples in a tile, number of tiles) of a batch that is cut into tiles of at most `length`."""
-        cut = tiles.cut(self.batch, length)
-        return max(part.stop - part.start for part in cut), len(cut)
+    def tile(self, tiling):
+        """(samples in a tile, number of tiles, how many run at once) of a batch with a tiling (length, workers)."""
+        cut = tiles.cut(self.batch, *tiling)
+        return max(part.stop - part.start for part in cut), len(cut), min(tiling[1], len(cut))
 
     def tile_scratch(self, place):
         """What all threads together hold while they run tiles of a block."""
         block, shape = self.blocks[place], self.shapes[place]
-        length, number = self.tile(tiles.tile_length(block, shape, self.batch))
+        length, number, workers = self.tile(tiles.tiling(block, shape, self.batch, self.sums))
         layer, out = block[0], models.size(models.output_shape(block[:1], shape))
         if isinstance(layer, models.Conv2d):
             one = length * tiles.scratch_bytes(layer, shape) + self.kernels(layer)
@@ -95,7 +95,7 @@ class Plan:
             one = 4 * length * out
             if self.int8:
                 one += 4 * length * models.fan_in(layer) + widened(models.fan_in(layer), layer.out_features)
-        return min(self.workers, number) * one
+        return workers * one
 
     def kernels(self, layer):
         """A convolution's weights in the order of its patches, in INT8 also widened."""
@@ -124,9 +124,9 @@ class Plan:
         if not self.int8:
             counts = [models.size(shape) for layer in head for shape in fp32.parameters(layer).values()]
         per_word = PRECISIONS[self.config.precision].PER_WORD
-        sizes = sorted((sum(piece.stop - piece.start for piece in group)
-                        for group in rng.groups(dict(enumerate(counts)), per_word)), reverse=True)
-        self.add(name, perturbation=DRAWN[self.config.precision] * sum(sizes[:self.workers]), **held)
+        largest = max(sum(piece.stop - piece.start for piece in group)
+                      for group in rng.groups(dict(enumerate(counts)), per_word))
+        self.add(name, perturbation=DRAWN[self.config.precision] * largest, **held)
 
     def backward(self, first, before=0):
         """The moments of the tail's backward pass, its first layer being block `first`, and of its steps.
@@ -156,15 +156,14 @@ def widened(terms, columns):
     return 4 * terms * min(columns, max(1, WIDENED_BYTES // (4 * terms)))
 
 
-def moments(config, workers):
+def moments(config):
     """The moments of one training step of a Config, in order.  Returns a list of Moment."""
-    plan = Plan(config, workers)
+    plan = Plan(config)
     if config.bp_tail == BP:
         if models.takes_points(plan.model):
             raise UserError(f"--bp-tail all with --model {config.model}: what full BP holds is not predicted for point clouds; "
                             "give a number")
-        full_bp(config.precision)   # refuses where it is not at hand
-        importlib.import_module("experiments.full_bp.memory").add_moments(plan)
+        experiment("full_bp.memory", "--bp-tail all").add_moments(plan)
         return plan.moments
     tail = len(plan.blocks) - config.bp_tail
     both = config.tail_passes == "both" and config.bp_tail and not config.zo_frozen
@@ -186,9 +185,9 @@ def moments(config, workers):
     return plan.moments
 
 
-def inference(config, workers):
+def inference(config):
     """The moments of a forward pass over a batch with nothing trained."""
-    plan = Plan(config, workers)
+    plan = Plan(config)
     plan.forward(len(plan.blocks))
     return plan.moments
 
@@ -207,14 +206,15 @@ def random_batch(config):
     return images, draw.integers(0, model.classes, config.batch_size).astype(np.uint8)
 
 
-def measure(config, steps=4, infer=False):
+def measure(config, steps=12, infer=False):
     """The peak that tracemalloc sees over training steps on random images (or over forward passes), in bytes.
 
-    The first steps, which also load code and make threads, are not counted.
+    Of the peaks of the steps (at least 3) the second largest: once in a while a table of the interpreter's own grows
+    by a megabyte. The first steps, which also load code and make threads, are not counted.
     """
     precision, model = PRECISIONS[config.precision], models.of_run(config)
-    train_step = (full_bp(config.precision) if config.bp_tail == BP else precision).train_step
-    settings = precision.settings_at(config, 0)
+    train_step, settings = step_function(config, precision, 0)
+    peaks, at_first = [], None
 
     def run(step):
         if infer:
@@ -228,12 +228,15 @@ def measure(config, steps=4, infer=False):
     try:
         weights, (images, labels) = precision.initialise(config), random_batch(config)
         run(0)
-        tracemalloc.reset_peak()
         for step in range(1, steps + 1):
+            tracemalloc.reset_peak()
+            before, _ = tracemalloc.get_traced_memory()
+            at_first = at_first or before
             run(step)
-        return tracemalloc.get_traced_memory()[1]
+            peaks.append(tracemalloc.get_traced_memory()[1] - (before - at_first))
     finally:
         tracemalloc.stop()
+    return sorted(peaks)[-2]
 
 
 def resident():
@@ -245,7 +248,7 @@ def resident():
 def report(config, with_measurement):
     """The lines of the `memory` command."""
     workers = tiles.threads()
-    step = moments(config, workers)
+    step = moments(config)
     highest = peak(step)
     yield (f"{config.model}, {config.precision}, K = {config.bp_tail}{', frozen' * config.zo_frozen}, batch "
            f"{config.batch_size}, {workers} thread{'s' * (workers > 1)}; bytes, predicted")
@@ -253,10 +256,10 @@ def report(config, with_measurement):
     for kind in KINDS:
         yield f"    {kind:14}{highest.held[kind]:14,}{max(moment.held[kind] for moment in step):14,}"
     yield f"    {'together':14}{highest.total:14,}"
-    idle = peak(inference(config, workers))
+    idle = peak(inference(config))
     yield f"    {'inference':14}{idle.total:14,}      the step takes {percent_more(highest.total, idle.total)} more"
     if with_measurement:
-        measured = measure(config)
+        measured = measure(config, 12 if workers == 1 else 50)
         yield (f"    {'measured':14}{measured:14,}      the prediction is {percent_more(highest.total, measured)} off"
                + (": it supposes all threads at their largest at once" if workers > 1 else ""))
         yield f"    {'resident set':14}{resident():14,}      the largest of this process: Python, NumPy and BLAS with it"

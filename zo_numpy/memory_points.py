@@ -3,6 +3,7 @@ from . import models
 from .fp32 import points as fp32_points
 from .int8 import points as int8_points
 from .int8.arith import CHUNK
+from .tiles import threads
 
 ROUNDING = 8   # bytes an element of an array that is being rounded: magnitudes and signs
 
@@ -21,7 +22,7 @@ def add_fp32(plan, layer, place, where, columns, pooled, inputs, held):
     made, weights = plan.numbers(place + 1), 4 * models.weight_count(layer)      # scaled by batch norm
     if pooled:
         height = min(layer.out_channels, max(1, fp32_points.TILE_BYTES // (4 * columns)))
-        scratch = min(plan.workers, plan.batch) * 4 * height * columns
+        scratch = min(threads(), plan.batch) * 4 * height * columns
         plan.add(where, activations=inputs + 4 * made, scratch=weights + scratch, **held)
         plan.add(f"{where}, normalise", activations=inputs + 3 * 4 * made, scratch=weights, **held)
     else:
@@ -33,13 +34,13 @@ def add_int8(plan, layer, place, where, columns, pooled, inputs, held):
     weights = 4 * models.weight_count(layer)                                     # widened
     if pooled:
         height = min(channels, max(1, int8_points.TILE_BYTES // (4 * columns)))
-        tiles = min(plan.workers, plan.batch)
+        tiles = min(threads(), plan.batch)
         plan.add(where, activations=inputs, accumulators=4 * made,
                  scratch=weights + tiles * 4 * columns * (terms + height), **held)
         plan.add(f"{where}, requantise", activations=inputs + made, accumulators=3 * 4 * made,
                  scratch=ROUNDING * min(CHUNK, made), **held)
     else:
         length = min(columns, max(1, int8_points.TILE_BYTES // (4 * channels)))
-        tiles = min(plan.workers, -(-columns // length))
+        tiles = min(threads(), -(-columns // length))
         plan.add(where, activations=inputs + made, accumulators=4 * made,
                  scratch=weights + tiles * 4 * length * (terms + channels), **held)

@@ -3,7 +3,7 @@
 The generator is Philox4x64-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC'11), taken from
 NumPy, whose raw stream is stable by policy. Nothing is stored between draws: +z, -2z and +z of one training step
 regenerate the same z, and any element of any draw can be had without the others, here
-in chunks on several threads.
+in groups of pieces of tensors.
 
 The contract (CHOICE 12)
     key     = (seed, stream)                    two unsigned 64-bit words
@@ -25,7 +25,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-CHUNK = 8192   # words that a thread draws at a time, a whole number of blocks
+CHUNK = 8192   # words drawn at a time, a whole number of blocks
 INIT, PERTURB, SHUFFLE, DATA = 0, 1, 2, 3
 
 
@@ -63,7 +63,7 @@ class Piece(NamedTuple):
 def groups(sizes, per_word):
     """Cuts tensors into pieces and collects these, in order, in groups that need at most CHUNK words, and a few more.
 
-    A group is what one thread draws at a time: scratch is bounded, and small tensors do not cost a draw each.
+    A group is what is drawn at a time: scratch is bounded, and small tensors do not cost a draw each.
     sizes: {tensor: its number of elements}, of which a word makes `per_word`.  Returns a list of lists of Piece.
     """
     collected, free, most = [], 0, CHUNK * per_word

@@ -67,21 +67,33 @@ def one_step(config, precision, weights, images, labels, step, record=None):
     precision: the elastic_zo module.  record: see its `train_step`.  Returns (L+, L-, g).
     """
     epoch, batch = batch_of(config, len(labels), step)
-    train_step = full_bp(config.precision).train_step if config.bp_tail == BP else precision.train_step
+    train_step, settings = step_function(config, precision, epoch)
     return train_step(models.of_run(config), config.bp_tail, weights, samples_at(images, epoch)[batch], labels[batch],
-                      config.seed, step, precision.settings_at(config, epoch), record)
+                      config.seed, step, settings, record)
 
 
-def full_bp(precision):
-    """The module that trains a whole network by backpropagation, which stands outside this package.
+def step_function(config, precision, epoch):
+    """(train_step, Settings) of a run in an epoch, from 0.  precision: the elastic_zo module."""
+    settings, train_step = precision.settings_at(config, epoch), precision.train_step
+    if config.bp_tail == BP:
+        train_step = experiment(f"full_bp.{config.precision}", "--bp-tail all").train_step
+    if compares_loss(config):
+        settings = settings._replace(loss=experiment("float_loss", "--loss float").cross_entropy)
+    return train_step, settings
 
-    Raises UserError where it is not at hand.
-    """
+
+def compares_loss(config):
+    """Whether a float64 loss takes the place of the integer one: a comparison, not integers only."""
+    return config.precision == "int8" and config.loss == "float"
+
+
+def experiment(name, option):
+    """A module of experiments/, which stands outside this package.  Raises UserError where it is not at hand."""
     try:
-        return importlib.import_module(f"experiments.full_bp.{precision}")
+        return importlib.import_module(f"experiments.{name}")
     except ModuleNotFoundError:
-        raise UserError("--bp-tail all needs experiments/full_bp, which is not beside the zo_numpy package; run from a "
-                        "clone of the project") from None
+        raise UserError(f"{option} needs experiments/, which is not beside the zo_numpy package; run from a clone of "
+                        "the project") from None
 
 
 def log_line(steps_made, total_steps, outcome, digest):

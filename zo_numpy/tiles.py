@@ -1,7 +1,10 @@
-"""Cuts work into tiles of bounded size and runs them on the machine's cores.
+"""Cuts work into tiles of bounded size and runs them on the machine's cores where that pays.
 
-NumPy's einsum, copies, comparisons and Philox release the interpreter's lock, so plain threads are enough. Every tile
-is computed alone and put back in its place: tile size and thread count change no bit of any integer result.
+NumPy's einsum releases the interpreter's lock while it runs, so plain threads are enough where a tile is mostly one
+long product. They are worse than none where it is many short operations: each takes the lock back, and a thread that
+sleeps for it wakes after tens of microseconds. What draws, pools and normalises therefore runs on one thread, and so
+do products that are over in less than that. Every tile is computed alone and put back in its place: tile size and
+thread count change no bit of any integer result.
 """
 import functools
 import os
@@ -11,7 +14,7 @@ from . import models
 from .errors import UserError
 
 TILE_BYTES = 257_000  # of patches and accumulators that are held at a time: inside a core's share of the caches
-MIN_TILE_MACS = 1 << 19  # products below which a second thread costs more than it gives
+WORTH_A_THREAD = {"int32": 1_300_000, "float32": 6_000_000}   # products of numbers in a tile, some 150 microseconds
 
 
 def threads():
@@ -40,17 +43,19 @@ def scratch_bytes(layer, sample_shape):
     return 4 * (models.fan_in(layer) + layer.weight_shape[0])
 
 
-def tile_length(block, sample_shape, count):
-    """How many of `count` samples make a tile of a block, at least 1.
+def tiling(block, sample_shape, count, dtype):
+    """How `count` samples of a block's input are cut: (samples in a tile, threads that share the tiles).
 
-    All threads together hold TILE_BYTES, or up to as much each where what the block makes of the batch is larger than
-    that anyway. Tiles are shorter where the batch would leave a thread idle that has MIN_TILE_MACS to do.
+    What is held at a time is at most TILE_BYTES; several threads together may hold as much each where what the block
+    makes of the batch is larger than that anyway. dtype: name of the type products are summed in.
     """
     layer, workers = block[0], threads()
     made = 4 * count * models.size(models.output_shape(block, sample_shape))
-    budget = max(TILE_BYTES, min(made, workers * TILE_BYTES))
-    length = max(1, budget // workers // scratch_bytes(layer, sample_shape))
-    return max(1, min(length, max(-(-MIN_TILE_MACS // macs(layer, sample_shape)), -(-count // workers))))
+    share = max(TILE_BYTES, min(made, workers * TILE_BYTES)) // workers
+    length = min(max(1, share // scratch_bytes(layer, sample_shape)), -(-count // workers))
+    if length * macs(layer, sample_shape) >= WORTH_A_THREAD[dtype]:
+        return length, workers
+    return max(1, min(count, TILE_BYTES // scratch_bytes(layer, sample_shape))), 1
 
 
 def macs(layer, sample_shape):
@@ -59,26 +64,24 @@ def macs(layer, sample_shape):
     return models.weight_count(layer) * positions
 
 
-def cut(count, length):
-    """Slices of at most `length` of `count` items: equal and, if there are several, as many for each thread."""
+def cut(count, length, workers):
+    """Slices of at most `length` of `count` items: equal and, if there are several, as many for each worker."""
     number = -(-count // length)
     if number > 1:
-        number = min(count, -(-number // threads()) * threads())
+        number = min(count, -(-number // workers) * workers)
     bounds = [count * i // number for i in range(number + 1)]
     return [slice(a, b) for a, b in zip(bounds, bounds[1:])]
 
 
-def for_tiles(count, length, work):
-    """Calls work(slice) for the tiles that `cut` makes; whichever thread is free takes the next one.
+def for_tiles(count, length, work, workers=None):
+    """Calls work(slice) for tiles of at most `length` of `count` items, on `workers` threads (default: all).
 
-    Returns the results in order. An exception in a tile is raised here.
+    Whichever is free takes the next tile, the caller among them. Returns the results in the order of the tiles. An
+    exception in a tile is raised here.
     """
-    return for_each(cut(count, length), work)
-
-
-def for_each(items, work):
-    """Calls work(item) for every item on all threads; returns the results in order. An exception is raised here."""
-    workers = min(threads(), len(items))
+    workers = workers or threads()
+    items = cut(count, length, workers)
+    workers = min(workers, len(items))
     if workers <= 1:
         return [work(item) for item in items]
     results, remaining = [None] * len(items), iter(range(len(items)))   # next() of it is atomic

@@ -8,7 +8,7 @@ import time
 from decimal import Decimal
 
 from . import models
-from .errors import UserError
+from .errors import Diverged, UserError
 from .run_folder import CHECKPOINT, CONFIG, METRICS, STEPS, digest, read_checkpoint
 from .steps import PRECISIONS, batch_of, log_line, one_step, parts, steps_in_epoch
 from .transfer import start_from
@@ -54,7 +54,12 @@ def load_weights(config, path):
             numbers.keys() != {"step", "loss_sum", *fresh_numbers}:
         raise UserError(f"{path / CHECKPOINT} does not belong to the {config.model} of {CONFIG} beside it; "
                         "train again in another --out")
-    return precision.from_arrays(arrays, numbers), numbers
+    weights = precision.from_arrays(arrays, numbers)
+    try:
+        precision.check_finite(weights, numbers["step"])
+    except Diverged as error:
+        raise UserError(f"{path / CHECKPOINT} cannot be used: {error}, in another --out") from None
+    return weights, numbers
 
 
 def first_weights(config):
@@ -91,6 +96,8 @@ class Run:
         folder.open_logs(self.step, self.step // self.steps_per_epoch)
 
     def save(self):
+        """Raises Diverged, with the checkpoint before left as it is, if there is nothing worth saving."""
+        self.precision.check_finite(self.weights, self.step)
         arrays, numbers = self.precision.to_arrays(self.weights)
         self.folder.save(arrays, {"step": self.step, "loss_sum": self.loss_sum, **numbers})
         self.saved_at = time.monotonic()
@@ -120,6 +127,7 @@ class Run:
                 if time.monotonic() - self.saved_at > SAVE_EVERY_SECONDS:
                     self.save()
         trained = time.monotonic() - started
+        self.precision.check_finite(self.weights, self.step)
         self.finish_epoch(epoch, trained, self.step - first)
         self.save()
         if self.should_stop() and self.step < self.total_steps:

@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from zo_numpy import models
-from zo_numpy.errors import UserError
+from zo_numpy.errors import Diverged
 from zo_numpy.fp32.elastic_zo import network_input
 from zo_numpy.fp32.layers import apply_layer, conv2d, forward_block
 from zo_numpy.fp32.loss import cross_entropy
@@ -19,7 +19,7 @@ from zo_numpy.fp32.points import update_running
 from zo_numpy.fp32.tail import (gradient_step, linear_backward, linear_gradient, relu_backward, softmax_error,
                                 update_tail)
 from zo_numpy.shapes import patches
-from zo_numpy.tiles import for_tiles, tile_length
+from zo_numpy.tiles import for_tiles, tiling
 
 from . import fp32_points
 from .shapes import (flatten_backward, max_pool2d_argmax, max_pool2d_backward, places_shape,
@@ -75,7 +75,8 @@ def forward_block_kept(block, weights, x, record=None):
     def fill(tile):
         out[tile], where[tile] = run(x[tile])
 
-    for_tiles(n, tile_length(block, sample_shape, n), fill)
+    length, workers = tiling(block, sample_shape, n, "float32")
+    for_tiles(n, length, fill, workers)
     return out, where
 
 
@@ -102,8 +103,8 @@ def conv_block_backward(block, weight, error, x, where, pass_on):
             below_error[tile] = conv2d_backward(passed, weight, below.pad)
         return conv2d_gradient(passed, x[tile], conv.kernel, conv.pad)
 
-    length = min(tile_length(block, sample_shape, n), tile_length([below], conv_shape, n))
-    weight_gradients, bias_gradients = zip(*for_tiles(n, length, run))
+    length, workers = min(tiling(block, sample_shape, n, "float32"), tiling([below], conv_shape, n, "float32"))
+    weight_gradients, bias_gradients = zip(*for_tiles(n, length, run, workers))
     return sum(weight_gradients), sum(bias_gradients), below_error
 
 
@@ -167,7 +168,7 @@ def train_step(model, bp_tail, weights, images, labels, seed, step, settings, re
     record: None, or called as record(phase, op, name, value); the only phase is "minus", that of the pass a
         tail learns from.
     Returns (L, L, 0): the loss, a Python float, where ElasticZO has two, and no g.
-    Raises UserError if the loss is not finite.
+    Raises Diverged if the loss is not finite.
     """
     noted = functools.partial(record, "minus") if record else None
     x, statistics = network_input(images), {}
@@ -177,7 +178,7 @@ def train_step(model, bp_tail, weights, images, labels, seed, step, settings, re
     logits, kept = forward_kept(model, weights, x, noted, statistics)
     loss = cross_entropy(logits, labels)
     if not math.isfinite(loss):
-        raise UserError(f"the loss of step {step} is {loss}: the run has diverged; lower --eta-tail")
+        raise Diverged(f"the loss of step {step} is {loss}: the run has diverged; lower --eta-tail")
     gradients = gradients_of(model, weights, logits, kept, labels, noted, statistics)
     steps = {name: gradient_step(gradients.pop(name), settings.eta_tail) for name in list(gradients)}
     if noted:

@@ -13,11 +13,11 @@ from zo_numpy import models
 from zo_numpy.int8.arith import MAX_TERMS, check_terms, matmul, requantise
 from zo_numpy.int8.elastic_zo import network_input
 from zo_numpy.int8.layers import apply_layer, conv2d, forward_block
-from zo_numpy.int8.loss import LOSSES
+from zo_numpy.int8.loss import loss_named
 from zo_numpy.int8.tail import (gradient_step, linear_backward, linear_gradient, relu_backward, softmax_error,
                                 update_tail)
 from zo_numpy.shapes import patches
-from zo_numpy.tiles import for_tiles, tile_length
+from zo_numpy.tiles import for_tiles, tiling
 
 from . import int8_points
 from .shapes import (flatten_backward, max_pool2d_argmax, max_pool2d_backward, places_shape,
@@ -77,7 +77,8 @@ def forward_block_kept(block, weights, x, record=None):
         def fill(tile):
             accumulator[tile], where[tile] = run(x.data[tile])
 
-        for_tiles(n, tile_length(block, sample_shape, n), fill)
+        length, workers = tiling(block, sample_shape, n, "int32")
+        for_tiles(n, length, fill, workers)
     out = requantise(accumulator, x.exponent + weights[block[0].name].exponent)
     if record:
         record("requantise", block[0].name, out)
@@ -109,10 +110,10 @@ def conv_block_backward(block, weight, error, x, where, pass_on):
             below_error[tile] = conv2d_backward(passed, weight, below.pad)
         return conv2d_gradient(passed, x[tile], conv.kernel, conv.pad)
 
-    length = min(tile_length(block, sample_shape, n), tile_length([below], conv_shape, n),
-                 max(1, MAX_TERMS // positions))
+    length, workers = min(tiling(block, sample_shape, n, "int32"), tiling([below], conv_shape, n, "int32"))
+    length = min(length, max(1, MAX_TERMS // positions))
     total = np.zeros(weight.shape, np.int32 if n * positions <= MAX_TERMS else np.int64)
-    for gradient in for_tiles(n, length, run):
+    for gradient in for_tiles(n, length, run, workers):
         total += gradient
     return total, below_error
 
@@ -185,7 +186,7 @@ def train_step(model, bp_tail, weights, images, labels, seed, step, settings, re
     logits, kept = forward_kept(model, weights, x, noted)
     gradients = gradients_of(model, weights, logits, kept, labels, noted)
     steps = {name: gradient_step(gradients.pop(name), settings.b_bp) for name in list(gradients)}
-    loss = LOSSES[settings.loss](logits, labels)
+    loss = loss_named(settings.loss)(logits, labels)
     if noted:
         noted("gradient_step", None, steps)
         noted("loss", None, loss)

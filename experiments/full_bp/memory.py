@@ -23,15 +23,15 @@ def conv_scratch(plan, place):
     block, shape, passes_on = plan.blocks[place], plan.shapes[place], place > 0
     conv, below = block[0], transposed(block[0])
     conv_shape = models.output_shape([conv], shape)
-    length, number = plan.tile(min(tiles.tile_length(block, shape, plan.batch),
-                                   tiles.tile_length([below], conv_shape, plan.batch)))
+    length, number, workers = plan.tile(min(tiles.tiling(block, shape, plan.batch, plan.sums),
+                                            tiles.tiling([below], conv_shape, plan.batch, plan.sums)))
     outputs = models.size(conv_shape)
     patches = tiles.scratch_bytes(conv, shape) - 4 * outputs
     gradient = patches + 4 * outputs                                       # the errors, transposed and widened
     backward = (tiles.scratch_bytes(below, conv_shape) + (0 if plan.int8 else 4 * models.size(shape))
                 if passes_on else 0)
     one = length * (plan.item * outputs + max(gradient, backward)) + plan.kernels(conv)
-    return min(plan.workers, number) * one + 4 * number * models.weight_count(conv)
+    return workers * one + 4 * number * models.weight_count(conv)
 
 
 def add_moments(plan):

@@ -18,13 +18,15 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import models, rng
-from ..errors import UserError
-from ..tiles import for_each
+from ..errors import Diverged
 from .layers import forward
 from .loss import cross_entropy
 from .normal import box_muller, normal
 from .points import update_running
 from .tail import add_steps, forward_tail, gradient_step, tail_gradients, update_tail
+
+
+REMEDY = "lower --eta or --eta-tail, or clip g more with --clip"
 
 
 def from_pixels(images):
@@ -93,7 +95,7 @@ def draw(name, tensor, weights, seed, step, query=0):
 
 
 def change_theta(weights, zo_names, seed, step, change):
-    """theta += change(z), in place, group by group on all threads: no z of a whole tensor exists.
+    """theta += change(z), in place, group by group: no z of a whole tensor exists.
 
     change: called with a function that draws a group's z of a query, (count,) float32; returns as many numbers.
     """
@@ -106,7 +108,8 @@ def change_theta(weights, zo_names, seed, step, change):
         for piece, part in rng.of_pieces(group, change(z), PER_WORD):
             weights[names[piece.tensor]].reshape(-1)[piece.start:piece.stop] += part
 
-    for_each(rng.groups({tensor: weights[name].size for tensor, name in zo_names}, PER_WORD), run)
+    for group in rng.groups({tensor: weights[name].size for tensor, name in zo_names}, PER_WORD):
+        run(group)
 
 
 def perturb(weights, zo_names, times, seed, step, query=0):
@@ -144,7 +147,7 @@ def train_step(model, bp_tail, weights, images, labels, seed, step, settings, re
     record: None, or called as record(phase, op, name, value) with every tensor of both passes, for golden vectors;
         the phases are "plus" and "minus", a value is an array, a float or a mapping of these.
     Returns (L+, L-, g), Python floats; with several queries L+ and L- are means and g is a tuple.
-    Raises UserError if a loss is not finite.
+    Raises Diverged if a loss is not finite.
     """
     head, tail = models.split_tail(model.layers, bp_tail)
     zo_names = [] if settings.frozen else zo_tensors(model, bp_tail)
@@ -163,8 +166,7 @@ def train_step(model, bp_tail, weights, images, labels, seed, step, settings, re
         steps = {name: gradient_step(gradients.pop(name), settings.eta_tail) for name in list(gradients)}
         loss = cross_entropy(logits, labels)
         if not math.isfinite(loss):
-            raise UserError(f"the loss of step {step} is {loss}: the run has diverged; lower --eta or --eta-tail, or "
-                            "clip g more with --clip")
+            raise Diverged(f"the loss of step {step} is {loss}: the run has diverged; {REMEDY}")
         if noted:
             noted("gradient_step", None, steps)
             noted("loss", None, loss)
@@ -207,6 +209,13 @@ def initialise(config):
 def fit_for_zo(weights, config):
     """Weights from anywhere as a run may start from them: as they are."""
     return weights
+
+
+def check_finite(weights, step):
+    """Raises Diverged if a weight is not finite, which a loss can hide for a while.  step: those made."""
+    for name, array in weights.items():
+        if not np.isfinite(array).all():
+            raise Diverged(f"{name} is not finite after step {step - 1}: the run has diverged; {REMEDY}")
 
 
 def parameter_count(layer):

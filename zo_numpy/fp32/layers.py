@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import models
 from ..shapes import flatten, max_pool2d, patches, relu
-from ..tiles import for_tiles, tile_length
+from ..tiles import for_tiles, tiling
 from . import points
 
 
@@ -75,7 +75,8 @@ def forward_block(block, weights, x, record=None):
     def fill(tile):
         out[tile] = run(x[tile])
 
-    for_tiles(n, tile_length(block, sample_shape, n), fill)
+    length, workers = tiling(block, sample_shape, n, "float32")
+    for_tiles(n, length, fill, workers)
     return out
 
 

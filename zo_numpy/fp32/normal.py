@@ -17,8 +17,10 @@ def normal(seed, step, tensor, query, count):
 
 def box_muller(words):
     """(count,) uint64 -> (2 count,) float32, two elements of each word."""
-    a, b = words.astype("<u8", copy=False).view("<u4").reshape(-1, 2).T
-    radius, angle = numerator(a), numerator(b)
+    numerators = words.astype("<u8", copy=False).view("<u4") >> 8
+    numerators += 1                                  # of u and v, in 1 .. 2^24
+    radius, angle = (half.astype(np.float32) for half in (numerators[0::2], numerators[1::2]))
+    del numerators
     radius *= np.float32(2.0**-24)                   # exact: u
     np.log(radius, out=radius)
     radius *= np.float32(-2)
@@ -28,8 +30,3 @@ def box_muller(words):
     np.multiply(radius, np.cos(angle), out=z[:, 0])
     np.multiply(radius, np.sin(angle, out=angle), out=z[:, 1])
     return z.reshape(-1)
-
-
-def numerator(half):
-    """(half >> 8) + 1, in 1 .. 2^24.  uint32 in, float32 out, exact."""
-    return ((half >> 8) + 1).astype(np.float32)

@@ -2,10 +2,13 @@
 
     ops.py      tier 1: every integer op on edge cases, as JSON (the cases are in cases_*.py)
     trace.py    tier 2: every tensor of a few training steps, as .npy files and a manifest
+    tolerances.py   how near the vectors of FP32 have to be
     diff.py     compares two traces and names the first divergence
     runs.py     tier 3: the step log of whole runs; replay of a run from its log of signs
     check.py    recomputes everything that is committed under tests/golden
 
 tests/golden/README.md describes the formats for those who do not read Python.
 """
-FORMAT_VERSION = 0   # 0: free to change; 1: frozen
+# Of ops, traces and their manifests. 0: free to change. From 1 on it is frozen: `golden update` refuses to change or
+# remove a committed vector unless this number has been raised; tests/golden/README.md says which version is which.
+FORMAT_VERSION = 0

@@ -1,4 +1,7 @@
-"""Recomputes everything committed under tests/golden and compares it byte for byte; and makes it anew."""
+"""Recomputes everything committed under tests/golden and compares it; and makes it anew.
+
+INT8 is compared byte for byte, FP32 within the tolerances of tolerances.py.
+"""
 import json
 import pathlib
 import shutil
@@ -8,23 +11,30 @@ from ..config import describe, make_config, read_config, with_classes
 from ..errors import UserError
 from ..files import write_atomically
 from ..run_folder import CONFIG, STEPS, read_description
-from . import diff, ops, runs, trace
+from . import FORMAT_VERSION, diff, ops, runs, trace
+from .tolerances import SUMMARY, Tolerances
 
 # What is committed. The settings are written out, so that tuning the defaults changes no vector.
-SETTINGS = dict(precision="int8", batch_size=64, seed=0, headroom=(1, 1, 0, 1, 2), r_max=(7, 3), p_zero=(128, 192),
-                b_zo=(1,), b_bp=(4, 3))
-# LeNet-5 compactly, the narrow one with every tensor of every phase.
-TRACES = {f"{model}-int8-k{k}": dict(model=model, bp_tail=k, data="mnist-subset", batch_size=2, epochs=1)
-          for model in ("lenet5", "narrow-lenet") for k in range(4)}
-COMPACT, TRACE_STEPS = ("lenet5",), 3
-# The narrow PointNet likewise, on the synthetic solids.
-SOLIDS = dict(model="narrow-pointnet", data="synthetic-solids", seed=1, b_bp=(3, 2),
+SETTINGS = {
+    "int8": dict(batch_size=64, seed=0, headroom=(1, 1, 0, 1, 2), r_max=(7, 3), p_zero=(128, 192), b_zo=(1,),
+                 b_bp=(4, 3)),
+    "fp32": dict(batch_size=64, seed=0, eps=(1e-2, 5e-3), eta=(1e-3, 5e-4), clip=(5.0,), eta_tail=(0.1, 0.05)),
+}
+# LeNet-5 compactly; the narrow one with every tensor of every phase in INT8, compactly in FP32, whose tensors are large.
+TRACES = {f"{model}-{precision}-k{k}": dict(model=model, precision=precision, bp_tail=k, data="mnist-subset",
+                                            batch_size=2, epochs=1)
+          for precision in ("int8", "fp32") for model in ("lenet5", "narrow-lenet") for k in range(4)}
+TRACE_STEPS = 3
+PARTS = ("ops", "traces", "runs")
+# The narrow PointNet as the narrow LeNet, on the synthetic solids.
+SOLIDS = dict(model="narrow-pointnet", precision="int8", data="synthetic-solids", seed=1, b_bp=(3, 2),
               headroom=(0, 0, 0, 0, 0, 1, 1, 2))
 TRACES |= {f"narrow-pointnet-int8-k{k}": dict(SOLIDS, bp_tail=k, points=24, batch_size=2, epochs=1) for k in range(4)}
 # Two epochs of half the subset, for the schedules and the last partial batch; one epoch of all of MNIST; short runs
 # that each differ in one thing more: the loss, the queries, or an R that the only epoch's r_max does not reach.
 SUBSET_RUN = dict(data="mnist-subset", epochs=2, validate=5000)
 SHORT_RUN = dict(data="mnist-subset", epochs=1, batch_size=32, limit=4000, validate=1000)
+FP32_RUN = dict(precision="fp32", data="mnist-subset", epochs=2, batch_size=32, limit=1000, validate=1000)
 RUNS = {
     **{f"subset-int8-k{k}": dict(SUBSET_RUN, bp_tail=k) for k in range(4)},
     "subset-int8-k1-both": dict(SUBSET_RUN, bp_tail=1, tail_passes="both"),
@@ -35,13 +45,22 @@ RUNS = {
     **{f"solids-int8-k{k}": dict(SOLIDS, bp_tail=k, points=64, epochs=4, batch_size=16, limit=328, validate=200)
        for k in (0, 3)},
     **{f"mnist-int8-k{k}": dict(data="mnist", bp_tail=k, epochs=1) for k in (0, 2)},
+    **{f"subset-fp32-k{k}": dict(FP32_RUN, bp_tail=k) for k in range(4)},
+    "subset-fp32-k0-queries3": dict(FP32_RUN, bp_tail=0, queries=3),
+    "subset-fp32-k1-both": dict(FP32_RUN, bp_tail=1, tail_passes="both"),
+    "subset-fp32-k2-frozen": dict(FP32_RUN, bp_tail=2, zo_frozen=True),
 }
+
+
+def config_of(options):
+    """The Config of a committed trace or run."""
+    return make_config({**SETTINGS[options.get("precision", "int8")], **options})
 
 
 def run_config(name, dataset):
     """The bytes of a committed run's config.json; where the full data set was found is not part of it."""
     source = "the four official files" if dataset.complete else dataset.source
-    config = with_classes(make_config({**SETTINGS, **RUNS[name]}), dataset)
+    config = with_classes(config_of(RUNS[name]), dataset)
     description = describe(config, dataset if config.points else dataset._replace(source=source))
     return (json.dumps(description, indent=2) + "\n").encode()
 
@@ -53,10 +72,11 @@ def data_of(config, load):
 
 def make_trace(name, load, folder):
     """Writes the committed trace of that name into a new folder."""
-    config = make_config({**SETTINGS, **TRACES[name]})
+    config = config_of(TRACES[name])
     dataset = data_of(config, load)
+    compact = config.model == "lenet5" or config.precision == "fp32"
     folder.mkdir(parents=True)
-    return trace.export_trace(with_classes(config, dataset), dataset, folder, TRACE_STEPS, config.model in COMPACT)
+    return trace.export_trace(with_classes(config, dataset), dataset, folder, TRACE_STEPS, compact)
 
 
 def check_ops(folder):
@@ -73,14 +93,34 @@ def check_trace(name, golden, load, scratch):
     """(records compared, sentences on what differs) of one committed trace."""
     committed, again = golden / "traces" / name, scratch / name
     make_trace(name, load, again)
+    return differences_of(committed, again)
+
+
+def differences_of(committed, again):
+    """(records compared, sentences on what differs) of a committed trace and the same made again."""
     found = diff.compare(committed, again)
     differences = [str(finding) for finding in found.findings] + [f"{file} is not committed" for file in found.extra]
-    if not differences:
+    if found.skipped:
+        differences.append(f"{found.skipped} records cannot be compared")
+    if not differences and found.tolerances:
+        if exact_part(committed) != exact_part(again):
+            differences = [f"{diff.MANIFEST} is not, but for float numbers, what this version writes"]
+    elif not differences:
         differences = [f"{file.name} is not, byte for byte, what this version writes"
                        for file in sorted(again.iterdir())
                        if (committed / file.name).read_bytes() != file.read_bytes()]
     unlisted = {path.name for path in committed.iterdir()} - {path.name for path in again.iterdir()}
     return found.compared, differences + [f"{file} is committed but belongs to no record" for file in sorted(unlisted)]
+
+
+def exact_part(folder):
+    """The manifest of an FP32 trace without all that rests on last bits."""
+    manifest = diff.read_manifest(folder)
+    for record in manifest["records"]:
+        if record.get("dtype", "float32").startswith("float"):
+            for name in ("value", "sha256", *SUMMARY):
+                record.pop(name, None)
+    return manifest
 
 
 def check_run(name, golden, load):
@@ -137,16 +177,18 @@ def all_checks(golden, load):
 def update(golden, load, say):
     """Makes all vectors anew: into a new folder first, which then takes the old one's place part by part.
 
-    A run whose data are not here is kept as it is, and said so.
+    Kept as they are, and said so: a run whose data are not here, and FP32 vectors that agree within their tolerances,
+    which another machine would write with other last bits.
+    Raises UserError, with nothing changed, if what is frozen would change.
     """
     with tempfile.TemporaryDirectory(dir=golden.parent) as scratch:
         new = pathlib.Path(scratch)
         ops.write_ops(new / "ops")
         for name in TRACES:
             make_trace(name, load, new / "traces" / name)
-            say(f"made trace {name}")
+            say(f"{keep_if_near(golden, new, f'traces/{name}', agreeing_traces)} trace {name}")
         for name, options in RUNS.items():
-            config = make_config({**SETTINGS, **options})
+            config = config_of(options)
             dataset = data_of(config, load)
             config = with_classes(config, dataset)
             folder = new / "runs" / name
@@ -154,14 +196,59 @@ def update(golden, load, say):
                 shutil.copytree(golden / "runs" / name, folder)
                 say(f"kept run {name}: its data are not here")
                 continue
-            folder.mkdir(parents=True)
-            write_atomically(folder / CONFIG, run_config(name, dataset))
-            content = {STEPS: [], runs.EVALUATION: []}
-            for file, line in runs.made_lines(config, dataset):
-                content[file].append(line)
-            for file, lines in content.items():
-                write_atomically(folder / file, "".join(lines).encode())
-            say(f"made run {name}")
-        for part in ("ops", "traces", "runs"):
+            make_run(name, config, dataset, folder)
+            say(f"{keep_if_near(golden, new, f'runs/{name}', agreeing_runs)} run {name}")
+        refuse_frozen(golden, new)
+        for part in PARTS:
             shutil.rmtree(golden / part, ignore_errors=True)
             (new / part).rename(golden / part)
+    say(f"format_version {FORMAT_VERSION}" + ("" if FORMAT_VERSION else ": free to change until it is 1"))
+
+
+def make_run(name, config, dataset, folder):
+    """Writes the committed run of that name into a new folder."""
+    folder.mkdir(parents=True)
+    write_atomically(folder / CONFIG, run_config(name, dataset))
+    content = {STEPS: [], runs.EVALUATION: []}
+    for file, line in runs.made_lines(config, dataset):
+        content[file].append(line)
+    for file, lines in content.items():
+        write_atomically(folder / file, "".join(lines).encode())
+
+
+def keep_if_near(golden, new, name, agree):
+    """Puts the committed FP32 vectors in place of those made again, if agree(committed, again).  Returns what it did."""
+    committed, again = golden / name, new / name
+    if "-fp32-" not in name or not committed.is_dir() or not agree(committed, again):
+        return "made"
+    shutil.rmtree(again)
+    shutil.copytree(committed, again)
+    return "kept, as within its tolerances,"
+
+
+def agreeing_traces(committed, again):
+    try:
+        return not differences_of(committed, again)[1]
+    except UserError:   # damaged, or of another format_version
+        return False
+
+
+def agreeing_runs(committed, again):
+    if not all((committed / file).exists() for file in (CONFIG, STEPS, runs.EVALUATION)) or \
+            (committed / CONFIG).read_bytes() != (again / CONFIG).read_bytes():
+        return False
+    tolerances = Tolerances(read_config(again).schedules)
+    pairs = [(runs.committed_lines(committed / file), runs.committed_lines(again / file))
+             for file in (STEPS, runs.EVALUATION)]
+    return all(len(old) == len(made) and all(map(tolerances.line, old, made)) for old, made in pairs)
+
+
+def refuse_frozen(golden, new):
+    """Raises UserError if files of a frozen format_version would change or go; others may be added to it."""
+    versions = {json.loads(path.read_bytes()).get("format_version") for path in (golden / "ops").glob("*.json")}
+    changed = [path for part in PARTS for path in sorted((golden / part).rglob("*")) if path.is_file() and not
+               ((again := new / path.relative_to(golden)).exists() and again.read_bytes() == path.read_bytes())]
+    if FORMAT_VERSION and FORMAT_VERSION in versions and changed:
+        raise UserError(f"{len(changed)} committed files would change, first {changed[0]}, and format_version "
+                        f"{FORMAT_VERSION} is frozen: raise FORMAT_VERSION in zo_numpy/golden/__init__.py, and say in "
+                        f"{golden / 'README.md'} what changed")

@@ -62,6 +62,8 @@ def diff_two(reference, mine):
             say(f"    and {len(found.findings) - SHOWN - 1:,} more")
     for name in found.extra[:SHOWN]:
         say(f"extra file: {name} belongs to no record of the reference")
+    if found.tolerances:
+        say(str(found.tolerances))
     say(f"{found.compared:,} records compared, {len(found.findings):,} differ"
         + (f", {found.skipped:,} could not be compared (no file and no {trace.MANIFEST})" if found.skipped else ""))
     return 1 if found.findings or found.extra else 0

@@ -2,7 +2,8 @@
 
 The other trace may come from any program. It is a folder with, for each record of the reference that has a file, a
 file of the same name: .npy, or the array's little-endian bytes alone under the same name with .bin. A manifest.json
-in the form of trace.py lets numbers and digests be compared too; without one, only files are.
+in the form of trace.py lets numbers and digests be compared too; without one, only files are. INT8 is compared bit
+for bit, FP32 within the tolerances of tolerances.py.
 """
 import json
 import math
@@ -14,6 +15,7 @@ import numpy as np
 
 from ..errors import UserError
 from . import FORMAT_VERSION
+from .tolerances import SUMMARY, summary, tolerances_of
 from .trace import MANIFEST, array_digest
 
 LARGEST_MANIFEST = 64 << 20
@@ -47,10 +49,14 @@ class Comparison(NamedTuple):
     extra: list        # names of files the reference does not have
     compared: int      # records compared
     skipped: int       # records of which the other trace holds nothing to compare
+    tolerances: object = None   # of FP32
 
 
-def check_record(record, number):
-    """Refuses what is no record of a trace, as a ValueError, as far as the comparison relies on it."""
+def check_record(record, number, floats=False):
+    """Refuses what is no record of a trace, as a ValueError, as far as the comparison relies on it.
+
+    floats: whether its numbers may be floats.
+    """
     for name in ("phase", "op", "name"):
         if type(record[name]) is not str or not TEXT.fullmatch(record[name]):
             raise ValueError(f"the {name} of record {number} is not a short text")
@@ -58,9 +64,9 @@ def check_record(record, number):
         raise ValueError(f"the step of record {number} is not a whole number")
     if not all(type(i) is int and 0 <= i < number for i in record["inputs"]):
         raise ValueError(f"the inputs of record {number} are not earlier records")
-    for name in NUMBERS:
-        if not all(type(value) is int for value in as_list(record.get(name, 0))):
-            raise ValueError(f"the {name} of record {number} is not a whole number")
+    for name in (*NUMBERS, *(SUMMARY if floats else ())):
+        if not all(type(value) is int or floats and type(value) is float for value in as_list(record.get(name, 0))):
+            raise ValueError(f"the {name} of record {number} is not a {'' if floats else 'whole '}number")
     if "value" in record:
         return
     if record["dtype"] not in DTYPES:
@@ -77,8 +83,11 @@ def as_list(value):
     return value if type(value) is list else [value]
 
 
-def read_manifest(folder):
-    """The manifest of a trace, checked as far as the comparison relies on it.  Raises UserError naming the file."""
+def read_manifest(folder, reference=None):
+    """The manifest of a trace, checked as far as the comparison relies on it.  Raises UserError naming the file.
+
+    reference: the manifest it is to be compared with, whose precision then decides what numbers it may hold.
+    """
     path = pathlib.Path(folder) / MANIFEST
     try:
         if path.stat().st_size > LARGEST_MANIFEST:
@@ -86,8 +95,9 @@ def read_manifest(folder):
         manifest = json.loads(path.read_bytes())
         if manifest["format_version"] != FORMAT_VERSION:
             raise ValueError(f"format_version is not {FORMAT_VERSION}")
+        floats = tolerances_of(reference or manifest, path) is not None
         for number, record in enumerate(manifest["records"]):
-            check_record(record, number)
+            check_record(record, number, floats)
         if len({key_of(record) for record in manifest["records"]}) < len(manifest["records"]):
             raise ValueError("two records have the same step, phase, op and name")
     except (FileNotFoundError, NotADirectoryError):
@@ -154,12 +164,8 @@ def read_array(folder, record):
 
 
 def first_difference(expected, got):
-    """Where two arrays of one shape and dtype first differ, in words; None if they are equal bit for bit."""
-    if expected.dtype.kind == "f":   # -0.0 and NaN payloads are differences, too
-        expected_bits, got_bits = (a.view(f"u{a.itemsize}") for a in (expected, got))
-    else:
-        expected_bits, got_bits = expected, got
-    different = np.flatnonzero(expected_bits.reshape(-1) != got_bits.reshape(-1))
+    """Where two arrays of integers of one shape and dtype first differ, in words; None if they are equal."""
+    different = np.flatnonzero(expected.reshape(-1) != got.reshape(-1))
     if not different.size:
         return None
     index = tuple(int(i) for i in np.unravel_index(different[0], expected.shape))
@@ -167,31 +173,41 @@ def first_difference(expected, got):
             "values differ")
 
 
-def compare_record(reference, mine_folder, mine, expected):
+def compare_record(reference, mine_folder, mine, expected, tolerances):
     """What is different in one record, in words; '' if nothing; None if there is nothing to compare.
 
     mine: the record of the other trace, None without a manifest.  expected: the reference's array or None.
     """
     if mine is None and "file" not in reference:
         return None
+    if tolerances and type(reference.get("value", 0)) is not int and "value" in mine:
+        return tolerances.value(reference, mine["value"]) or ""
     differences = [f"{name}: expected {reference[name]}, got {str(mine.get(name, 'none'))[:80]}" for name in NUMBERS
                    if mine is not None and name in reference and mine.get(name) != reference[name]]
     if "value" not in reference:
+        within = tolerances if reference["dtype"].startswith("float") else None
         try:
-            differences.append(compare_array(reference, mine_folder, mine or reference, expected))
+            differences.append(compare_array(reference, mine_folder, mine or reference, expected, within))
         except Problem as problem:
             differences.append(str(problem))
     return "; ".join(filter(None, differences))
 
 
-def compare_array(reference, mine_folder, mine, expected):
+def compare_array(reference, mine_folder, mine, expected, tolerances):
     """What is different in the array of a record, in words; None if nothing.  Raises Problem."""
-    if "file" not in mine:
-        return None if mine.get("sha256") == reference["sha256"] else "its sha256 differs"
-    array = read_array(mine_folder, {**reference, "file": mine["file"]})
-    if expected is not None:
+    array = read_array(mine_folder, {**reference, "file": mine["file"]}) if "file" in mine else None
+    if tolerances and array is not None and expected is not None:
+        return tolerances.array(reference, expected, array)
+    if expected is not None and array is not None:
         return first_difference(expected, array)
-    return None if array_digest(array) == reference["sha256"] else "its sha256 differs"
+    if (array_digest(array) if array is not None else mine.get("sha256")) == reference["sha256"]:
+        return None
+    if not tolerances:
+        return "its sha256 differs"
+    wanted, found = (record if held is None else summary(held) for record, held in ((reference, expected), (mine, array)))
+    if not all(name in record for name in SUMMARY for record in (wanted, found)):
+        return f"it has neither a file nor {', '.join(SUMMARY)}"
+    return tolerances.summary(reference, wanted, found)
 
 
 def reference_array(folder, record):
@@ -210,12 +226,13 @@ def reference_array(folder, record):
 def compare(reference_folder, mine_folder):
     """Compares two traces.  Returns a Comparison; raises UserError if either folder is no trace or is damaged."""
     reference_folder, mine_folder = pathlib.Path(reference_folder), pathlib.Path(mine_folder)
-    records = read_manifest(reference_folder)["records"]
+    reference = read_manifest(reference_folder)
+    records, tolerances = reference["records"], tolerances_of(reference, reference_folder / MANIFEST)
     if not mine_folder.is_dir():
         raise UserError(f"{mine_folder} is not a folder; give the folder that holds your trace's files")
     by_key = None
     if (mine_folder / MANIFEST).exists():
-        by_key = {key_of(record): record for record in read_manifest(mine_folder)["records"]}
+        by_key = {key_of(record): record for record in read_manifest(mine_folder, reference)["records"]}
     elif not any((mine_folder / name).exists() for record in records if "file" in record
                  for name in (record["file"], pathlib.Path(record["file"]).with_suffix(".bin"))):
         raise UserError(f"{mine_folder} has none of the reference's files: there is nothing to compare; name them as "
@@ -225,7 +242,7 @@ def compare(reference_folder, mine_folder):
         mine = by_key.get(key_of(record)) if by_key is not None else None
         expected = reference_array(reference_folder, record)
         text = ("it is missing from the manifest" if by_key is not None and mine is None
-                else compare_record(record, mine_folder, mine, expected))
+                else compare_record(record, mine_folder, mine, expected, tolerances))
         agree.append(None if text is None else not text)
         if text:
             states = [agree[i] for i in record["inputs"]]
@@ -239,7 +256,7 @@ def compare(reference_folder, mine_folder):
                      for key, record in by_key.items() if key not in expected_keys]
     extra = sorted(path.name for path in mine_folder.iterdir() if path.name not in known)
     skipped = agree.count(None)
-    return Comparison(findings, extra, len(agree) - skipped, skipped)
+    return Comparison(findings, extra, len(agree) - skipped, skipped, tolerances)
 
 
 def key_of(record):

@@ -12,6 +12,10 @@ without `file` holds the digest alone: a compact trace, of a large network, has 
 and other files in its first step only, never of tensors over 120,000 bytes, and of parameters only as they are at the
 start.
 
+In FP32 the tensors are float32 and have no exponent; nothing is requantised; the parameters of a layer are `weight`
+and `bias`. A digest is no use where last bits differ, so a record without `file` also has a `sample` and a `norm`, see
+tolerances.py; a compact trace keeps no tensors over 20,000 bytes. g comes from an op called clip instead of sign.
+
 Phases of a step: init (step 0 only), batch, draw, plus, minus, update. The control's one pass is minus. With several
 queries draw, plus and minus carry the query's number: draw0, draw1, plus0, minus0, plus1, minus1.
 """
@@ -23,20 +27,26 @@ from .. import models
 from ..config import BP, as_json, training_samples
 from ..errors import UserError
 from ..files import write_atomically
-from ..int8 import elastic_zo
-from ..int8.arith import max_abs, requantise_shift
+from ..int8.arith import QTensor, max_abs, requantise_shift
 from ..run_folder import digest
-from ..steps import batch_of, one_step, parts, samples_at
+from ..steps import PRECISIONS, batch_of, compares_loss, one_step, parts, samples_at
 from ..trainer import first_weights
 from . import FORMAT_VERSION
+from .tolerances import summary
 
 MANIFEST = "manifest.json"
-COMPACT_BYTES = 120_000
+COMPACT_BYTES = {"int8": 120_000, "fp32": 20_000}
+G = {"int8": "sign", "fp32": "clip"}   # the op that gives g
 
 
 def array_digest(array):
     """sha256 of an array's little-endian bytes in C order, without any header.  Hex."""
     return digest({"the only one": array})
+
+
+def tensor(value):
+    """(array, what else its record says) of a tensor: a quantised one has an exponent."""
+    return (value.data, {"exponent": value.exponent}) if isinstance(value, QTensor) else (value, {})
 
 
 class Recorder:
@@ -45,8 +55,8 @@ class Recorder:
     `last` knows, for each thing a later op may read, the number of the record that holds it.
     """
 
-    def __init__(self, folder, compact, queries):
-        self.folder, self.compact, self.queries = folder, compact, queries
+    def __init__(self, folder, compact, queries, precision="int8"):
+        self.folder, self.compact, self.queries, self.precision = folder, compact, queries, precision
         self.records, self.last = [], {}
         self.accumulator = None
         self.begin(0)
@@ -60,8 +70,8 @@ class Recorder:
 
     def keeps(self, array, phase, op):
         """Whether the trace holds the array itself or its digest alone."""
-        return not self.compact or phase == "batch" or (self.step == 0 and array.nbytes <= COMPACT_BYTES
-                                                        and (op != "weights" or phase == "init"))
+        return not self.compact or phase == "batch" or (
+            self.step == 0 and array.nbytes <= COMPACT_BYTES[self.precision] and (op != "weights" or phase == "init"))
 
     def add(self, phase, op, name, value, inputs=(), **extra):
         """Appends one record; returns its number."""
@@ -73,6 +83,8 @@ class Recorder:
                 record["file"] = f"{len(self.records):04d}_s{self.step}_{phase}_{op}_{name}.npy"
                 with open(self.folder / record["file"], "wb") as file:
                     np.lib.format.write_array(file, array, version=(1, 0), allow_pickle=False)
+            elif self.precision == "fp32":
+                record.update(summary(array))
         else:
             record["value"] = value
         self.records.append({**record, **extra, "inputs": sorted(self.last[key] for key in inputs)})
@@ -83,8 +95,12 @@ class Recorder:
         for name, weight in weights.items():
             made_from = [(*kind, name) for kind in (("weights",), *kinds) if (*kind, name) in self.last]
             made_from += ["g"] if phase == "update" and any(key[0] == "z" for key in made_from) else []
-            self.last["weights", name] = self.add(phase, "weights", name, weight.data, made_from,
-                                                  exponent=weight.exponent)
+            array, extra = tensor(weight)
+            self.last["weights", name] = self.add(phase, "weights", name, array, made_from, **extra)
+
+    def weights_of(self, layer):
+        """The keys of a layer's parameters: of its only one in INT8, of weight and bias in FP32."""
+        return [key for name in (layer, f"{layer}.weight", f"{layer}.bias") if (key := ("weights", name)) in self.last]
 
     def __call__(self, phase, op, name, value):
         """What elastic_zo.train_step calls with the result of each op, in order."""
@@ -97,7 +113,8 @@ class Recorder:
                 restored = [("z", self.query - 1)] if first_pass else []   # the query before, if there is one
                 self.weights(phase, value, [("z", self.query), *restored])
             case "input":
-                last["chain"] = self.add(phase, op, "images", value.data, ["images"], exponent=value.exponent)
+                array, extra = tensor(value)
+                last["chain"] = self.add(phase, op, "images", array, ["images"], **extra)
             case "requantise" | "requantise_error":
                 number = self.add(phase, op, name, value.data, ["chain"], exponent=value.exponent,
                                   max_abs=max_abs(self.accumulator), shift=requantise_shift(self.accumulator))
@@ -106,13 +123,16 @@ class Recorder:
                 else:
                     last["error"] = number
             case "softmax_error":
-                last["error"] = self.add(phase, op, name, value.data, ["logits", "labels"], exponent=value.exponent)
+                array, extra = tensor(value)
+                last["error"] = self.add(phase, op, name, array, ["logits", "labels"], **extra)
             case "linear_gradient":
-                last["gradient", name] = self.add(phase, op, name, value, ["error", ("into", name)])
+                layer, _, part = name.partition(".")
+                into = [] if part == "bias" else [("into", layer)]
+                last["gradient", name] = self.add(phase, op, name, value, ["error", *into])
             case "linear_backward":
-                last["chain"] = self.add(phase, op, name, value, ["error", ("weights", name)])
-            case "relu_backward":
-                last["chain"] = self.add(phase, op, name, value, ["chain", ("into", name)])
+                last["chain"] = self.add(phase, op, name, value, ["error", self.weights_of(name)[0]])
+            case "relu_backward":   # what INT8 still requantises
+                last["chain"] = last["error"] = self.add(phase, op, name, value, ["chain", ("into", name)])
             case "gradient_step":
                 for layer, step in value.items():
                     last["gradient_step", phase, layer] = self.add(phase, op, layer, step, [("gradient", layer)])
@@ -120,7 +140,7 @@ class Recorder:
                 last["loss", phase] = self.add(phase, op, "batch", value, ["logits", "labels"])
             case "Conv2d" | "Linear" | "PointLinear":
                 last["into", name] = last["chain"]
-                last["chain"] = self.add(phase, op, name, value, ["chain", ("weights", name)])
+                last["chain"] = last["logits"] = self.add(phase, op, name, value, ["chain", *self.weights_of(name)])
             case _:
                 last["chain"] = self.add(phase, op, name, value, ["chain"])
         if isinstance(value, np.ndarray):
@@ -129,7 +149,7 @@ class Recorder:
 
 def record_steps(recorder, config, dataset, steps):
     """Trains `steps` steps from the start of a run and records them."""
-    weights = first_weights(config)
+    weights, precision = first_weights(config), PRECISIONS[config.precision]
     (images, labels), *_ = parts(config, dataset)
     recorder.weights("init", weights)
     last = recorder.last
@@ -138,10 +158,10 @@ def record_steps(recorder, config, dataset, steps):
         epoch, batch = batch_of(config, len(labels), step)
         last["images"] = recorder.add("batch", "images", "batch", samples_at(images, epoch)[batch])
         last["labels"] = recorder.add("batch", "labels", "batch", labels[batch])
-        record_draws(recorder, config, weights, step, elastic_zo.settings_at(config, epoch))
-        *_, g = one_step(config, elastic_zo, weights, images, labels, step, recorder)
+        record_draws(recorder, config, weights, step, precision.settings_at(config, epoch))
+        *_, g = one_step(config, precision, weights, images, labels, step, recorder)
         made_from = {kind: [key for key in last if key[0] == kind] for kind in ("loss", "z", "gradient_step")}
-        last["g"] = recorder.add("update", "sign", "g", g, made_from["loss"])
+        last["g"] = recorder.add("update", G[config.precision], "g", g, made_from["loss"])
         moves = made_from["z"] + made_from["gradient_step"]
         recorder.weights("update", weights, dict.fromkeys(key[:-1] for key in moves))
 
@@ -150,18 +170,23 @@ def record_draws(recorder, config, weights, step, settings):
     """z of every ZO tensor, query by query."""
     if config.zo_frozen:
         return
+    precision = PRECISIONS[config.precision]
+    arrays, _ = precision.to_arrays(weights)
+    given = (settings,) if config.precision == "int8" else ()   # FP32's z needs none
     for query in range(config.queries):
-        for tensor, name in elastic_zo.zo_tensors(models.MODELS[config.model], config.bp_tail):
-            z = elastic_zo.draw(name, tensor, weights, config.seed, step, settings, query)
+        for index, name in precision.zo_tensors(models.MODELS[config.model], config.bp_tail):
+            z = precision.draw(name, index, weights, config.seed, step, *given, query)
             recorder.last["z", query, name] = recorder.add(
-                recorder.of_query("draw", query), "perturbation", name, z.reshape(weights[name].data.shape))
+                recorder.of_query("draw", query), "perturbation", name, z.reshape(arrays[name].shape))
 
 
 def check_traceable(config):
     """Refuses a configuration of which there is no trace, as a UserError."""
-    if config.precision != "int8" or config.bp_tail == BP:
-        raise UserError(f"--precision {config.precision} with --bp-tail {config.bp_tail}: traces are of INT8 steps "
-                        "with --bp-tail 0 or more, a number")
+    if config.bp_tail == BP:
+        raise UserError(f"--bp-tail {config.bp_tail}: traces are of steps with --bp-tail 0 or more, a number")
+    if compares_loss(config):
+        raise UserError("--loss float with --precision int8 is a comparison on this machine, no contract: traces have "
+                        "the losses integer and coarse")
 
 
 def export_trace(config, dataset, folder, steps, compact):
@@ -170,7 +195,7 @@ def export_trace(config, dataset, folder, steps, compact):
     Returns how many records it has.  Raises UserError as `check_traceable` does.
     """
     check_traceable(config)
-    recorder = Recorder(folder, compact, 1 if config.zo_frozen else config.queries)
+    recorder = Recorder(folder, compact, 1 if config.zo_frozen else config.queries, config.precision)
     record_steps(recorder, config, dataset, steps)
     layers = [{"type": type(layer).__name__, **layer._asdict()}
               for layer in models.integer_layers(models.of_run(config).layers)]

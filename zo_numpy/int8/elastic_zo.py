@@ -17,10 +17,9 @@ import numpy as np
 
 from .. import models, rng
 from ..clouds import quantised_clouds
-from ..tiles import for_each
 from .arith import INT8_MAX, QTensor, bit_width, from_pixels, pseudo_stochastic_shift
 from .layers import forward
-from .loss import FRACTION_BITS, LOSSES
+from .loss import FRACTION_BITS, loss_named
 from .points import from_points
 from .tail import add_steps, forward_tail, gradient_step, tail_gradients, update_tail
 
@@ -39,7 +38,7 @@ class Settings(NamedTuple):
     b_zo: int             # bits that are left of z in an update
     b_bp: int             # bits that are left of a tail gradient in an update, 1..7
     r_limit: int          # R, the largest r_max of the whole schedule: ZO weights stay in +-(127 - R)
-    loss: str = "integer"
+    loss: object = "integer"      # or "coarse", or a function in their place, as loss.py has them
     tail_passes: str = "second"   # or "both": which forward passes give a tail gradient
     frozen: bool = False          # the control: ZO layers stay at their initialisation
     queries: int = 1              # perturbations a step
@@ -69,8 +68,8 @@ def draw(name, tensor, weights, seed, step, settings, query=0):
 
 
 def change_theta(weights, zo_names, seed, step, settings, change, bound=None):
-    """theta += change(z), clipped to +-bound if there is one, in place, group by group on all threads: no z of a
-    whole tensor exists.
+    """theta += change(z), clipped to +-bound if there is one, in place, group by group: no z of a whole tensor
+    exists.
 
     change: called with a function that draws a group's z of a query, (count,) int8; returns as many integers.
     """
@@ -88,7 +87,8 @@ def change_theta(weights, zo_names, seed, step, settings, change, bound=None):
             else:
                 theta[...] = np.clip(theta + part, -bound, bound)
 
-    for_each(rng.groups({tensor: weights[name].data.size for tensor, name in zo_names}, PER_WORD), run)
+    for group in rng.groups({tensor: weights[name].data.size for tensor, name in zo_names}, PER_WORD):
+        run(group)
 
 
 def perturb(weights, zo_names, times, seed, step, settings, query=0):
@@ -158,7 +158,7 @@ def train_step(model, bp_tail, weights, images, labels, seed, step, settings, re
         logits, inputs = forward_tail(tail, weights, forward(head, weights, network_input(images), noted), noted)
         gradients = tail_gradients(tail, weights, logits, inputs, labels, noted) if with_gradient else {}
         steps = {name: gradient_step(gradients.pop(name), settings.b_bp) for name in list(gradients)}
-        loss = LOSSES[settings.loss](logits, labels)
+        loss = loss_named(settings.loss)(logits, labels)
         if noted:
             noted("gradient_step", None, steps)
             noted("loss", None, loss)
@@ -179,8 +179,9 @@ def train_step(model, bp_tail, weights, images, labels, seed, step, settings, re
             signs.append((loss_plus > loss_minus) - (loss_plus < loss_minus))     # 0 if they are equal (CHOICE 23)
             if not last:
                 perturb(weights, zo_names, +1, seed, step, settings, query)
-        loss_plus, loss_minus = (sum(values) // len(signs) for values in zip(*losses))
         g = signs[0] if len(signs) == 1 else tuple(signs)
+        if len(signs) > 1:
+            loss_plus, loss_minus = (sum(values) // len(signs) for values in zip(*losses))
         restore_and_update(weights, zo_names, g, seed, step, settings)
         steps = add_steps(first_steps, steps) if both else steps
     update_tail(weights, steps)
@@ -205,6 +206,10 @@ def fit_for_zo(weights, config):
     """Weights from anywhere as a run may start from them, clipped in place."""
     clip_for_zo(weights, zo_tensors(models.MODELS[config.model], config.bp_tail), max(config.schedules["r_max"]))
     return weights
+
+
+def check_finite(weights, step):
+    """Integers are always finite."""
 
 
 def parameter_count(layer):

@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import models
 from ..shapes import flatten, max_pool2d, patches, relu
-from ..tiles import for_tiles, tile_length
+from ..tiles import for_tiles, tiling
 from . import points
 from .arith import check_terms, matmul, requantise
 
@@ -25,7 +25,7 @@ def conv2d(x, weight, pad):
     c_out, c_in, k, _ = weight.shape
     check_terms(c_in * k * k)
     columns, (height, n, width) = patches(x, k, pad, np.int32)                        # (k, C k, H' N W')
-    kernels = weight.transpose(0, 2, 1, 3).reshape(c_out, k, -1)                      # (C_out, k, C k)
+    kernels = np.ascontiguousarray(weight.transpose(0, 2, 1, 3), np.int32).reshape(c_out, k, -1)   # (C_out, k, C k)
     return matmul(kernels, columns).reshape(c_out, height, n, width).transpose(2, 0, 1, 3)
 
 
@@ -80,7 +80,8 @@ def forward_block(block, weights, x, record=None):
         def fill(tile):
             accumulator[tile] = run(x.data[tile])
 
-        for_tiles(n, tile_length(block, sample_shape, n), fill)
+        length, workers = tiling(block, sample_shape, n, "int32")
+        for_tiles(n, length, fill, workers)
     out = requantise(accumulator, x.exponent + weights[name].exponent)
     if record:
         record("requantise", name, out)

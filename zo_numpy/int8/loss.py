@@ -106,3 +106,8 @@ def coarse_cross_entropy(logits, labels):
 
 
 LOSSES = {"integer": cross_entropy, "coarse": coarse_cross_entropy}
+
+
+def loss_named(loss):
+    """The loss of that name; a function (logits, labels) -> number stands for itself, as a comparison's does."""
+    return loss if callable(loss) else LOSSES[loss]

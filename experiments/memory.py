@@ -1,0 +1,68 @@
+"""Bytes of a training step by kind of tensor, predicted and measured, for every K, the control and Full BP.
+
+    python -m experiments.memory
+
+writes experiments/results/memory.json and .png, on one thread, where what is measured is the same every time.
+"""
+import argparse
+
+from experiments.common import RESULTS, save_result
+from zo_numpy import bench, memory
+from zo_numpy.clone import say
+from zo_numpy.config import BP, make_config
+from zo_numpy.steps import PRECISIONS
+
+BATCHES = (1, 32, 256)
+TAILS = ((0, False), (1, False), (1, True), (2, False), (3, False), (BP, False))   # K, frozen
+COLOURS = dict(zip(memory.KINDS, ("tab:blue", "tab:cyan", "tab:green", "tab:orange", "lightgrey", "tab:red",
+                                  "tab:purple")))
+
+
+def measured_row(precision, batch, bp_tail, frozen):
+    """Prediction and measurement of one configuration."""
+    config = make_config({"precision": precision, "batch_size": batch, "bp_tail": bp_tail, "zo_frozen": frozen})
+    highest, measured = memory.peak(memory.moments(config)), memory.measure(config)
+    return {"precision": precision, "batch": batch, "bp_tail": bp_tail, "frozen": frozen, "measured": measured,
+            "predicted": highest.total, "peak": highest.name, "held": highest.held}
+
+
+def draw(result, path):
+    """A stacked bar of the predicted peak for each configuration at batch 32, a dot for the measured one."""
+    import matplotlib
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, panels = plt.subplots(1, 2, figsize=(12, 4.5), layout="constrained", sharey=True)
+    for axes, precision in zip(panels, PRECISIONS):
+        rows = [row for row in result["rows"] if row["precision"] == precision and row["batch"] == 32]
+        names = [("Full BP" if row["bp_tail"] == BP else f"K = {row['bp_tail']}") + "\nfrozen" * row["frozen"]
+                 for row in rows]
+        bottom = [0.0] * len(rows)
+        for kind, colour in COLOURS.items():
+            heights = [row["held"][kind] / 1e6 for row in rows]
+            axes.bar(names, heights, bottom=bottom, label=kind, color=colour)
+            bottom = [low + height for low, height in zip(bottom, heights)]
+        axes.plot(names, [row["measured"] / 1e6 for row in rows], "k_", markersize=30, label="measured")
+        axes.set_title(precision)
+    panels[0].set_ylabel("MB at the peak of a step, batch 32")
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles[::-1], labels[::-1], loc="outside right center")
+    figure.suptitle("LeNet-5: what a training step holds")
+    figure.savefig(path, dpi=120)
+    plt.close(figure)
+
+
+def main():
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
+    with bench.threads(1):
+        result = {"threads": 1, "rows": [measured_row(precision, batch, *tail) for precision in PRECISIONS
+                                         for batch in BATCHES for tail in TAILS]}
+    for row in result["rows"]:
+        say(f"{row['precision']}, batch {row['batch']:4}, K = {row['bp_tail']}{', frozen' * row['frozen']}: "
+            f"{row['measured']:10,} bytes measured, {row['predicted']:10,} predicted, {row['peak']}")
+    say(f"wrote {save_result('memory', result)}")
+    draw(result, RESULTS / "memory.png")
+
+
+if __name__ == "__main__":
+    main()

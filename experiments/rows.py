@@ -1,0 +1,108 @@
+"""The rows of every table of accuracies: each is one training run, the options of one `train`.
+
+    mnist-int8, mnist-fp32, fashion-mnist-int8, fashion-mnist-fp32
+                  full training with the defaults: K = 0..3, full BP, and the frozen control of K = 1..3
+    float-loss    MNIST in INT8 with float64 deciding the sign of g, K = 0..3
+    tail-passes   MNIST, the tail's gradient from both passes (from the second alone: the tables above), K = 1 and 2
+    fine-tuning   a network trained upright by full BP, adapted to 1,024 rotated images: not at all, frozen, K = 0..2, all
+
+Whatever a row does not say is a default of zo_numpy/defaults.py at the time it is run.
+"""
+import json
+import pathlib
+from typing import NamedTuple
+
+from zo_numpy.config import BP, as_json as config_as_json, make_config
+
+RUNS = pathlib.Path("runs/experiments")
+SEEDS = 3
+PRECISIONS, DATA_SETS, DEGREES = ("int8", "fp32"), ("mnist", "fashion-mnist"), (30, 45)
+ADAPTED_TO = 1024            # rotated training images, and as many of the test images are reported on beside all
+METHODS = {                  # of fine-tuning; None: the weights as they are
+    "none": None, "frozen": dict(bp_tail=2, zo_frozen=True), "k0": dict(bp_tail=0), "k1": dict(bp_tail=1),
+    "k2": dict(bp_tail=2), "all": dict(bp_tail=BP)}
+
+
+class Row(NamedTuple):
+    """One run of a table."""
+    table: str
+    name: str
+    options: dict             # {option: value} of `train`
+    source: object = None     # the Row it starts from
+    trained: bool = True      # false: the source as it is, on the data of `options`
+
+    @property
+    def config(self):
+        start = {"init_from": str(self.source.folder)} if self.source else {}
+        return make_config({**self.options, **start})
+
+    @property
+    def folder(self):
+        return RUNS / self.table / self.name
+
+
+def seeded(name, seed):
+    return f"{name}-seed{seed}" if seed else name
+
+
+def full_training(table, data, precision, seeds):
+    for seed in range(seeds):
+        for k in (0, 1, 2, 3, BP):
+            options = dict(data=data, precision=precision, bp_tail=k, seed=seed)
+            name = seeded(k if k == BP else f"k{k}", seed)
+            yield Row(table, name, options)
+            if k in (1, 2, 3):
+                yield Row(table, f"{name}-frozen", {**options, "zo_frozen": True})
+
+
+def float_loss(table, seeds):
+    for seed in range(seeds):
+        for k in range(4):
+            yield Row(table, seeded(f"k{k}", seed), dict(data="mnist", bp_tail=k, loss="float", seed=seed))
+
+
+def tail_passes(table, seeds):
+    for seed in range(seeds):
+        for precision in PRECISIONS:
+            for k in (1, 2):
+                yield Row(table, seeded(f"{precision}-k{k}", seed),
+                          dict(data="mnist", precision=precision, bp_tail=k, tail_passes="both", seed=seed))
+
+
+def upright(data, precision):
+    """The row whose network is adapted: full BP at seed 0."""
+    return next(row for row in full_training(f"{data}-{precision}", data, precision, 1) if row.name == BP)
+
+
+def fine_tuning(table, seeds):
+    for seed in range(seeds):
+        for data in DATA_SETS:
+            for precision in PRECISIONS:
+                for degrees in DEGREES:
+                    common = dict(data=data, precision=precision, rotate=degrees, limit=ADAPTED_TO, seed=seed)
+                    for method, options in METHODS.items():
+                        if options or seed == 0:      # what is not trained has no seed
+                            yield Row(table, seeded(f"{data}-{precision}-{degrees}-{method}", seed),
+                                      {**common, **(options or {})}, upright(data, precision), options is not None)
+
+
+TABLES = {
+    **{f"{data}-{precision}": (lambda table, seeds, data=data, precision=precision:
+                               full_training(table, data, precision, seeds))
+       for data in DATA_SETS for precision in PRECISIONS},
+    "float-loss": float_loss, "tail-passes": tail_passes, "fine-tuning": fine_tuning,
+}
+
+
+def rows_of(table, seeds=SEEDS):
+    return list(TABLES[table](table, seeds))
+
+
+def as_json(config):
+    return json.loads(json.dumps(config_as_json(config)))
+
+
+def is_current(row, config):
+    """Whether a config.json, or the one in a result, is what the row asks for today."""
+    wanted = as_json(row.config)
+    return {name: config.get(name) for name in wanted} == wanted

@@ -1,0 +1,57 @@
+"""Time of a training step and its parts: `python -m zo_numpy bench`, committed, with a picture.
+
+    python -m experiments.speed
+
+writes experiments/results/speed.json and .png: how a step of each precision divides among draws, patches, products
+and the rest. Run it on a machine that does nothing else.
+"""
+import argparse
+
+from experiments.common import RESULTS, save_result
+from zo_numpy import bench
+from zo_numpy.clone import say
+
+COLOURS = dict(zip(bench.PARTS, ("tab:blue", "tab:cyan", "tab:olive", "tab:orange", "tab:red", "tab:green",
+                                 "tab:purple", "tab:brown", "lightgrey")))
+
+
+def draw(result, path):
+    """A stacked bar for each precision and K, a panel for each batch size."""
+    import matplotlib
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    batches = sorted({step["batch"] for step in result["steps"]})
+    figure, panels = plt.subplots(1, len(batches), figsize=(6 * len(batches), 4.5), layout="constrained",
+                                  squeeze=False)
+    for axes, batch in zip(panels[0], batches):
+        steps = [step for step in result["steps"] if step["batch"] == batch and step["parts"]]
+        names = [f"{step['precision']}\nK = {step['bp_tail']}" for step in steps]
+        bottom = [0.0] * len(steps)
+        for part, colour in COLOURS.items():
+            heights = [step["parts"][part] for step in steps]
+            axes.bar(names, heights, bottom=bottom, label=part, color=colour)
+            bottom = [low + height for low, height in zip(bottom, heights)]
+        axes.set_title(f"batch {batch}")
+        axes.set_ylabel("ms a step, one thread")
+        axes.set_ylim(bottom=0)
+    handles, labels = panels[0][0].get_legend_handles_labels()
+    figure.legend(handles[::-1], labels[::-1], loc="outside right center")
+    figure.suptitle("LeNet-5: where a training step spends its time")
+    figure.savefig(path, dpi=120)
+    plt.close(figure)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=30, help="steps of each configuration (default 30)")
+    rounds = parser.parse_args().rounds
+    result = bench.run((32, 256), rounds)
+    for line in bench.report(result):
+        say(line)
+    say(f"wrote {save_result('speed', result)}")
+    draw(result, RESULTS / "speed.png")
+
+
+if __name__ == "__main__":
+    main()

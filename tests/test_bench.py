@@ -1,0 +1,101 @@
+"""The benchmark: its ratios are all there and its arithmetic is right. Nothing here asserts how long anything takes."""
+import json
+import math
+
+import numpy as np
+import pytest
+
+from zo_numpy import bench, memory, tiles
+from zo_numpy.__main__ import main
+from zo_numpy.int8 import elastic_zo as int8, layers, loss
+
+RATIOS = {"matmul_1t", "matmul_2t", "int8_over_fp32_k1_b32", "peak_fp32_mb", "peak_int8_mb", "peak_fp32_over_int8",
+          "overhead_k1_fp32", "overhead_k2_fp32", "overhead_k1_int8", "overhead_k2_int8", "zo_over_inference_fp32",
+          "zo_over_inference_int8", "full_bp_over_k0_fp32", "full_bp_over_k0_int8", "step_a_us_int8", "step_b_us_int8",
+          "step_b_deviation_int8", "step_a_us_fp32", "step_b_us_fp32", "step_b_deviation_fp32",
+          "epoch_k2_b64_s_int8", "epoch_k2_b64_s_fp32"}
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Fewer shapes, batch sizes and steps, so that a run takes seconds."""
+    monkeypatch.setattr(bench, "MATMULS", {"lenet5": ((2, 3, 8), (10, 84, 4))})
+    monkeypatch.setattr(bench, "FIT_BATCHES", (1, 2, 64))
+    measure = memory.measure
+    monkeypatch.setattr(memory, "measure", lambda config, steps, infer: measure(config, 2, infer))
+
+
+def test_json_names_every_ratio(quick, capsys):
+    assert main(["bench", "--json", "--rounds", "1", "--batch-size", "2,32"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert RATIOS <= result["ratios"].keys()
+    assert all(math.isfinite(value) for value in result["ratios"].values())
+    assert {(step["precision"], step["bp_tail"], step["batch"]) for step in result["steps"]} == {
+        (precision, k, batch) for precision in ("int8", "fp32") for k in (0, 1, 2, 3, "all") for batch in (2, 32)}
+    for step in result["steps"]:
+        assert step["bp_tail"] == "all" or step["parts"].keys() == set(bench.PARTS)
+        assert step["milliseconds"] > 0 and step["images_a_second"] > 0
+    parts = {step["bp_tail"]: step["parts"] for step in result["steps"] if step["precision"] == "int8"}
+    assert parts[0]["draws"] > 0 and parts[0]["requantise"] > 0 and parts[0]["matmul"] > 0
+    assert parts[2]["tail"] > parts[0]["tail"]
+
+
+def test_report_is_readable(quick, capsys):
+    assert main(["bench", "--rounds", "1", "--batch-size", "2"]) == 0
+    out = capsys.readouterr().out
+    for name in ("precision", "draws", "matmul", "rest", "matmul_2t", "einsum_int16"):
+        assert name in out
+
+
+@pytest.mark.parametrize("arguments, named", [(["--rounds", "0"], "--rounds"), (["--batch-size", "0"], "--batch-size"),
+                                              (["--batch-size", "x"], "--batch-size")])
+def test_mistakes_are_refused(capsys, arguments, named):
+    assert main(["bench", *arguments]) == 2
+    assert named in capsys.readouterr().err
+
+
+def test_line_through():
+    batches = (1, 2, 4, 8)
+    a, b, worst = bench.line_through(batches, [3 + 0.5 * n for n in batches])
+    assert (a, b) == pytest.approx((3, 0.5)) and worst == pytest.approx(0, abs=1e-9)
+    *_, worst = bench.line_through((1, 2, 3), [1, 2, 4])
+    assert worst > 0.2
+
+
+def test_a_function_inside_another_is_counted_once(monkeypatch):
+    clock = iter(range(100))
+    monkeypatch.setattr(bench.time, "perf_counter", lambda: next(clock))
+    watch = bench.Stopwatch()
+    inner = watch.timed("patches", lambda: None)                  # one tick
+    watch.timed("matmul", lambda: (inner(), inner()))()           # five ticks, two of them inside
+    assert watch.taken["patches"] == 2 and watch.taken["matmul"] == 5 - 2
+
+
+def test_watching_leaves_no_trace():
+    before = [dict(vars(module)) for module in (int8, layers)], dict(loss.LOSSES)
+    with pytest.raises(ZeroDivisionError), bench.Stopwatch().watching("int8"):
+        assert layers.conv2d is not before[0][1]["conv2d"]
+        1 / 0
+    assert ([dict(vars(module)) for module in (int8, layers)], dict(loss.LOSSES)) == before
+
+
+def test_threads_are_set_for_a_while(monkeypatch):
+    monkeypatch.setenv("ZO_NUMPY_THREADS", "3")
+    with bench.threads(2):
+        assert tiles.threads() == 2
+    assert tiles.threads() == 3
+    monkeypatch.delenv("ZO_NUMPY_THREADS")
+    with bench.threads(5):
+        assert tiles.threads() == 5
+    assert "ZO_NUMPY_THREADS" not in bench.os.environ
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3])
+def test_the_product_that_is_timed_is_the_product(monkeypatch, workers):
+    made = []
+    monkeypatch.setattr(bench, "matmul", lambda a, b: made.append((b[0, 0], a @ b)))
+    a, b = np.arange(6, dtype=np.int32).reshape(2, 3), np.arange(21, dtype=np.int32).reshape(3, 7)
+    with bench.threads(workers):
+        bench.tiled_matmul(a, b)
+    columns = np.concatenate([product for _, product in sorted(made, key=lambda pair: pair[0])], axis=1)
+    np.testing.assert_array_equal(columns, a @ b)

@@ -1,0 +1,186 @@
+"""The tables of accuracies: rows run in parallel, resumably, each result kept as it comes; what is printed of them."""
+import json
+import re
+
+import pytest
+
+from experiments import accuracy, common, curves, rows, tables
+from experiments.rows import BP, Row
+from small_runs import ROOT
+from zo_numpy.config import make_config
+
+SMALL = dict(model="narrow-lenet", data="mnist-subset", limit=200, batch_size=16, epochs=1)
+
+
+def small(table, seeds):
+    source = Row(table, "all", dict(SMALL, bp_tail=BP))
+    yield source
+    for seed in range(seeds):
+        yield Row(table, rows.seeded("k1", seed), dict(SMALL, bp_tail=1, seed=seed))
+    yield Row(table, "turned-none", dict(SMALL, rotate=90), source, trained=False)
+    yield Row(table, "turned-k1", dict(SMALL, rotate=90, bp_tail=1), source)
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """An experiment of a few tiny rows, whose runs and results are in a folder of their own."""
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(rows, "RUNS", tmp_path / "runs")
+    for module in (common, accuracy, tables, curves):
+        monkeypatch.setattr(module, "RESULTS", tmp_path / "results")
+    for module in (rows, accuracy, tables):
+        monkeypatch.setattr(module, "TABLES", {"small": small})
+    return tmp_path
+
+
+def run(monkeypatch, *words):
+    monkeypatch.setattr("sys.argv", ["accuracy", *words])
+    return accuracy.main()
+
+
+def stored(place):
+    return json.loads((place / "results" / "accuracy_small.json").read_text())["rows"]
+
+
+def test_rows_run_two_at_a_time_and_only_once(place, monkeypatch, capsys):
+    assert run(monkeypatch, "small", "--jobs", "2", "--seeds", "2") == 0
+    results = stored(place)
+    assert set(results) == {"all", "k1", "k1-seed1", "turned-none", "turned-k1"}
+    assert results["k1"]["weights_sha256"] != results["k1-seed1"]["weights_sha256"]
+    assert results["k1"]["curve"] == [results["k1"]["last_epoch"]["test_accuracy"]]
+    assert results["turned-k1"]["config"]["init_from"].endswith("small/all")
+    assert results["turned-none"]["right"]["all"]["images"] == 2000
+    assert results["turned-none"]["right"]["first"]["images"] == 1024
+    right = results["turned-k1"]
+    assert right["right"]["all"]["correct"] == right["last_epoch"]["test_correct"] >= right["right"]["first"]["correct"]
+
+    started = []
+    monkeypatch.setattr(accuracy.subprocess, "run", lambda command, **options: started.append(command))
+    before = (place / "results" / "accuracy_small.json").read_bytes()
+    assert run(monkeypatch, "small", "--seeds", "2") == 0 and not started
+    assert (place / "results" / "accuracy_small.json").read_bytes() == before
+    assert run(monkeypatch, "--list", "--seeds", "1") == 0
+    assert "not run" not in capsys.readouterr().out
+
+
+def test_a_failing_row_leaves_the_others_their_results(place, monkeypatch, capsys):
+    def with_a_bad_one(table, seeds):
+        yield Row(table, "bad", dict(SMALL, precision="fp32", bp_tail=0, eta=10, clip=1e9))
+        yield Row(table, "good", dict(SMALL, bp_tail=1))
+    for module in (rows, accuracy):
+        monkeypatch.setattr(module, "TABLES", {"small": with_a_bad_one})
+    monkeypatch.setattr(Row, "config", property(lambda row: make_config(
+        {name: (value,) if name in ("eta", "clip") else value for name, value in row.options.items()})))
+    assert run(monkeypatch, "small", "--jobs", "2") == 1
+    assert set(stored(place)) == {"good"}
+    assert "error: small bad ended with status 2, see" in capsys.readouterr().err
+    assert "has diverged" in (place / "runs" / "small" / "bad.log").read_text()
+
+
+def test_changed_defaults_make_a_row_run_again_and_keep_the_old_run(place, monkeypatch, capsys):
+    assert run(monkeypatch, "small", "--only", "k1", "--seeds", "1") == 0
+    first = stored(place)["k1"]
+    monkeypatch.setitem(SMALL, "epochs", 2)
+    assert run(monkeypatch, "--list", "--only", "k1", "--seeds", "1") == 0
+    assert "small k1:" in (out := capsys.readouterr().out) and "(with other settings)" in out
+    assert run(monkeypatch, "small", "--only", "k1", "--seeds", "1") == 0
+    assert len(stored(place)["k1"]["curve"]) == 2 and len(first["curve"]) == 1
+    assert (place / "runs" / "small" / "k1.old1" / "metrics.jsonl").read_text().count("\n") == 1
+
+
+def test_a_source_that_is_lost_is_made_again_first(place, monkeypatch):
+    assert run(monkeypatch, "small", "--only", "all") == 0
+    (place / "runs" / "small" / "all" / "metrics.jsonl").unlink()
+    (place / "runs" / "small" / "all" / "checkpoint.npz").unlink()
+    (place / "runs" / "small" / "all" / "steps.txt").unlink()
+    assert run(monkeypatch, "small", "--only", "turned-none") == 0
+    assert set(stored(place)) == {"all", "turned-none"}
+
+
+@pytest.mark.parametrize("table", rows.TABLES)
+def test_every_row_is_a_run_and_no_two_share_a_folder(table):
+    made = rows.rows_of(table, 3)
+    assert len({row.folder for row in made}) == len(made) > 10
+    assert len({json.dumps(rows.as_json(row.config)) for row in made}) >= len(made) - 8   # full BP beside not adapted
+    for row in made:
+        assert row.source is None or row.config.init_from == str(row.source.folder)
+
+
+def test_the_tables_are_those_asked_for():
+    full = {row.name for row in rows.rows_of("fashion-mnist-fp32", 1)}
+    assert full == {"k0", "k1", "k2", "k3", "all", "k1-frozen", "k2-frozen", "k3-frozen"}
+    adapted = rows.rows_of("fine-tuning", 3)
+    assert len(adapted) == 2 * 2 * 2 * (1 + 5 * 3)
+    assert {(row.config.rotate, row.config.limit) for row in adapted} == {(30, 1024), (45, 1024)}
+    assert all(row.config.tail_passes == "both" for row in rows.rows_of("tail-passes", 1))
+    assert all(row.config.loss == "float" and row.config.precision == "int8" for row in rows.rows_of("float-loss", 1))
+
+
+# What is printed.
+
+def fake(monkeypatch, tables_of_results):
+    monkeypatch.setattr(tables, "results", lambda table: tables_of_results.get(table, {}))
+
+
+def result(row, correct):
+    return {"config": rows.as_json(row.config), "last_epoch": {"test_correct": correct, "test_images": 10_000},
+            "right": {"all": {"correct": correct, "images": 10_000}, "first": {"correct": 512, "images": 1024}}}
+
+
+def test_means_ranges_gains_and_what_has_not_run(monkeypatch):
+    made = {row.name: row for row in rows.rows_of("mnist-fp32", 2)}
+    counts = {"k0": 8000, "k0-seed1": 8100, "k1": 9000, "k1-seed1": 9400, "k1-frozen": 8500, "k2-seed1": 9700}
+    found = {name: result(made[name], count) for name, count in counts.items()}
+    fake(monkeypatch, {"mnist-fp32": found})
+    text = tables.printed("mnist-fp32")
+    assert "| K = 0 | 80.50 (80.00 to 81.00, 2 seeds) | - | - | - |" in text
+    assert "| K = 1 | 92.00 (90.00 to 94.00, 2 seeds) | 85.00 (1 seed) | +11.50 | +5.00 |" in text
+    assert "| K = 2 | 97.00 (1 seed) | not run | +16.00 | not run |" in text
+    assert "| full BP | not run | - | not run | - |" in text
+    found["k2-seed1"]["config"]["epochs"] += 1
+    assert "| K = 2 | 97.00 (1 seed) * |" in tables.printed("mnist-fp32")
+
+
+def test_fine_tuning_says_what_share_of_the_loss_is_recovered(monkeypatch):
+    made = {row.name: row for row in rows.rows_of("fine-tuning", 2)}
+    stem = "mnist-int8-45-"
+    counts = {"none": 5000, "k0": 6000, "k2": 8000, "k2-seed1": 8600, "frozen": 7000}
+    upright = next(row for row in rows.rows_of("mnist-int8", 1) if row.name == BP)
+    fake(monkeypatch, {"fine-tuning": {stem + name: result(made[stem + name], count) for name, count in counts.items()},
+                       "mnist-int8": {BP: result(upright, 9900)}})
+    text = tables.printed("fine-tuning")
+    part = text[text.index("mnist, int8, rotated by 45 degrees (99.00 % upright)"):]
+    assert "| not adapted | 50.00 (1 seed) | 50.00 (1 seed) | - | -10.00 | -20.00 | - |" in part
+    assert ("| K = 2 | 83.00 (80.00 to 86.00, 2 seeds) | 50.00 (50.00 to 50.00, 2 seeds) | +33.00 | +20.00 | +10.00 | 67 % |"
+            in part)                                                    # (83 - 50) / (99 - 50)
+    assert "| K = 1 | not run | not run | not run | not run | not run | not run |" in part
+
+
+def test_the_other_tables(monkeypatch):
+    exact = {row.name: result(row, 9100) for row in rows.rows_of("float-loss", 1)}
+    both = {row.name: result(row, 9300) for row in rows.rows_of("tail-passes", 1)}
+    integer = {row.name: result(row, 9000) for row in rows.rows_of("mnist-int8", 1)}
+    fake(monkeypatch, {"float-loss": exact, "tail-passes": both, "mnist-int8": integer})
+    assert "| K = 0 | 90.00 (1 seed) | 91.00 (1 seed) | -1.00 |" in tables.printed("float-loss")
+    sizes = json.loads((ROOT / "experiments/results/step_bytes.json").read_text())["rows"]
+    assert (f"| int8, K = 1 | 90.00 (1 seed) | 93.00 (1 seed) | +3.00 | 0 | {sizes['int8-k1-both']['held']:,} |"
+            in tables.printed("tail-passes"))
+
+
+def test_every_table_prints_before_anything_has_run(monkeypatch, capsys):
+    fake(monkeypatch, {})
+    monkeypatch.setattr("sys.argv", ["tables"])
+    tables.main()
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| K = ")]
+    assert len(lines) == 4 * 4 + 4 + 2 * 2 * 2 * 4 and all("not run" in line for line in lines)
+    assert not any(re.search(r"\d\.\d\d", line) for line in lines)
+
+
+def test_curves_are_drawn_of_what_has_run(tmp_path, monkeypatch):
+    made = {row.name: row for row in rows.rows_of("mnist-int8", 2)}
+    found = {name: {**result(made[name], 9000), "curve": [80.0, 85.0, 90.0]} for name in ("k1", "k1-seed1", "k1-frozen")}
+    monkeypatch.setattr(curves, "results", lambda table: found if table == "mnist-int8" else {})
+    assert curves.curves_of("mnist-int8", 1, False).shape == (2, 3)
+    assert curves.draw("mnist", tmp_path / "curves.png")
+    assert (tmp_path / "curves.png").read_bytes()[:4] == b"\x89PNG"
+    assert not curves.draw("fashion-mnist", tmp_path / "none.png") and not (tmp_path / "none.png").exists()

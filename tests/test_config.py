@@ -7,7 +7,8 @@ import pytest
 
 import zo_numpy.config
 from zo_numpy import defaults
-from zo_numpy.config import CHOICES, POINT_FIELDS, SCHEDULES, Config, config_from_json, make_config
+from zo_numpy.config import (CHOICES, POINT_DATA, POINT_FIELDS, SCHEDULES, Config, config_from_json,
+                             make_config)
 from zo_numpy.errors import UserError
 from zo_numpy.models import MODELS, takes_points
 
@@ -77,7 +78,8 @@ def test_defaults_by_precision_and_tail_then_data_then_fine_tuning(monkeypatch):
 @pytest.mark.parametrize("precision", SCHEDULES)
 @pytest.mark.parametrize("bp_tail", [0, 1, 2, 3, "all"])
 def test_all_defaults_are_configurations(precision, bp_tail, data, fine_tuning):
-    config = make_config({"precision": precision, "bp_tail": bp_tail, "data": data,
+    model = "pointnet" if data in POINT_DATA else "lenet5"
+    config = make_config({"model": model, "precision": precision, "bp_tail": bp_tail, "data": data,
                           "init_from": "runs/x" if fine_tuning else ""})
     assert config.epochs and config.batch_size
 

@@ -24,7 +24,7 @@ def one_thread(monkeypatch):
 @pytest.mark.parametrize("precision", ["int8", "fp32"])
 def test_prediction_and_measurement_agree_within_5_percent(precision, batch, points, bp_tail, frozen):
     asked = config(precision, bp_tail, batch, points, zo_frozen=frozen)
-    measured = memory.measure(asked, steps=1)
+    measured = memory.measure(asked, steps=3)
     assert abs(memory.peak(memory.moments(asked)).total - measured) <= 0.05 * measured
 
 
@@ -32,7 +32,7 @@ def test_prediction_and_measurement_agree_within_5_percent(precision, batch, poi
 def test_two_threads_need_no_more_than_predicted(monkeypatch, precision):
     monkeypatch.setenv("ZO_NUMPY_THREADS", "2")
     asked = config(precision, 1, 32, 256)
-    assert memory.measure(asked, steps=1) <= 1.05 * memory.peak(memory.moments(asked)).total
+    assert memory.measure(asked, steps=3) <= 1.05 * memory.peak(memory.moments(asked)).total
 
 
 @pytest.mark.parametrize("precision, megabytes", [("fp32", 30), ("int8", 30)])
@@ -51,7 +51,7 @@ def test_without_streaming_it_would_not_be_as_predicted(monkeypatch, precision, 
     plain = (lambda block, weights, x, statistics: fp32_points.forward_plain(block, weights, x, None, statistics),
              lambda block, weights, x: int8_points.forward_plain(block, weights, x, None))[precision == "int8"]
     monkeypatch.setattr(module, "forward_pooled", plain)
-    assert memory.measure(asked, steps=1) > 1.3 * predicted
+    assert memory.measure(asked, steps=3) > 1.3 * predicted
 
 
 def test_the_command(capsys):

@@ -42,7 +42,7 @@ RUNS = {
     "subset-int8-k0-queries3": dict(SHORT_RUN, bp_tail=0, queries=3),
     "subset-int8-k1-coarse": dict(SHORT_RUN, bp_tail=1, loss="coarse"),
     "subset-int8-k2-limit": dict(SHORT_RUN, bp_tail=2, r_max=(3, 7), seed=2**63 + 1),
-    **{f"solids-int8-k{k}": dict(SOLIDS, bp_tail=k, points=64, epochs=4, batch_size=16, limit=328, validate=200)
+    **{f"solids-int8-k{k}": dict(SOLIDS, bp_tail=k, points=64, epochs=4, batch_size=12, limit=328, validate=200)
        for k in (0, 3)},
     **{f"mnist-int8-k{k}": dict(data="mnist", bp_tail=k, epochs=1) for k in (0, 2)},
     **{f"subset-fp32-k{k}": dict(FP32_RUN, bp_tail=k) for k in range(4)},

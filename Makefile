@@ -4,6 +4,8 @@ PYTHON  ?= python3
 EPOCHS  ?=
 SEED    ?= 0
 BP_TAIL ?= 2
+POINTS  ?= 256
+MODELNET ?=
 DATA    ?= mnist
 ROTATE  ?= 45
 
@@ -16,7 +18,11 @@ TRAIN   = $(RUN) -m zo_numpy train --model lenet5 --seed $(SEED) --resume
 ADAPT   = --bp-tail $(BP_TAIL) $(if $(EPOCHS),--epochs $(EPOCHS))
 UPRIGHT = runs/$(DATA)-$(1)-upright-s$(SEED)
 
-.PHONY: help mnist-int8 mnist-fp32 fashion-int8 fashion-fp32 finetune-int8 finetune-fp32 data test golden-check golden-update clean
+# PointNet trains on ModelNet where it is at hand, else on synthetic solids; datasets/modelnet.py chooses, and says what.
+POINTNET = @chosen=$$($(RUN) -m datasets.modelnet "$(MODELNET)") && eval "$(RUN) -m zo_numpy train --model pointnet \
+    $$chosen --points $(POINTS) $(ADAPT) --seed $(SEED) --resume --precision $(1)"
+
+.PHONY: help mnist-int8 mnist-fp32 pointnet-int8 pointnet-fp32 fashion-int8 fashion-fp32 finetune-int8 finetune-fp32 data test golden-check golden-update clean
 
 help:
 	@echo "make mnist-int8     train LeNet-5 on MNIST with integers only (SEED=$(SEED) BP_TAIL=$(BP_TAIL) PYTHON=$(PYTHON), EPOCHS= if not the tuned ones)"
@@ -25,6 +31,8 @@ help:
 	@echo "make fashion-fp32   the same in FP32"
 	@echo "make finetune-int8  train upright by full BP, once, then adapt to 1,024 rotated images (DATA=$(DATA) ROTATE=$(ROTATE))"
 	@echo "make finetune-fp32  the same in FP32"
+	@echo "make pointnet-int8  train PointNet on point clouds with integers only (POINTS=$(POINTS) MODELNET=folder of a copy of ModelNet)"
+	@echo "make pointnet-fp32  the same in FP32"
 	@echo "make data           fetch MNIST and Fashion-MNIST into datasets/cache"
 	@echo "make test           run the test suite (no network needed)"
 	@echo "make golden-check   recompute the golden vectors and compare them (golden-update makes them anew)"
@@ -57,6 +65,12 @@ finetune-int8: $(VENV)/ready
 
 finetune-fp32: $(VENV)/ready
 	$(call FINETUNE,fp32)
+
+pointnet-int8: $(VENV)/ready
+	$(call POINTNET,int8)
+
+pointnet-fp32: $(VENV)/ready
+	$(call POINTNET,fp32)
 
 data: $(VENV)/ready
 	@$(RUN) -m datasets.download mnist fashion-mnist

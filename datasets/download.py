@@ -10,6 +10,8 @@ folder that the user names is taken at its word, so that other data in the same 
 `source` of what comes out of it then says "unverified copy".
 
     python -m datasets.download mnist fashion-mnist [--data-dir DIR] [--offline]
+
+also fetches ModelNet40 (`modelnet40`), which modelnet_archive.py knows about.
 """
 
 import argparse
@@ -31,7 +33,7 @@ def load_image_set(spec, data_dir, offline, announce):
     if data_dir is not None:
         dataset = _load_copy(spec, Path(data_dir).expanduser())
     else:
-        dataset = obtain(spec, _default_parent(), offline, announce)
+        dataset = obtain(spec, default_parent(), offline, announce)
     announce(f"{spec.title}: {len(dataset.train_labels):,} training and {len(dataset.test_labels):,} test "
              f"images, from: {dataset.source}")
     return dataset
@@ -138,7 +140,7 @@ def load_embedded(spec):
     return assemble(subset, plain, source, EMBEDDED)._replace(complete=False)
 
 
-def _default_parent():
+def default_parent():
     """The folder that holds the caches."""
     named = os.environ.get("ZO_NUMPY_DATA")
     return Path(named).expanduser() if named else HERE / "cache"
@@ -156,17 +158,22 @@ def main(arguments=None):
     specs = {spec.name: spec for spec in (MNIST, FASHION_MNIST)}
     parser = _Parser(prog="python -m datasets.download", description="Fetch and verify data sets.",
                      allow_abbrev=False)
-    parser.add_argument("names", nargs="+", metavar="NAME", choices=specs, help=" or ".join(specs))
+    names = (*specs, "modelnet40")
+    parser.add_argument("names", nargs="+", metavar="NAME", choices=names, help=" or ".join(names))
     parser.add_argument("--data-dir", metavar="DIR", type=Path,
                         help="keep each data set in DIR/NAME (default: $ZO_NUMPY_DATA, else datasets/cache)")
     parser.add_argument("--offline", action="store_true", help="only check what is there")
     options = parser.parse_args(arguments)
-    parent = options.data_dir.expanduser() if options.data_dir else _default_parent()
+    parent = options.data_dir.expanduser() if options.data_dir else default_parent()
     announce = partial(print, flush=True)
     status = 0
     for name in options.names:
-        spec = specs[name]._replace(subset=None)                    # the whole or nothing
         try:
+            if name not in specs:
+                from datasets.modelnet import fill_cache            # needs h5py, which nothing else here does
+                fill_cache(name, parent, options.offline, announce)
+                continue
+            spec = specs[name]._replace(subset=None)                # the whole or nothing
             dataset = obtain(spec, parent, options.offline, announce, must_keep=True)
             announce(f"{spec.title}: {len(dataset.train_labels):,} training and {len(dataset.test_labels):,} "
                      f"test images in {short(parent / name)}, from: {dataset.source}")

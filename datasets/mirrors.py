@@ -35,8 +35,8 @@ def reason(error):
     return text[:100] or type(inner).__name__
 
 
-def answering(mirrors, file):
-    """Return (the mirrors that serve `file`, in the order given; {mirror: reason} for the others).
+def answering(mirrors, file, suffix=".gz"):
+    """Return (the mirrors that serve `file` + `suffix`, in the order given; {mirror: reason} for the others).
 
     Takes CONNECT_SECONDS at most, however many mirrors there are and whether or not their names resolve.
     """
@@ -44,7 +44,7 @@ def answering(mirrors, file):
 
     def ask(mirror):
         try:
-            with urllib.request.urlopen(f"{mirror}/{file}.gz", timeout=CONNECT_SECONDS):
+            with urllib.request.urlopen(f"{mirror}/{file}{suffix}", timeout=CONNECT_SECONDS):
                 answers.put((mirror, None))
         except (OSError, HTTPException, ValueError) as error:
             answers.put((mirror, reason(error)))
@@ -66,37 +66,40 @@ def answering(mirrors, file):
             {mirror: problem for mirror, problem in silent.items() if problem})
 
 
-def fetch(url, max_bytes, announce):
+def fetch(url, max_bytes, announce, file=None):
     """Return the body of `url` as bytes, showing progress on a terminal and one line at its end elsewhere.
 
+    file: where a body too large for memory is written instead (binary); then nothing is returned.
     Raises DataError if it cannot be had, is cut off, stalls, or is longer than `max_bytes`.
     """
     start = time.monotonic()
     progress = Progress(url.rsplit("/", 1)[-1], start)
-    body = bytearray()
+    body, length = [], 0
+    keep = file.write if file else body.append
     try:
         with urllib.request.urlopen(url, timeout=STALL_SECONDS) as response:
             total = int(response.headers.get("Content-Length") or 0)
             if total > max_bytes:
                 raise DataError(f"{url} is too large: {total} bytes where at most {max_bytes} are expected")
             while chunk := response.read1(CHUNK):
-                body += chunk
-                if len(body) > max_bytes:
+                length += len(chunk)
+                if length > max_bytes:
                     raise DataError(f"{url} is too large: more than the {max_bytes} bytes expected")
                 seconds = time.monotonic() - start
-                if len(body) < SLOWEST * (seconds - STALL_SECONDS):
-                    raise DataError(f"{url} is too slow: {len(body)} bytes in {seconds:.0f} s")
-                progress.show(len(body), total)
+                if length < SLOWEST * (seconds - STALL_SECONDS):
+                    raise DataError(f"{url} is too slow: {length} bytes in {seconds:.0f} s")
+                keep(chunk)
+                progress.show(length, total)
     except DataError:
         raise
     except (OSError, HTTPException, ValueError) as error:
         raise DataError(f"{url}: {reason(error)}") from None
     finally:
         progress.clear()
-    if total and len(body) != total:
-        raise DataError(f"{url} was cut off after {len(body)} of {total} bytes")
-    announce(f"  {url}: {len(body):,} bytes in {time.monotonic() - start:.1f} s")
-    return bytes(body)
+    if total and length != total:
+        raise DataError(f"{url} was cut off after {length} of {total} bytes")
+    announce(f"  {url}: {length:,} bytes in {time.monotonic() - start:.1f} s")
+    return b"".join(body)
 
 
 class Progress:

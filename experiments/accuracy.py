@@ -20,7 +20,7 @@ import threading
 from experiments.common import RESULTS, changing, provenance, save_result
 from experiments.rows import ADAPTED_TO, SEEDS, TABLES, as_json, is_current, rows_of
 from zo_numpy.clone import load_data, say
-from zo_numpy.config import option, read_config
+from zo_numpy.config import make_config, option, read_config
 from zo_numpy.models import MODELS
 from zo_numpy.steps import PRECISIONS
 from zo_numpy.trainer import count_correct, load_weights
@@ -83,7 +83,7 @@ def train_row(row, shown, threads):
 
 @functools.lru_cache(maxsize=2)
 def data_of(name, degrees):
-    return load_data(argparse.Namespace(data=name, rotate=degrees), announce=lambda text: None)
+    return load_data(make_config({"data": name, "rotate": degrees}), announce=lambda text: None)
 
 
 def right_of(folder, config):

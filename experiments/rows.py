@@ -8,12 +8,11 @@
 
 Whatever a row does not say is a default of zo_numpy/defaults.py at the time it is run.
 """
-import dataclasses
 import json
 import pathlib
 from typing import NamedTuple
 
-from zo_numpy.config import BP, Config, make_config
+from zo_numpy.config import BP, as_json as config_as_json, make_config
 
 RUNS = pathlib.Path("runs/experiments")
 SEEDS = 3
@@ -100,9 +99,10 @@ def rows_of(table, seeds=SEEDS):
 
 
 def as_json(config):
-    return json.loads(json.dumps(dataclasses.asdict(config)))
+    return json.loads(json.dumps(config_as_json(config)))
 
 
 def is_current(row, config):
     """Whether a config.json, or the one in a result, is what the row asks for today."""
-    return {field.name: config.get(field.name) for field in dataclasses.fields(Config)} == as_json(row.config)
+    wanted = as_json(row.config)
+    return {name: config.get(name) for name in wanted} == wanted

@@ -5,9 +5,12 @@ import random
 
 import pytest
 
+import zo_numpy.config
 from zo_numpy import defaults
-from zo_numpy.config import CHOICES, SCHEDULES, Config, config_from_json, make_config
+from zo_numpy.config import (CHOICES, POINT_DATA, POINT_FIELDS, SCHEDULES, Config, config_from_json,
+                             make_config)
 from zo_numpy.errors import UserError
+from zo_numpy.models import MODELS, takes_points
 
 NUMBERS = (-1, 0, 8, 10**30, 1.5, True, None, "3", [3])   # as JSON may hold them where another number belongs
 
@@ -21,7 +24,7 @@ def refusal(given):
 
 
 def as_json(config):
-    return json.loads(json.dumps(dataclasses.asdict(config)))
+    return json.loads(json.dumps(zo_numpy.config.as_json(config)))
 
 
 # Schedules
@@ -39,10 +42,15 @@ def test_a_schedule_shares_the_epochs_in_equal_parts(epochs, values, expected):
     assert [config.at("b_bp", epoch) for epoch in range(epochs)] == expected
 
 
+def data_for(model):
+    """A data set of the kind of samples that a model takes."""
+    return {"data": "synthetic-solids" if takes_points(MODELS[model]) else "mnist"}
+
+
 @pytest.mark.parametrize("bp_tail", range(4))
 @pytest.mark.parametrize("model", CHOICES["model"])
 def test_every_tail_has_defaults(model, bp_tail):
-    config = make_config({"model": model, "bp_tail": bp_tail})
+    config = make_config({"model": model, "bp_tail": bp_tail, **data_for(model)})
     assert set(config.schedules) == set(SCHEDULES["int8"])
     for name, values in config.schedules.items():
         assert values and all(value in SCHEDULES["int8"][name].values for value in values)
@@ -70,7 +78,8 @@ def test_defaults_by_precision_and_tail_then_data_then_fine_tuning(monkeypatch):
 @pytest.mark.parametrize("precision", SCHEDULES)
 @pytest.mark.parametrize("bp_tail", [0, 1, 2, 3, "all"])
 def test_all_defaults_are_configurations(precision, bp_tail, data, fine_tuning):
-    config = make_config({"precision": precision, "bp_tail": bp_tail, "data": data,
+    model = "pointnet" if data in POINT_DATA else "lenet5"
+    config = make_config({"model": model, "precision": precision, "bp_tail": bp_tail, "data": data,
                           "init_from": "runs/x" if fine_tuning else ""})
     assert config.epochs and config.batch_size
 
@@ -125,7 +134,8 @@ def test_a_frozen_run_with_nothing_to_train():
 
 @pytest.mark.parametrize("given", [
     {}, {"bp_tail": 0, "seed": 2**64 - 1}, {"zo_frozen": True, "p_zero": (1, 2, 3)},
-    {"model": "narrow-lenet", "loss": "coarse", "validate": 7}])
+    {"model": "narrow-lenet", "loss": "coarse", "validate": 7},
+    {"model": "pointnet", "data": "modelnet10", "points": 7, "classes": 3, "augment": 2, "tilt": 90}])
 def test_json_and_back(given):
     config = make_config(given)
     assert config_from_json(as_json(config), "config.json") == config
@@ -133,7 +143,8 @@ def test_json_and_back(given):
 
 @pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(Config)])
 def test_json_without_a_field_is_refused_whatever_its_default(field):
-    fields = as_json(make_config({}))
+    model = "pointnet" if field in POINT_FIELDS else "lenet5"
+    fields = as_json(make_config({"model": model, **data_for(model)}))
     del fields[field]
     with pytest.raises(UserError, match=f"config.json.*{field}"):
         config_from_json(fields, "config.json")
@@ -197,3 +208,24 @@ def test_json_of_any_shape_is_refused():
     for _ in range(500):
         with pytest.raises(UserError, match="config.json"):
             config_from_json(anything(3), "config.json")
+
+
+# Point clouds
+
+@pytest.mark.parametrize("given, says", [
+    ({"model": "pointnet"}, "takes point clouds and --data mnist has none"),
+    ({"model": "pointnet", "data": "fashion-mnist"}, "--data modelnet10"),
+    ({"model": "lenet5", "data": "modelnet10"}, "takes images"),
+    ({"model": "lenet5", "points": 64}, "--points 64: it has no meaning with --model lenet5"),
+    ({"model": "lenet5", "tilt": 30}, "--tilt 30"),
+    ({"model": "pointnet", "data": "modelnet10", "rotate": 30}, "--rotate 30"),
+    ({"model": "pointnet", "data": "modelnet10", "points": -1}, "--points -1"),
+    ({"model": "pointnet", "data": "modelnet10", "spin": 181}, "--spin 181"),
+])
+def test_clouds_and_images_are_not_confused(given, says):
+    assert says in refusal(given)
+
+
+def test_an_image_run_says_nothing_of_clouds():
+    assert not set(POINT_FIELDS) & set(as_json(make_config({})))
+    assert set(POINT_FIELDS) <= set(as_json(make_config({"model": "pointnet", "data": "modelnet10"})))

@@ -255,7 +255,7 @@ def test_fp32_weights_become_int8_and_back():
     config = make_config({"precision": "int8", "headroom": (0, 1, 2, 3, 0)})
     weights = elastic_zo.init_weights(models.LENET5, 0)
     quantised = transfer.to_int8(weights, config)
-    back = transfer.to_fp32(quantised)
+    back = transfer.to_fp32(quantised, config)
     for (name, (data, exponent)), headroom in zip(quantised.items(), config.headroom):
         largest = int(np.abs(data).max())
         assert data.dtype == np.int8 and (127 >> headroom) // 2 <= largest <= 127 >> headroom

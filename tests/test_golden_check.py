@@ -32,7 +32,8 @@ def test_settings_leave_nothing_to_the_defaults(monkeypatch):
 def test_a_configuration_names_no_place_of_this_machine():
     sources = {json.loads((GOLDEN / "runs" / name / "config.json").read_text())["dataset"]["source"]
                for name in check.RUNS}
-    assert sources == {"the four official files", commands.load("mnist-subset").source}
+    assert sources == {"the four official files", commands.load("mnist-subset").source,
+                       commands.load("synthetic-solids", 64).source}
 
 
 @pytest.fixture
@@ -145,7 +146,7 @@ def test_missing_data_are_named_as_skipped_and_a_run_of_them_is_kept(golden, cap
     runs = {"short": check.RUNS["short"], MNIST_RUN: dict(data="mnist", bp_tail=0, epochs=1)}
     monkeypatch.setattr(check, "RUNS", runs)
     subset = commands.load("mnist-subset")
-    monkeypatch.setattr(commands, "load", lambda name: subset._replace(name=name))
+    monkeypatch.setattr(commands, "load", lambda name, points=0: subset._replace(name=name))
     status, lines = checked(capsys)
     assert status == 0
     assert f"run {MNIST_RUN}: SKIPPED, its data are not here (mnist); fetch them with `make data`" in lines

@@ -113,6 +113,16 @@ def test_fine_tuning_trains_upright_shows_before_and_adapts(clone, precision):
     assert failed.returncode == 2 and len([call for call in failed.calls if "zo_numpy" in call]) == 1
 
 
+@pytest.mark.parametrize("precision", ["int8", "fp32"])
+def test_pointnet_trains_on_the_clouds_that_are_chosen(clone, precision):
+    """The fake Python answers `ran: ...`, which stands where the options of the chosen data set would."""
+    result = make(clone, f"pointnet-{precision}", "MODELNET=/a copy", "POINTS=64", "EPOCHS=3", "SEED=5", "BP_TAIL=1")
+    assert result.returncode == 0, result.stderr
+    assert result.calls[-2:] == ["-m datasets.modelnet /a copy",
+                                 "-m zo_numpy train --model pointnet ran: -m datasets.modelnet /a copy --points 64 "
+                                 f"--bp-tail 1 --epochs 3 --seed 5 --resume --precision {precision}"]
+
+
 def test_the_environment_is_made_once(clone):
     for target, command in (("test", "-m pytest"), ("data", "-m datasets.download mnist fashion-mnist")):
         result = make(clone, target)

@@ -16,7 +16,7 @@ import twins
 import twins_training
 from datasets.mnist import MNIST, SUBSET
 from zo_numpy import config, models, rng
-from zo_numpy.int8 import arith, elastic_zo, layers, loss, tail
+from zo_numpy.int8 import arith, elastic_zo, layers, loss, points, tail
 from zo_numpy.trainer import EVALUATION_BATCH
 
 PACKAGE = pathlib.Path(config.__file__).parent
@@ -213,9 +213,10 @@ def test_accumulators():
         max(layer.out_features for layer in lenet[-models.longest_tail(models.LENET5.layers):]), loss.MAX_BATCH]
 
 
-def test_parameters():
-    listed = rows(section("6.1"), "tensor")
-    networks = (models.LENET5, models.NARROW_LENET)
+@pytest.mark.parametrize("number, networks", [("6.1", (models.LENET5, models.NARROW_LENET)),
+                                              ("15.2", (models.POINTNET, models.NARROW_POINTNET))])
+def test_parameters(number, networks):
+    listed = rows(section(number), "tensor")
     expected = []
     for model in networks:
         weights = elastic_zo.init_weights(model, 0, dict.fromkeys(model_names(model), 0))
@@ -225,7 +226,7 @@ def test_parameters():
             expected.append([str(tensor), layer.name, str(layer.weight_shape), str(models.weight_count(layer)),
                              str(fan_in), str(-weights[layer.name].exponent)])
         count = sum(map(models.weight_count, models.weight_layers(model.layers)))
-        assert int(re.search(rf"`{model.name}`.*?(\d+) weights", section("6.1"), re.S)[1]) == count
+        assert int(re.search(rf"`{model.name}`.*?(\d+) weights", section(number), re.S)[1]) == count
     assert listed == expected
 
 
@@ -247,6 +248,26 @@ def test_shapes_of_the_forward_pass():
                                               for shape in (x.data.shape, *(shapes[op] for op in ops)))])
             x = out
     assert rows(section("7"), "block") == expected
+
+
+def test_shapes_of_the_forward_pass_on_points():
+    expected = []
+    for model in (models.POINTNET, models.NARROW_POINTNET):
+        x = points.from_points(np.zeros((2, 7, 3), np.int8))
+        weights = elastic_zo.init_weights(model, 0, dict.fromkeys(model_names(model), 0))
+        for block in models.blocks(model.layers):
+            shapes = {"MaxOverPoints": None}
+            forward = points if isinstance(block[0], models.PointLinear) else layers
+            out = forward.forward_block(block, weights, x, lambda op, _, value: shapes.update(
+                {op: value.data.shape if op == "requantise" else value.shape}))
+            ops = ("PointLinear" if "PointLinear" in shapes else "Linear", "MaxOverPoints", "requantise")
+            expected.append([block[0].name, *(
+                str(shape).replace("(2, 7,", "(N, P,").replace("(2,", "(N,") if shape else "-"
+                for shape in (x.data.shape, *(shapes[op] for op in ops)))])
+            x = out
+    assert rows(section("15.3"), "block of points") == expected
+    assert int(re.search(r"Terms of an accumulator: (\d+) at most", " ".join(section("15.3").split()))[1]) == \
+        max(map(models.fan_in, models.weight_layers(models.POINTNET.layers)))
 
 
 def test_constants():
@@ -301,7 +322,7 @@ def test_digest_of_the_subset_is_made_as_it_says():
 def test_fields_of_the_configuration():
     listed = {name: values for names, values, _ in rows(section("12"), "field") for name in names.split(", ")}
     dataset = types.SimpleNamespace(source="", complete=True, digest="", train_labels=[0] * 9, classes=())
-    described = config.describe(config.make_config({}), dataset)
+    described = config.describe(config.make_config({"model": "pointnet", "data": "modelnet10"}), dataset)
     assert listed.keys() == {*described, *(f"schedules.{name}" for name in described["schedules"]),
                              *(f"dataset.{name}" for name in described["dataset"])}
     assert described.keys() - {"format_version", "zo_numpy", "dataset"} == \

@@ -3,7 +3,10 @@
 TWINS[op](inputs, parameters) gives what the file of that op expects.
 """
 import hashlib
+import math
+import struct
 import types
+from fractions import Fraction
 
 import twins
 import twins_training
@@ -105,6 +108,17 @@ def schedule_op(i, p):
 
 def pixels_op(i, p):
     return {"data": mapped(lambda v: v // 2, i["pixels"]), "exponent": -7}
+
+
+def coordinate(bits):
+    """The exact value of a float32 given by its bit pattern."""
+    return Fraction(struct.unpack("<f", struct.pack("<I", bits))[0])
+
+
+def decode_points_op(i, p):
+    values = [coordinate(bits) for bits in i["bits"]]
+    magnitudes = [min(127, math.floor(127 * abs(x) + Fraction(1, 2))) for x in values]
+    return {"data": [m if x >= 0 else -m for m, x in zip(magnitudes, values)]}
 
 
 def bit_width_op(i, p):
@@ -289,7 +303,10 @@ TWINS = {
     "max_pool2d": lambda i, p: {"result": max_pool2d(i["x"], p["size"])},
     "relu": lambda i, p: {"result": relu(i["x"])},
     "flatten": lambda i, p: {"result": flatten(i["x"])},
-    "forward_block": forward_block_op, "classify": classify_op,
+    "decode_points": decode_points_op,
+    "point_linear": lambda i, p: {"accumulator": twins.point_linear(i["x"], i["weight"])},
+    "max_over_points": lambda i, p: {"result": twins.max_over_points(i["x"])},
+    "point_block": forward_block_op, "forward_block": forward_block_op, "classify": classify_op,
     "base2_logits": lambda i, p: {"u": u_of(i["logits"])}, "exp2_terms": exp2_op, "log2_sum": log2_op,
     "cross_entropy": cross_entropy_op, "coarse_cross_entropy": coarse_op, "loss_sign": loss_sign_op,
     "softmax_error": softmax_error_op,

@@ -160,6 +160,14 @@ def max_pool2d(x, size):
              for plane in image] for image in x]
 
 
+def point_linear(x, weight):
+    return [linear(cloud, weight) for cloud in x]
+
+
+def max_over_points(x):
+    return [[max(channel) for channel in zip(*cloud)] for cloud in x]
+
+
 def relu(x):
     return mapped(lambda v: max(0, v), x)
 
@@ -174,6 +182,12 @@ def apply_layer(layer, weight, x):
             return conv2d(x, weight, layer.pad)
         case models.Linear():
             return linear(x, weight)
+        case models.PointLinear():
+            return point_linear(x, weight)
+        case models.BatchNorm():
+            return x   # of FP32 alone
+        case models.MaxOverPoints():
+            return max_over_points(x)
         case models.MaxPool2d():
             return max_pool2d(x, layer.size)
         case models.ReLU():

@@ -58,9 +58,31 @@ def max_pool2d_backward(error, x, size):
     return passed
 
 
+def point_block_backward(block, weight, error, x):
+    """(gradient, error of the input) of a block on points.  Of equal maxima the first point takes the error."""
+    if any(isinstance(layer, models.MaxOverPoints) for layer in block):
+        product = twins.point_linear(x, weight)
+        dense = mapped(lambda v: 0, product)
+        for n, row in enumerate(error):
+            for o, value in enumerate(row):
+                column = [point[o] for point in product[n]]
+                dense[n][column.index(max(column))][o] = value
+        error = dense
+    gradient, passed = mapped(lambda w: 0, weight), mapped(lambda v: 0, x)
+    for n, cloud in enumerate(error):
+        for p, point in enumerate(cloud):
+            for o, value in enumerate(point):
+                for i, w in enumerate(weight[o]):
+                    gradient[o][i] += value * x[n][p][i]
+                    passed[n][p][i] += value * w
+    return gradient, passed
+
+
 def block_backward(block, weight, error, x):
     """(gradient, error of the input) of a block.  error: of its output, ReLU undone.  x: its int8 input."""
     layer, *behind = block
+    if isinstance(layer, models.PointLinear):
+        return point_block_backward(block, weight, error, x)
     if isinstance(layer, models.Linear):
         return linear_gradient(error, x), linear_backward(error, weight)
     stages = [twins.conv2d(x, weight, layer.pad)]                       # what each layer behind it takes
@@ -93,8 +115,8 @@ def gradients(model, weights, logits, inputs, labels):
 
 
 def train_step(model, weights, images, labels, b_bp, loss="integer"):
-    """One step of Full BP.  images: nested list of 0..255.  Returns (new weights, L)."""
-    x = mapped(lambda pixel: pixel >> 1, images), -7
+    """One step of Full BP.  images: nested list of 0..255, or of decoded clouds.  Returns (new weights, L)."""
+    x = images if models.takes_points(model) else mapped(lambda pixel: pixel >> 1, images), -7
     logits, inputs = twins.forward(model.layers, weights, x)
     new = {}
     for name, gradient in gradients(model, weights, logits, inputs, labels).items():

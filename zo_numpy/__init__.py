@@ -6,6 +6,7 @@ backpropagation (BP); all layers before them by zeroth-order (ZO) steps from two
 
 The legend, used in every file
     N        samples in a batch              C H W    channels, height, width of an image
+    P        points in a cloud               (N, P, C) channels of points
     K, tail  trailing layers trained by BP   theta    the weights below the tail, trained by ZO
     z        the random perturbation         L+ L-    the loss at theta + z and at theta - z
     g        the ZO gradient along z, in INT8 its sign
@@ -15,6 +16,7 @@ Where to begin
     models.py               the networks, as lists of layers
     int8/arith.py           integer tensors, rounding, requantisation, the matrix product
     int8/layers.py          the forwards
+    int8/points.py          the forwards on point clouds
     int8/loss.py            the integer cross-entropy
     int8/tail.py            the only backwards there are
     int8/elastic_zo.py      one training step, top to bottom

@@ -17,8 +17,12 @@ def say(text):
 
 
 def load_data(config, data_dir=None, offline=False, announce=say):
-    """The Dataset of a run, turned if it asks for that.  Raises DataError."""
-    dataset = datasets.load(config.data, data_dir=data_dir, offline=offline, announce=announce)
+    """The Dataset of a run, turned or disturbed if it asks for that.  Raises DataError."""
+    clouds = {"points": config.points} if config.points else {}
+    dataset = datasets.load(config.data, data_dir=data_dir, offline=offline, announce=announce, **clouds)
+    if config.tilt or config.jitter:
+        from datasets.disturb import changed
+        dataset = changed(dataset, config.tilt, config.jitter)
     if config.rotate:
         from datasets.rotate import rotated   # needs scipy, which nothing else here does
         dataset = rotated(dataset, config.rotate)

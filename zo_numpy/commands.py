@@ -13,7 +13,8 @@ import numpy as np
 
 from . import bench as benchmark, export as exporting, memory as memories, models
 from .clone import load_data, say
-from .config import NUMBERS, check_number, describe, make_config, read_config
+from .clouds import read_clouds
+from .config import NUMBERS, check_number, describe, make_config, read_config, with_classes
 from .errors import Diverged, UserError
 from .files import write_atomically
 from .golden import commands as golden_commands, runs
@@ -21,7 +22,7 @@ from .images import read_image
 from .plots import draw_curves, read_metrics
 from .progress import Progress, duration
 from .run_folder import CHECKPOINT, CONFIG, RUN_FILES, RunFolder, digest, read_description
-from .steps import PRECISIONS, compares_loss, parts
+from .steps import PRECISIONS, compares_loss, split
 from .tiles import threads
 from .trainer import Interrupted, Run, count_correct, first_weights, load_weights, percent
 
@@ -30,15 +31,17 @@ def run_name(config):
     """mnist-int8-k2-e20-s0 and the like: a folder's name from what mostly distinguishes runs."""
     marks = ("-frozen" if config.zo_frozen else "") + (f"-rotated{config.rotate}" if config.rotate else "") + (
         "-tuned" if config.init_from else "")
-    return f"{config.data}-{config.precision}-k{config.bp_tail}{marks}-e{config.epochs}-s{config.seed}"
+    marks += "".join(f"-{name}{getattr(config, name)}" for name in ("augment", "tilt", "jitter") if getattr(config, name))
+    size = f"-p{config.points}" if config.points else ""
+    return f"{config.data}{size}-{config.precision}-k{config.bp_tail}{marks}-e{config.epochs}-s{config.seed}"
 
 
 def summary(config, dataset, model):
     """The first lines of a run."""
     head, tail = models.split_tail(model.layers, config.bp_tail)
     zo, bp = ([layer.name for layer in models.weight_layers(part)] for part in (head, tail))
-    count = {layer.name: PRECISIONS[config.precision].parameter_count(layer)
-             for layer in models.weight_layers(model.layers)}
+    count = {block[0].name: sum(map(PRECISIONS[config.precision].parameter_count, block))
+             for block in models.blocks(model.layers)}
     by_zo = "frozen at their initialisation (the control)" if config.zo_frozen else "by ZO"
     say(f"{model.name}, {config.precision}, {sum(count.values()):,} parameters: "
         f"{' '.join(zo) or 'none'} {by_zo} ({sum(count[n] for n in zo):,}), "
@@ -84,15 +87,15 @@ def train(data_dir=None, offline=False, out=None, resume=False, **given):
         given = flat(config)
     elif resume and (out / CONFIG).exists():
         config = make_config({**flat(read_config(out)), **given})
-    model = models.MODELS[config.model]
     with RunFolder(out) as folder:
         if folder.exists() and not resume:
             raise UserError(f"{out} holds a run already; add --resume to go on with it or choose another --out")
         dataset = load_data(config, data_dir, offline)
-        parts(config, dataset)
+        config = with_classes(config, dataset)
+        split(config, dataset)
         if folder.exists():
             check_same(config, given, dataset, out)
-        summary(config, dataset, model)
+        summary(config, dataset, models.of_run(config))
         if not folder.exists():
             first_weights(config)   # an --init-from that cannot be used is refused here
             folder.start(describe(config, dataset))
@@ -189,7 +192,7 @@ def load_run(path):
     if not (path / CHECKPOINT).exists():
         raise UserError(f"{path} has no checkpoint yet; finish it with: python -m zo_numpy train --resume --out {path}")
     weights, _ = load_weights(config, path)
-    return config, models.MODELS[config.model], PRECISIONS[config.precision], weights
+    return config, models.of_run(config), PRECISIONS[config.precision], weights
 
 
 def evaluate(run, data=None, rotate=None, data_dir=None, offline=False):
@@ -200,9 +203,10 @@ def evaluate(run, data=None, rotate=None, data_dir=None, offline=False):
     config = dataclasses.replace(config, data=data or config.data, rotate=config.rotate if rotate is None else rotate)
     dataset = load_data(config, data_dir, offline)
     images, labels = dataset.test_images, dataset.test_labels
-    if images.shape[1:] != model.input_shape:
-        raise UserError(f"{run} takes samples of {model.input_shape}, {dataset.name} has {images.shape[1:]}: choose "
-                        "another --data")
+    if images.shape[1:] != model.input_shape or len(dataset.classes) != model.classes:
+        raise UserError(f"{run} takes samples of {model.input_shape} in {model.classes} classes, {dataset.name} has "
+                        f"{images.shape[1:]} in {len(dataset.classes)}: choose another --data")
+    images = precision.decode_clouds(images) if config.points else images
     correct = count_correct(precision, model, weights, images, labels)
     alone = count_correct(precision, model, weights, images, labels, batch=1)
     say(f"test accuracy {percent(correct, len(labels))} % ({correct:,} of {len(labels):,} in batches of 256); "
@@ -216,13 +220,18 @@ def predict(run, images, invert=False):
     if len(names) != model.classes:
         raise UserError(f"{run / CONFIG} names {len(names)} classes where the network has {model.classes}; give another"
                         " run folder")
-    batches = [(path, read_image(path, model.input_shape)) for path in images]
+    clouds = models.takes_points(model)
+    if clouds and invert:
+        raise UserError(f"--invert has no meaning for point clouds, which {run} takes: leave it out")
+    batches = [(path, precision.decode_clouds(read_clouds(path, config.points)) if clouds else
+                read_image(path, model.input_shape)) for path in images]
     for path, batch in batches:
         for i, image in enumerate(batch):
             image = 255 - image if invert else image
             order = np.argsort(-precision.scores(model, weights, image[None])[0], kind="stable")
             label = f"{path}[{i}]" if len(batch) > 1 else str(path)
-            hint = "" if invert or image.mean() < 128 else "   (a bright picture: is its ink dark? then add --invert)"
+            hint = "   (a bright picture: is its ink dark? then add --invert)"
+            hint = "" if clouds or invert or image.mean() < 128 else hint
             say(f"{label}: {names[order[0]]}   (next: {names[order[1]]}){hint}")
 
 
@@ -261,6 +270,9 @@ def replay(run, out=None):
 
 def memory(measure=False, **given):
     """`memory`: bytes of a training step by kind of tensor, at its peak and each kind at its own."""
+    model = models.MODELS.get(given.get("model"))
+    if model and models.takes_points(model):
+        given.setdefault("data", "modelnet40")   # any data set of clouds will do
     config = make_config(given)
     for line in memories.report(config, measure):
         say(line)

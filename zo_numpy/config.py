@@ -9,7 +9,7 @@ import dataclasses
 from typing import NamedTuple
 
 from . import __version__, models
-from .defaults import defaults
+from .defaults import POINT_DATA, defaults
 from .errors import UserError
 from .run_folder import CONFIG, FORMAT_VERSION, read_description
 
@@ -59,14 +59,17 @@ MEANINGS = {
 }
 CHOICES = {
     "model": tuple(models.MODELS),
-    "data": ("mnist", "fashion-mnist", "mnist-subset"),
+    "data": ("mnist", "fashion-mnist", "mnist-subset", "modelnet10", "modelnet40", "modelnet", "synthetic-solids"),
     "precision": tuple(SCHEDULES),
     "tail_passes": ("second", "both"),
 }
 LOSSES = {"int8": ("integer", "coarse", "float"), "fp32": ("float",)}   # the first is the default
 LARGEST_BATCH = 4096   # of the integer loss's proof against overflow
 NUMBERS = {"epochs": whole(1, 10**6), "batch_size": whole(1, LARGEST_BATCH), "seed": whole(0, 2**64 - 1),
-           "validate": whole(0, 10**9), "limit": whole(0, 10**9), "rotate": whole(0, 359), "queries": whole(1, 64)}
+           "validate": whole(0, 10**9), "limit": whole(0, 10**9), "rotate": whole(0, 359), "queries": whole(1, 64),
+           "points": whole(0, 10**5), "classes": whole(0, 1000), "augment": whole(0, 1000), "spin": whole(0, 180),
+           "noise": whole(0, 200), "tilt": whole(0, 359), "jitter": whole(0, 200)}
+POINT_FIELDS = ("points", "classes", "augment", "spin", "noise", "tilt", "jitter")   # which only they have
 BP = "all"   # the tail that is the whole network
 
 
@@ -84,6 +87,13 @@ class Config:
     validate: int = 0        # training samples held out and reported on
     limit: int = 0           # training samples used; 0: all
     rotate: int = 0          # degrees, counter-clockwise, of every image
+    points: int = 0          # of each cloud; this and what follows up to `jitter` are of point clouds only
+    classes: int = 0         # the data set decides
+    augment: int = 0         # variants of the training clouds that the epochs visit in turn; 0: the clouds as they are
+    spin: int = 180          # of a variant: largest turn about the vertical axis, degrees
+    noise: int = 10          # of a variant: standard deviation of its noise, thousandths of a cloud's radius
+    tilt: int = 0            # degrees about a horizontal axis, of every cloud
+    jitter: int = 0          # thousandths of the radius, noise of every cloud
     init_from: str = ""      # folder of the run whose weights this one starts from
     queries: int = 1
     loss: str = ""
@@ -131,6 +141,7 @@ def make_config(given):
     if type(options.get("init_from", "")) is not str:
         raise UserError(f"--init-from {options['init_from']}: give the folder of a run")
     check_frozen(options.get("zo_frozen", False), bp_tail)
+    check_points(options, models.MODELS[model])
     schedules = {name: check_schedule(name, options.pop(name), numbers)
                  for name, numbers in SCHEDULES[precision].items()}
     options["headroom"] = check_headroom(options.get("headroom", ()), precision, models.MODELS[model])
@@ -138,6 +149,21 @@ def make_config(given):
     if unknown:
         raise UserError(f"{option(sorted(unknown)[0])} has no meaning with --precision {precision}")
     return Config(**options, schedules=schedules)
+
+
+def check_points(options, model):
+    """Refuses what has no meaning for a model's kind of samples; sets the number of points where it is left open."""
+    data, points = options.get("data", Config.data), models.takes_points(model)
+    if points != (data in POINT_DATA):
+        kind = "point clouds" if points else "images"
+        names = [name for name in CHOICES["data"] if (name in POINT_DATA) == points]
+        raise UserError(f"--model {model.name} takes {kind} and --data {data} has none: choose another --model, or "
+                        f"--data {', '.join(names)}")
+    for name in ("rotate",) if points else POINT_FIELDS:
+        if options.get(name, getattr(Config, name)) != getattr(Config, name):
+            raise UserError(f"{option(name)} {options[name]}: it has no meaning with --model {model.name}")
+    if points and not options.get("points"):
+        options["points"] = model.input_shape[0]
 
 
 def check_frozen(frozen, bp_tail):
@@ -168,15 +194,32 @@ def check_headroom(headroom, precision, model):
     return tuple(headroom)
 
 
+def with_classes(config, dataset):
+    """The Config of a run on a Dataset, which decides how many classes a network of point clouds tells apart."""
+    return dataclasses.replace(config, classes=len(dataset.classes)) if config.points else config
+
+
 def training_samples(config, dataset):
     """How many samples a run trains on: the first `limit` of those that are not held out."""
     left = len(dataset.train_labels) - config.validate
     return min(left, config.limit) if config.limit else left
 
 
+def json_fields(model):
+    """The names of the fields that a configuration of a model has in JSON: of images, none that only clouds have."""
+    images = model not in models.MODELS or not models.takes_points(models.MODELS[model])
+    return [field.name for field in dataclasses.fields(Config) if not (images and field.name in POINT_FIELDS)]
+
+
+def as_json(config):
+    """A Config as a JSON object."""
+    fields = dataclasses.asdict(config)
+    return {name: fields[name] for name in json_fields(config.model)}
+
+
 def describe(config, dataset):
     """The JSON object of a run's config.json: the configuration and the data it is trained on."""
-    return {"format_version": FORMAT_VERSION, "zo_numpy": __version__, **dataclasses.asdict(config),
+    return {"format_version": FORMAT_VERSION, "zo_numpy": __version__, **as_json(config),
             "dataset": {"source": dataset.source, "complete": dataset.complete, "digest": dataset.digest,
                         "training_samples": training_samples(config, dataset),
                         "classes": list(dataset.classes)}}
@@ -189,7 +232,7 @@ def config_from_json(fields, name):
     """
     try:
         schedules = fields["schedules"]
-        for found, wanted in ((set(fields), {field.name for field in dataclasses.fields(Config)}),
+        for found, wanted in ((set(fields), set(json_fields(fields["model"]))),
                               (set(schedules), set(SCHEDULES[fields["precision"]]))):
             if found != wanted:
                 raise UserError(f"{', '.join(sorted(found ^ wanted))} missing or unknown")

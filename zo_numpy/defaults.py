@@ -5,7 +5,6 @@ Tuned on the last 5,000 training images of MNIST (`--validate 5000`), never on a
 experiments/results/tuning_int8.json and tuning_fp32.json; Fashion-MNIST is trained with the same.
 A schedule's values share the epochs of a run in equal parts.
 """
-
 DEFAULTS = {
     ("int8", 0): dict(epochs=60, batch_size=128, headroom=(0, 0, 0, 0, 0), r_max=(15,),
                       p_zero=(192, 224, 240, 248, 252), b_zo=(1,), b_bp=(1,)),
@@ -29,6 +28,26 @@ DEFAULTS = {
                           eta_tail=(0.1, 0.1, 0.05, 0.02)),
 }
 
+POINT_DATA = ("modelnet10", "modelnet40", "modelnet", "synthetic-solids")   # the data sets of point clouds
+# Theirs: starting points, tuned on a few short runs of ModelNet10 (`--validate 800`).
+POINT_DEFAULTS = {
+    ("int8", 0): dict(epochs=20, batch_size=16, headroom=(0,) * 8, r_max=(15,), p_zero=(192, 224, 240, 248),
+                      b_zo=(1,), b_bp=(1,)),
+    ("int8", 1): dict(epochs=20, batch_size=32, headroom=(0,) * 7 + (2,), r_max=(15,), p_zero=(224, 240, 248, 252),
+                      b_zo=(1,), b_bp=(4, 3, 2, 1)),
+    ("int8", 2): dict(epochs=20, batch_size=16, headroom=(0,) * 6 + (2, 2), r_max=(15,), p_zero=(224, 240, 248, 252),
+                      b_zo=(1,), b_bp=(3, 2, 1, 1)),
+    ("int8", 3): dict(epochs=20, batch_size=32, headroom=(0,) * 5 + (1, 1, 1), r_max=(15,), p_zero=(128, 192, 224, 248),
+                      b_zo=(1,), b_bp=(3, 2, 1, 1)),
+    ("int8", "all"): dict(epochs=10, batch_size=32, headroom=(0,) * 8, r_max=(1,), p_zero=(0,), b_zo=(1,),
+                          b_bp=(4, 3, 2, 1)),
+    **{("fp32", k): dict(epochs=20, batch_size=32, eps=(1e-3,), eta=(3e-5, 3e-5, 2e-5, 1e-5), clip=(1000.0,),
+                         eta_tail=(0.005, 0.005, 0.003, 0.002)) for k in range(4)},
+    ("fp32", "all"): dict(epochs=20, batch_size=32, eps=(1e-3,), eta=(3e-5,), clip=(1000.0,),
+                          eta_tail=(0.005, 0.005, 0.003, 0.001)),
+}
+
+
 # What is otherwise for a data set: ("fashion-mnist", "int8", 2): dict(epochs=30). One option or several.
 BY_DATA = {
 }
@@ -51,6 +70,7 @@ FINE_TUNING = {
 
 def defaults(precision, bp_tail, data, fine_tuning):
     """{option: value} of a run: of its precision and tail, then of its data set, then of fine-tuning."""
-    tables = (DEFAULTS[precision, bp_tail], BY_DATA.get((data, precision, bp_tail), {}),
+    first = POINT_DEFAULTS if data in POINT_DATA else DEFAULTS
+    tables = (first[precision, bp_tail], BY_DATA.get((data, precision, bp_tail), {}),
               FINE_TUNING.get((precision, bp_tail), {}) if fine_tuning else {})
     return {name: value for table in tables for name, value in table.items()}

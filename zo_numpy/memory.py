@@ -20,8 +20,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import models, rng, tiles
+from . import memory_points, models, rng, tiles
 from .config import BP
+from .errors import UserError
+from .fp32 import elastic_zo as fp32
 from .int8.arith import CHUNK, WIDENED_BYTES
 from .steps import PRECISIONS, experiment, step_function
 
@@ -49,14 +51,17 @@ class Plan:
         self.int8 = config.precision == "int8"
         self.item = 1 if self.int8 else 4        # bytes of a stored number
         self.sums = "int32" if self.int8 else "float32"
-        self.model, self.batch = models.MODELS[config.model], config.batch_size
+        self.model, self.batch = models.of_run(config), config.batch_size
         self.blocks = models.blocks(self.model.layers)
         self.shapes = [self.model.input_shape]   # of a sample, before each block and after the last
         for block in self.blocks:
             self.shapes.append(models.output_shape(block, self.shapes[-1]))
         count = PRECISIONS[config.precision].parameter_count
-        self.always = {"parameters": self.item * sum(count(block[0]) for block in self.blocks),
-                       "activations": self.batch * models.size(self.model.input_shape), "scratch": OBJECTS}
+        of_norms = 0 if self.int8 else 2 * sum(layer.channels for layer in self.model.layers
+                                               if isinstance(layer, models.BatchNorm))   # running statistics
+        sample = models.size(self.model.input_shape) * (self.item if models.takes_points(self.model) else 1)
+        self.always = {"parameters": self.item * (sum(map(count, self.model.layers)) + of_norms),
+                       "activations": self.batch * sample, "scratch": OBJECTS}
 
     def add(self, name, **held):
         """A moment: what is always held, and `held` on top of it."""
@@ -102,7 +107,10 @@ class Plan:
             inputs = self.activations(*range(kept, place), place)
             made = self.numbers(place + 1)
             where = f"{name}, {block[0].name}"
-            if self.int8:
+            if isinstance(block[0], models.PointLinear):
+                # Clouds are the network's input as they stand: place 0 is the batch itself, which always counts.
+                memory_points.add_moments(self, place, where, inputs - (self.activations(0) if place == 0 else 0), **held)
+            elif self.int8:
                 self.add(where, activations=inputs, accumulators=4 * made, scratch=self.tile_scratch(place), **held)
                 self.add(f"{where}, requantise", activations=inputs + made, accumulators=4 * made,
                          scratch=ROUNDING * min(CHUNK, made), **held)
@@ -114,8 +122,7 @@ class Plan:
         head, _ = models.split_tail(self.model.layers, self.config.bp_tail)
         counts = [models.weight_count(layer) for layer in models.weight_layers(head)]
         if not self.int8:
-            counts = [size for layer, count in zip(models.weight_layers(head), counts)
-                      for size in (count, layer.weight_shape[0])]
+            counts = [models.size(shape) for layer in head for shape in fp32.parameters(layer).values()]
         per_word = PRECISIONS[self.config.precision].PER_WORD
         largest = max(sum(piece.stop - piece.start for piece in group)
                       for group in rng.groups(dict(enumerate(counts)), per_word))
@@ -153,6 +160,9 @@ def moments(config):
     """The moments of one training step of a Config, in order.  Returns a list of Moment."""
     plan = Plan(config)
     if config.bp_tail == BP:
+        if models.takes_points(plan.model):
+            raise UserError(f"--bp-tail all with --model {config.model}: what full BP holds is not predicted for point clouds; "
+                            "give a number")
         experiment("full_bp.memory", "--bp-tail all").add_moments(plan)
         return plan.moments
     tail = len(plan.blocks) - config.bp_tail
@@ -188,9 +198,11 @@ def peak(of):
 
 
 def random_batch(config):
-    """Images and labels that no data set is needed for."""
-    model, draw = models.MODELS[config.model], np.random.default_rng(0)
+    """Images or clouds, and labels, that no data set is needed for."""
+    model, draw = models.of_run(config), np.random.default_rng(0)
     images = draw.integers(0, 256, (config.batch_size, *model.input_shape), dtype=np.uint8)
+    if models.takes_points(model):
+        images = PRECISIONS[config.precision].decode_clouds((images / np.float32(255) - np.float32(0.5)) * np.float32(1.15))
     return images, draw.integers(0, model.classes, config.batch_size).astype(np.uint8)
 
 
@@ -200,7 +212,7 @@ def measure(config, steps=12, infer=False):
     Of the peaks of the steps (at least 3) the second largest: once in a while a table of the interpreter's own grows
     by a megabyte. The first steps, which also load code and make threads, are not counted.
     """
-    precision, model = PRECISIONS[config.precision], models.MODELS[config.model]
+    precision, model = PRECISIONS[config.precision], models.of_run(config)
     train_step, settings = step_function(config, precision, 0)
     peaks, at_first = [], None
 

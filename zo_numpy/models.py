@@ -1,4 +1,4 @@
-"""LeNet-5 as a plain list of layers, shared by both precisions.
+"""LeNet-5 and PointNet as plain lists of layers, shared by both precisions.
 
 A layer is a few numbers and no arrays: parameters live in an ordered mapping {name: array} that is passed to every
 op. Nothing here computes. Parameter order, which digests and the random streams depend on, is the order of the list.
@@ -44,8 +44,35 @@ class Flatten(NamedTuple):
     """(N, C, H, W) -> (N, C H W), in C order over (C, H, W)."""
 
 
+class PointLinear(NamedTuple):
+    """(N, P, in_channels) -> (N, P, out_channels): one linear layer that all points share (a shared MLP), no bias."""
+    name: str
+    in_channels: int
+    out_channels: int
+
+    @property
+    def weight_shape(self):
+        return (self.out_channels, self.in_channels)
+
+
+class BatchNorm(NamedTuple):
+    """(N, P, channels), each channel normalised over batch and points, then scaled and shifted by what is learned.
+
+    FP32 alone has it. INT8 passes it over: requantisation rescales every layer as it is.
+    """
+    name: str
+    channels: int
+
+
+class MaxOverPoints(NamedTuple):
+    """(N, P, C) -> (N, C), the largest value of each channel: the order of the points does not matter."""
+
+
 class Model(NamedTuple):
-    """A network: its name, the shape of one input sample, the number of classes, and its layers in order."""
+    """A network: its name, the shape of one input sample, the number of classes, and its layers in order.
+
+    Where samples are point clouds the two numbers are but usual ones: see `of_run`.
+    """
     name: str
     input_shape: tuple
     classes: int
@@ -69,11 +96,53 @@ NARROW_LENET = Model("narrow-lenet", (1, 28, 28), 10, (
     Linear("fc3", 12, 10),
 ))
 
-MODELS = {model.name: model for model in (LENET5, NARROW_LENET)}
+
+
+def pointnet(name, points, classes, shared, connected):
+    """PointNet without its transformation networks (Qi et al., arXiv 1612.00593).
+
+    shared: the widths of the shared MLP, whose maximum over the points follows.  connected: of the layers between that
+    maximum and the classes.
+    """
+    layers = []
+    for i, sizes in enumerate(zip((3, *shared), shared), 1):
+        pooled = (MaxOverPoints(),) if i == len(shared) else ()
+        layers += [PointLinear(f"mlp{i}", *sizes), BatchNorm(f"norm{i}", sizes[1]), *pooled, ReLU()]
+    widths = (shared[-1], *connected, classes)
+    for i, sizes in enumerate(zip(widths, widths[1:]), 1):
+        layers += [Linear(f"fc{i}", *sizes), ReLU()]
+    return Model(name, (points, 3), classes, tuple(layers[:-1]))
+
+
+POINTNET = pointnet("pointnet", 1024, 40, (64, 64, 64, 128, 1024), (512, 256))
+# PointNet in miniature, as NARROW_LENET is of LeNet-5.
+NARROW_POINTNET = pointnet("narrow-pointnet", 64, 10, (4, 4, 4, 6, 16), (12, 8))
+
+MODELS = {model.name: model for model in (LENET5, NARROW_LENET, POINTNET, NARROW_POINTNET)}
+
+
+def takes_points(model):
+    """Whether a model's samples are point clouds, (points, 3), and not images."""
+    return len(model.input_shape) == 2
+
+
+def of_run(config):
+    """The model of a run: of point clouds, with the number of points and classes that its configuration says."""
+    model = MODELS[config.model]
+    if not takes_points(model):
+        return model
+    points, classes = config.points or model.input_shape[0], config.classes or model.classes
+    *layers, last = model.layers
+    return Model(model.name, (points, 3), classes, (*layers, last._replace(out_features=classes)))
+
+
+def integer_layers(layers):
+    """The layers that INT8 has: all but batch norm (CHOICE 34)."""
+    return tuple(layer for layer in layers if not isinstance(layer, BatchNorm))
 
 
 def has_weight(layer):
-    return isinstance(layer, (Conv2d, Linear))
+    return isinstance(layer, (Conv2d, Linear, PointLinear))
 
 
 def weight_layers(layers):
@@ -105,6 +174,10 @@ def output_shape(layers, sample_shape):
                 shape = (layer.out_channels, *(side + 2 * layer.pad - layer.kernel + 1 for side in shape[1:]))
             case Linear():
                 shape = (layer.out_features,)
+            case PointLinear():
+                shape = (shape[0], layer.out_channels)
+            case MaxOverPoints():
+                shape = shape[1:]
             case MaxPool2d():
                 shape = (shape[0], *(side // layer.size for side in shape[1:]))
             case Flatten():

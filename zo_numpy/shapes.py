@@ -43,6 +43,11 @@ def max_pool2d(x, size):
     return out
 
 
+def max_over_points(x):
+    """The largest value of each channel over the points.  (N, P, C) -> (N, C)."""
+    return x.max(axis=1)
+
+
 def relu(x):
     """max(0, x), elementwise."""
     return np.maximum(x, 0)

@@ -5,6 +5,7 @@ Step s of a run is a function of its configuration, its data and the weights bef
 import importlib
 
 from . import models, rng
+from .clouds import Variants
 from .config import BP, training_samples
 from .errors import UserError
 from .fp32 import elastic_zo as fp32
@@ -15,6 +16,22 @@ DIGEST_EVERY = 100   # steps
 
 
 def parts(config, dataset):
+    """What `split` gives, clouds as the precision takes them; with `augment` the training ones as clouds.Variants."""
+    (training, labels), (report, report_labels), name = split(config, dataset)
+    if config.points:
+        precision = PRECISIONS[config.precision]
+        report, decode = precision.decode_clouds(report), precision.decode_clouds
+        training = decode(training) if not config.augment else Variants(
+            training, config.augment, config.spin, config.noise, config.seed, decode, precision.DECODES_AHEAD)
+    return (training, labels), (report, report_labels), name
+
+
+def samples_at(samples, epoch):
+    """The training samples of an epoch: an array."""
+    return samples.of(epoch) if isinstance(samples, Variants) else samples
+
+
+def split(config, dataset):
     """((training images, labels), (images, labels) to report on, what to call the latter).
 
     With `validate` the last that many training images are held out and reported on, and the test set is not touched.
@@ -51,7 +68,7 @@ def one_step(config, precision, weights, images, labels, step, record=None):
     """
     epoch, batch = batch_of(config, len(labels), step)
     train_step, settings = step_function(config, precision, epoch)
-    return train_step(models.MODELS[config.model], config.bp_tail, weights, images[batch], labels[batch],
+    return train_step(models.of_run(config), config.bp_tail, weights, samples_at(images, epoch)[batch], labels[batch],
                       config.seed, step, settings, record)
 
 

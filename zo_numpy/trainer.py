@@ -79,7 +79,7 @@ class Run:
 
     def __init__(self, config, dataset, folder, progress, should_stop=lambda: False):
         self.config, self.folder, self.progress, self.should_stop = config, folder, progress, should_stop
-        self.model = models.MODELS[config.model]
+        self.model = models.of_run(config)
         self.precision = PRECISIONS[config.precision]
         (self.images, self.labels), self.report, self.report_name = parts(config, dataset)
         self.steps_per_epoch = steps_in_epoch(config, len(self.labels))

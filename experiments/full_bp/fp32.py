@@ -12,14 +12,16 @@ import numpy as np
 
 from zo_numpy import models
 from zo_numpy.errors import Diverged
-from zo_numpy.fp32.elastic_zo import from_pixels
+from zo_numpy.fp32.elastic_zo import network_input
 from zo_numpy.fp32.layers import apply_layer, conv2d, forward_block
 from zo_numpy.fp32.loss import cross_entropy
+from zo_numpy.fp32.points import update_running
 from zo_numpy.fp32.tail import (gradient_step, linear_backward, linear_gradient, relu_backward, softmax_error,
                                 update_tail)
 from zo_numpy.shapes import patches
 from zo_numpy.tiles import for_tiles, tiling
 
+from . import fp32_points
 from .shapes import (flatten_backward, max_pool2d_argmax, max_pool2d_backward, places_shape,
                      pooling, transposed, turned)
 
@@ -106,24 +108,27 @@ def conv_block_backward(block, weight, error, x, where, pass_on):
     return sum(weight_gradients), sum(bias_gradients), below_error
 
 
-def forward_kept(model, weights, x, record=None):
+def forward_kept(model, weights, x, record=None, statistics=None):
     """The forward pass of a whole network, keeping what its backward pass needs.
 
-    x: (N, C, H, W).  Returns (logits, kept): (N, classes), and for every block its input and the places of
-    its maxima (uint8, or None).
+    x: (N, C, H, W) or (N, P, 3).  statistics: a mapping that batch norm's are put into.
+    Returns (logits, kept): (N, classes), and for every block its input and the places of its maxima (or None).
     """
     kept = []
     for block in models.blocks(model.layers):
         inside = x
-        x, where = forward_block_kept(block, weights, x, record)
+        if isinstance(block[0], models.PointLinear):
+            x, where = fp32_points.forward_block_kept(block, weights, x, record, statistics)
+        else:
+            x, where = forward_block_kept(block, weights, x, record)
         kept.append((inside, where))
     return x, kept
 
 
-def gradients_of(model, weights, logits, kept, labels, record=None):
+def gradients_of(model, weights, logits, kept, labels, record=None, statistics=None):
     """Backpropagation through the whole network, last layer first; nothing is changed.
 
-    kept: from `forward_kept`.  record: None, or called as record(op, name, array) with what each op returns.
+    kept, statistics: from `forward_kept`.  record: None, or called as record(op, name, array) with what each op returns.
     Returns {parameter's name: gradient}.
     """
     def noted(op, name, value):
@@ -136,15 +141,19 @@ def gradients_of(model, weights, logits, kept, labels, record=None):
     error = noted("softmax_error", cut[-1][0].name, softmax_error(logits, labels))
     for i in range(len(cut) - 1, -1, -1):
         layer, weight, (x, where) = cut[i][0], weights[cut[i][0].name + ".weight"], kept[i]
-        name = layer.name
-        if isinstance(layer, models.Conv2d):
+        name, op = layer.name, "linear"
+        if isinstance(layer, models.PointLinear):
+            op = "point_linear"
+            found, passed = fp32_points.block_backward(cut[i], weights, error, x, statistics, where, i > 0)
+        elif isinstance(layer, models.Conv2d):
             op = "conv2d"
-            *gradient, passed = conv_block_backward(cut[i], weight, error, x, where, i > 0)
+            *found, passed = conv_block_backward(cut[i], weight, error, x, where, i > 0)
         else:
-            op = "linear"
-            gradient, passed = linear_gradient(error, x), linear_backward(error, weight) if i > 0 else None
-        gradients[name + ".weight"] = noted(op + "_gradient", name + ".weight", gradient[0])
-        gradients[name + ".bias"] = noted(op + "_gradient", name + ".bias", gradient[1])
+            found, passed = linear_gradient(error, x), linear_backward(error, weight) if i > 0 else None
+        if op != "point_linear":
+            found = dict(zip((name + ".weight", name + ".bias"), found))
+        for parameter, gradient in found.items():
+            gradients[parameter] = noted(op + "_gradient", parameter, gradient)
         if i > 0:
             error, passed = noted(op + "_backward", name, passed), None
             if any(isinstance(below, models.ReLU) for below in cut[i - 1]):
@@ -162,18 +171,19 @@ def train_step(model, bp_tail, weights, images, labels, seed, step, settings, re
     Raises Diverged if the loss is not finite.
     """
     noted = functools.partial(record, "minus") if record else None
-    x = from_pixels(images)
+    x, statistics = network_input(images), {}
     if noted:
         noted("weights", None, weights)
         noted("input", None, x)
-    logits, kept = forward_kept(model, weights, x, noted)
+    logits, kept = forward_kept(model, weights, x, noted, statistics)
     loss = cross_entropy(logits, labels)
     if not math.isfinite(loss):
         raise Diverged(f"the loss of step {step} is {loss}: the run has diverged; lower --eta-tail")
-    gradients = gradients_of(model, weights, logits, kept, labels, noted)
+    gradients = gradients_of(model, weights, logits, kept, labels, noted, statistics)
     steps = {name: gradient_step(gradients.pop(name), settings.eta_tail) for name in list(gradients)}
     if noted:
         noted("gradient_step", None, steps)
         noted("loss", None, loss)
     update_tail(weights, steps)
+    update_running(weights, statistics)
     return loss, loss, 0

@@ -11,7 +11,7 @@ import numpy as np
 
 from zo_numpy import models
 from zo_numpy.int8.arith import MAX_TERMS, check_terms, matmul, requantise
-from zo_numpy.int8.elastic_zo import from_pixels
+from zo_numpy.int8.elastic_zo import network_input
 from zo_numpy.int8.layers import apply_layer, conv2d, forward_block
 from zo_numpy.int8.loss import loss_named
 from zo_numpy.int8.tail import (gradient_step, linear_backward, linear_gradient, relu_backward, softmax_error,
@@ -19,6 +19,7 @@ from zo_numpy.int8.tail import (gradient_step, linear_backward, linear_gradient,
 from zo_numpy.shapes import patches
 from zo_numpy.tiles import for_tiles, tiling
 
+from . import int8_points
 from .shapes import (flatten_backward, max_pool2d_argmax, max_pool2d_backward, places_shape,
                      pooling, transposed, turned)
 
@@ -120,13 +121,14 @@ def conv_block_backward(block, weight, error, x, where, pass_on):
 def forward_kept(model, weights, x, record=None):
     """The forward pass of a whole network, keeping what its backward pass needs.
 
-    x: QTensor (N, C, H, W).  Returns (logits, kept): QTensor (N, classes), and for every block its int8 input
-    (QTensor) and the places of its maxima (uint8, or None).
+    x: QTensor (N, C, H, W) or (N, P, 3).  Returns (logits, kept): QTensor (N, classes), and for every block its int8
+    input (QTensor) and the places of its maxima (or None).
     """
     kept = []
     for block in models.blocks(model.layers):
         inside = x
-        x, where = forward_block_kept(block, weights, x, record)
+        points = isinstance(block[0], models.PointLinear)
+        x, where = (int8_points.forward_block_kept if points else forward_block_kept)(block, weights, x, record)
         kept.append((inside, where))
     return x, kept
 
@@ -147,12 +149,14 @@ def gradients_of(model, weights, logits, kept, labels, record=None):
     error = noted("softmax_error", cut[-1][0].name, softmax_error(logits, labels))
     for i in range(len(cut) - 1, -1, -1):
         layer, weight, (x, where) = cut[i][0], weights[cut[i][0].name], kept[i]
-        name = layer.name
-        if isinstance(layer, models.Conv2d):
+        name, op = layer.name, "linear"
+        if isinstance(layer, models.PointLinear):
+            op = "point_linear"
+            gradient, passed = int8_points.block_backward(cut[i], weight.data, error.data, x.data, where, i > 0)
+        elif isinstance(layer, models.Conv2d):
             op = "conv2d"
             gradient, passed = conv_block_backward(cut[i], weight.data, error.data, x.data, where, i > 0)
         else:
-            op = "linear"
             gradient = linear_gradient(error.data, x.data)
             passed = linear_backward(error.data, weight.data) if i > 0 else None
         gradients[name] = noted(op + "_gradient", name, gradient)
@@ -175,7 +179,7 @@ def train_step(model, bp_tail, weights, images, labels, seed, step, settings, re
     Returns (L, L, 0): the loss, a Python int in its own units, where ElasticZO has two, and no g.
     """
     noted = functools.partial(record, "minus") if record else None
-    x = from_pixels(images)
+    x = network_input(images)
     if noted:
         noted("weights", None, weights)
         noted("input", None, x)

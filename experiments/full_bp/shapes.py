@@ -71,3 +71,13 @@ def transposed(conv):
 def turned(weight):
     """A convolution's weights as its `transposed` needs them.  (C_out, C, k, k) -> (C, C_out, k, k)."""
     return weight[:, :, ::-1, ::-1].transpose(1, 0, 2, 3)
+
+
+def added_by_point(where, rows):
+    """Sums the rows that belong to the same point.  where: (C,), the point of each row.  rows: (C, k).
+
+    Returns (points that have any, ascending; their sums, (points, k) of rows' dtype).
+    """
+    order = np.argsort(where, kind="stable")
+    points, starts = np.unique(where[order], return_index=True)
+    return points, np.add.reduceat(rows[order], starts, axis=0)

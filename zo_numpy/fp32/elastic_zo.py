@@ -22,6 +22,7 @@ from ..errors import Diverged
 from .layers import forward
 from .loss import cross_entropy
 from .normal import box_muller, normal
+from .points import update_running
 from .tail import add_steps, forward_tail, gradient_step, tail_gradients, update_tail
 
 
@@ -31,6 +32,11 @@ REMEDY = "lower --eta or --eta-tail, or clip g more with --clip"
 def from_pixels(images):
     """(N, C, H, W) uint8 in 0..255 -> float32 in [0, 1]."""
     return images.astype(np.float32) * np.float32(1 / 255)
+
+
+def network_input(samples):
+    """A batch as the network takes it: images as in `from_pixels`, clouds (N, P, 3) float32 as they are."""
+    return from_pixels(samples) if samples.dtype == np.uint8 else samples
 
 
 PER_WORD = 2   # elements of z that one random word makes
@@ -47,18 +53,39 @@ class Settings(NamedTuple):
     queries: int = 1              # perturbations a step
 
 
-def init_weights(model, seed):
-    """Kaiming-uniform weights in +-sqrt(3 / fan_in) * gain, gain sqrt(2); biases zero (float32, Philox).
+def parameters(layer):
+    """{part: shape} of what a layer learns; its parameters are called "layer.part"."""
+    match layer:
+        case models.PointLinear():
+            return {"weight": layer.weight_shape}
+        case models.BatchNorm():
+            return {"gamma": (layer.channels,), "beta": (layer.channels,)}
+        case models.Conv2d() | models.Linear():
+            return {"weight": layer.weight_shape, "bias": layer.weight_shape[:1]}
+    return {}
 
-    Returns an ordered {"layer.weight": array, "layer.bias": array}; a parameter's place is its index in the streams.
+
+def init_weights(model, seed):
+    """Kaiming-uniform weights in +-sqrt(3 / fan_in) * gain, gain sqrt(2) (float32, Philox); biases and beta 0, gamma 1.
+
+    Returns an ordered {"layer.weight": array, "layer.bias": array, ..}; a parameter's place is its index in the streams.
+    Behind the parameters stand the running statistics of batch norm, "norm.mean" 0 and "norm.var" 1, which are none.
     """
     weights = {}
-    for layer in models.weight_layers(model.layers):
-        bound = math.sqrt(6 / models.fan_in(layer))
-        words = rng.words(seed, rng.INIT, 0, len(weights), 0, models.weight_count(layer))
-        uniform = (words >> 40).astype(np.float32) * np.float32(2.0**-23) - np.float32(1)   # [-1, 1), 24 bits
-        weights[layer.name + ".weight"] = (np.float32(bound) * uniform).reshape(layer.weight_shape)
-        weights[layer.name + ".bias"] = np.zeros(layer.weight_shape[0], np.float32)
+    for layer in model.layers:
+        for part, shape in parameters(layer).items():
+            if part == "weight":
+                bound = math.sqrt(6 / models.fan_in(layer))
+                words = rng.words(seed, rng.INIT, 0, len(weights), 0, models.weight_count(layer))
+                uniform = (words >> 40).astype(np.float32) * np.float32(2.0**-23) - np.float32(1)   # [-1, 1), 24 bits
+                value = (np.float32(bound) * uniform).reshape(shape)
+            else:
+                value = np.full(shape, part == "gamma", np.float32)
+            weights[f"{layer.name}.{part}"] = value
+    for layer in model.layers:
+        if isinstance(layer, models.BatchNorm):
+            weights[layer.name + ".mean"] = np.zeros(layer.channels, np.float32)
+            weights[layer.name + ".var"] = np.ones(layer.channels, np.float32)
     return weights
 
 
@@ -108,14 +135,15 @@ def restore_and_update(weights, zo_names, gs, seed, step, settings):
 def zo_tensors(model, bp_tail):
     """(index in the model, name) of every parameter below the tail, in parameter order."""
     head, _ = models.split_tail(model.layers, bp_tail)
-    names = [f"{layer.name}.{part}" for layer in models.weight_layers(head) for part in ("weight", "bias")]
+    names = [f"{layer.name}.{part}" for layer in head for part in parameters(layer)]
     return list(enumerate(names))
 
 
 def train_step(model, bp_tail, weights, images, labels, seed, step, settings, record=None):
     """One step of ElasticZO on one batch; changes `weights` in place.
 
-    images: (N, C, H, W) uint8.  labels: (N,) uint8.  step: from 0, over the whole run.
+    images: (N, C, H, W) uint8, or clouds (N, P, 3) float32.  labels: (N,) uint8.  step: from 0, over the whole run.
+    Batch norm uses the batch's own statistics in every pass; the last pass alone moves the running ones, once a step.
     record: None, or called as record(phase, op, name, value) with every tensor of both passes, for golden vectors;
         the phases are "plus" and "minus", a value is an array, a float or a mapping of these.
     Returns (L+, L-, g), Python floats; with several queries L+ and L- are means and g is a tuple.
@@ -124,14 +152,16 @@ def train_step(model, bp_tail, weights, images, labels, seed, step, settings, re
     head, tail = models.split_tail(model.layers, bp_tail)
     zo_names = [] if settings.frozen else zo_tensors(model, bp_tail)
     both = settings.tail_passes == "both"
+    statistics = {}   # of batch norm, from the latest pass
 
     def forward_pass(phase, with_gradient):
         """The loss, and the steps of the tail ({} if not asked for)."""
         noted = functools.partial(record, phase) if record else None
         if noted:
             noted("weights", None, weights)
-            noted("input", None, from_pixels(images))
-        logits, inputs = forward_tail(tail, weights, forward(head, weights, from_pixels(images), noted), noted)
+            noted("input", None, network_input(images))
+        logits, inputs = forward_tail(tail, weights, forward(head, weights, network_input(images), noted, statistics),
+                                      noted)
         gradients = tail_gradients(tail, weights, logits, inputs, labels, noted) if with_gradient else {}
         steps = {name: gradient_step(gradients.pop(name), settings.eta_tail) for name in list(gradients)}
         loss = cross_entropy(logits, labels)
@@ -145,6 +175,7 @@ def train_step(model, bp_tail, weights, images, labels, seed, step, settings, re
     if settings.frozen:
         loss_plus, steps = forward_pass("minus", with_gradient=True)
         update_tail(weights, steps)
+        update_running(weights, statistics)
         return loss_plus, loss_plus, 0.0
     eps, losses, gs = settings.eps, [], []
     for query in range(settings.queries):
@@ -159,19 +190,20 @@ def train_step(model, bp_tail, weights, images, labels, seed, step, settings, re
             perturb(weights, zo_names, eps, seed, step, query)
     restore_and_update(weights, zo_names, gs, seed, step, settings)
     update_tail(weights, add_steps(first_steps, steps) if both else steps)
+    update_running(weights, statistics)
     return *(sum(pair) / len(gs) for pair in zip(*losses)), gs[0] if len(gs) == 1 else tuple(gs)
 
 
 def logits_of(model, weights, images):
-    """Logits of a batch, with nothing perturbed.  images: (N, C, H, W) uint8.  Returns (N, classes) float32."""
-    return forward(model.layers, weights, from_pixels(images))
+    """Logits of a batch, with nothing perturbed.  images: as of `train_step`.  Returns (N, classes) float32."""
+    return forward(model.layers, weights, network_input(images))
 
 
 # What trainer.py asks of a precision.
 
 def initialise(config):
     """The parameters a run starts from: {name: array}."""
-    return init_weights(models.MODELS[config.model], config.seed)
+    return init_weights(models.of_run(config), config.seed)
 
 
 def fit_for_zo(weights, config):
@@ -188,7 +220,15 @@ def check_finite(weights, step):
 
 def parameter_count(layer):
     """How many numbers a layer learns, biases included."""
-    return models.weight_count(layer) + layer.weight_shape[0]
+    return sum(math.prod(shape) for shape in parameters(layer).values())
+
+
+def decode_clouds(clouds):
+    """Point clouds as training takes them: as they are.  (N, P, 3) float32."""
+    return clouds
+
+
+DECODES_AHEAD = False   # clouds may be made between two steps
 
 
 def settings_at(config, epoch):
@@ -198,12 +238,12 @@ def settings_at(config, epoch):
 
 
 def scores(model, weights, images):
-    """The logits of each image.  (N, C, H, W) uint8 -> (N, classes) float32."""
+    """The logits of each image.  (N, ...), as of `train_step` -> (N, classes) float32."""
     return logits_of(model, weights, images)
 
 
 def classify(model, weights, images):
-    """The class of each image, the lowest where logits tie.  (N, C, H, W) uint8 -> (N,) int64."""
+    """The class of each image, the lowest where logits tie.  (N, ...) -> (N,) int64."""
     return scores(model, weights, images).argmax(axis=1)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from .. import models
 from ..shapes import flatten, max_pool2d, patches, relu
 from ..tiles import for_tiles, tiling
+from . import points
 
 
 def conv2d(x, weight, bias, pad):
@@ -79,8 +80,11 @@ def forward_block(block, weights, x, record=None):
     return out
 
 
-def forward(layers, weights, x, record=None):
-    """The forward pass of a list of layers.  x: (N, ...) -> (N, ...)."""
+def forward(layers, weights, x, record=None, statistics=None):
+    """The forward pass of a list of layers.  x: (N, ...) -> (N, ...).  statistics: see points.forward_block."""
     for block in models.blocks(layers):
-        x = forward_block(block, weights, x, record)
+        if isinstance(block[0], models.PointLinear):
+            x = points.forward_block(block, weights, x, record, statistics)
+        else:
+            x = forward_block(block, weights, x, record)
     return x

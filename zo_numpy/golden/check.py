@@ -7,7 +7,7 @@ import pathlib
 import shutil
 import tempfile
 
-from ..config import describe, make_config, read_config
+from ..config import describe, make_config, read_config, with_classes
 from ..errors import UserError
 from ..files import write_atomically
 from ..run_folder import CONFIG, STEPS, read_description
@@ -26,6 +26,10 @@ TRACES = {f"{model}-{precision}-k{k}": dict(model=model, precision=precision, bp
           for precision in ("int8", "fp32") for model in ("lenet5", "narrow-lenet") for k in range(4)}
 TRACE_STEPS = 3
 PARTS = ("ops", "traces", "runs")
+# The narrow PointNet as the narrow LeNet, on the synthetic solids.
+SOLIDS = dict(model="narrow-pointnet", precision="int8", data="synthetic-solids", seed=1, b_bp=(3, 2),
+              headroom=(0, 0, 0, 0, 0, 1, 1, 2))
+TRACES |= {f"narrow-pointnet-int8-k{k}": dict(SOLIDS, bp_tail=k, points=24, batch_size=2, epochs=1) for k in range(4)}
 # Two epochs of half the subset, for the schedules and the last partial batch; one epoch of all of MNIST; short runs
 # that each differ in one thing more: the loss, the queries, or an R that the only epoch's r_max does not reach.
 SUBSET_RUN = dict(data="mnist-subset", epochs=2, validate=5000)
@@ -38,6 +42,8 @@ RUNS = {
     "subset-int8-k0-queries3": dict(SHORT_RUN, bp_tail=0, queries=3),
     "subset-int8-k1-coarse": dict(SHORT_RUN, bp_tail=1, loss="coarse"),
     "subset-int8-k2-limit": dict(SHORT_RUN, bp_tail=2, r_max=(3, 7), seed=2**63 + 1),
+    **{f"solids-int8-k{k}": dict(SOLIDS, bp_tail=k, points=64, epochs=4, batch_size=12, limit=328, validate=200)
+       for k in (0, 3)},
     **{f"mnist-int8-k{k}": dict(data="mnist", bp_tail=k, epochs=1) for k in (0, 2)},
     **{f"subset-fp32-k{k}": dict(FP32_RUN, bp_tail=k) for k in range(4)},
     "subset-fp32-k0-queries3": dict(FP32_RUN, bp_tail=0, queries=3),
@@ -54,16 +60,23 @@ def config_of(options):
 def run_config(name, dataset):
     """The bytes of a committed run's config.json; where the full data set was found is not part of it."""
     source = "the four official files" if dataset.complete else dataset.source
-    description = describe(config_of(RUNS[name]), dataset._replace(source=source))
+    config = with_classes(config_of(RUNS[name]), dataset)
+    description = describe(config, dataset if config.points else dataset._replace(source=source))
     return (json.dumps(description, indent=2) + "\n").encode()
+
+
+def data_of(config, load):
+    """The Dataset of a configuration."""
+    return load(config.data, config.points) if config.points else load(config.data)
 
 
 def make_trace(name, load, folder):
     """Writes the committed trace of that name into a new folder."""
     config = config_of(TRACES[name])
+    dataset = data_of(config, load)
     compact = config.model == "lenet5" or config.precision == "fp32"
     folder.mkdir(parents=True)
-    return trace.export_trace(config, load(config.data), folder, TRACE_STEPS, compact)
+    return trace.export_trace(with_classes(config, dataset), dataset, folder, TRACE_STEPS, compact)
 
 
 def check_ops(folder):
@@ -114,7 +127,7 @@ def check_run(name, golden, load):
     """(lines compared, sentences on what differs, why it was skipped or None) of one committed run."""
     path = golden / "runs" / name
     config, recorded = read_config(path), read_description(path)["dataset"]
-    dataset = load(config.data)
+    dataset = data_of(config, load)
     if dataset.digest != recorded["digest"]:
         return 0, [], f"its data are not here ({config.data}); fetch them with `make data`"
     compared, difference = runs.first_difference(path, config, dataset)
@@ -128,7 +141,7 @@ def check_run(name, golden, load):
 def check(golden, load, say):
     """Recomputes all vectors under `golden`.  Returns how many differences there are.
 
-    load: maps a data set's name to a Dataset.  say: called with each line of the report.
+    load: maps a data set's name, and for clouds their points, to a Dataset.  say: called with each line of the report.
     Raises UserError if there is nothing to compare.
     """
     if not golden.is_dir():
@@ -176,7 +189,8 @@ def update(golden, load, say):
             say(f"{keep_if_near(golden, new, f'traces/{name}', agreeing_traces)} trace {name}")
         for name, options in RUNS.items():
             config = config_of(options)
-            dataset = load(config.data)
+            dataset = data_of(config, load)
+            config = with_classes(config, dataset)
             folder = new / "runs" / name
             if dataset.name != config.data or not dataset.complete and config.data == "mnist":
                 shutil.copytree(golden / "runs" / name, folder)

@@ -4,7 +4,7 @@ import pathlib
 import tempfile
 
 from ..clone import ROOT, datasets, load_data, say
-from ..config import check_number, make_config, whole
+from ..config import check_number, make_config, whole, with_classes
 from ..errors import UserError
 from ..steps import parts, steps_in_epoch
 from . import check, diff, trace
@@ -13,9 +13,9 @@ GOLDEN = ROOT / "tests" / "golden"
 SHOWN = 20   # divergences after the first
 
 
-def load(name):
-    """A data set without the network and without a word."""
-    return datasets.load(name, offline=True, announce=lambda text: None)
+def load(name, points=datasets.POINTS):
+    """A data set without the network and without a word.  points: of each cloud."""
+    return datasets.load(name, offline=True, announce=lambda text: None, points=points)
 
 
 def check_all():
@@ -32,6 +32,7 @@ def export_one(folder, steps=3, compact=False, data_dir=None, offline=False, **g
     config = make_config(given)
     trace.check_traceable(config)
     dataset = load_data(config, data_dir, offline)
+    config = with_classes(config, dataset)
     check_number("steps", steps, whole(1, config.epochs * steps_in_epoch(config, len(parts(config, dataset)[0][1]))))
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder} is not empty; name a new folder")

@@ -16,14 +16,14 @@ from typing import NamedTuple
 
 from ..errors import UserError
 from ..files import write_atomically
-from . import (FORMAT_VERSION, cases_draws, cases_layers, cases_loss, cases_loss_parts, cases_products,
+from . import (FORMAT_VERSION, cases_draws, cases_layers, cases_loss, cases_loss_parts, cases_points, cases_products,
                cases_quantise, cases_random, cases_shifts, cases_step, cases_tail, cases_tail_update,
                cases_zo)
 
 # In the order in which a port is best brought up.
 DEFINITIONS = {
     **cases_random.OPS, **cases_draws.OPS, **cases_shifts.OPS, **cases_quantise.OPS, **cases_products.OPS,
-    **cases_layers.OPS, **cases_loss_parts.OPS, **cases_loss.OPS, **cases_tail.OPS, **cases_tail_update.OPS,
+    **cases_layers.OPS, **cases_points.OPS, **cases_loss_parts.OPS, **cases_loss.OPS, **cases_tail.OPS, **cases_tail_update.OPS,
     **cases_zo.OPS, **cases_step.OPS}
 OPS = {name: op.compute for name, op in DEFINITIONS.items()}   # op(inputs, parameters) -> expected
 

@@ -26,7 +26,7 @@ LINE = re.compile(r"(\d{1,12}) (\S{1,40}) (\S{1,40}) ((?:-1|0|1)(?:,(?:-1|0|1)){
 
 def made_lines(config, dataset):
     """Makes a run again, from its first step; yields (file, line) of its steps and evaluations, line ends included."""
-    precision, model = PRECISIONS[config.precision], models.MODELS[config.model]
+    precision, model = PRECISIONS[config.precision], models.of_run(config)
     weights = first_weights(config)
     (images, labels), (seen, classes), _ = parts(config, dataset)
     in_epoch = steps_in_epoch(config, len(labels))

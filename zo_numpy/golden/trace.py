@@ -19,18 +19,17 @@ tolerances.py; a compact trace keeps no tensors over 20,000 bytes. g comes from 
 Phases of a step: init (step 0 only), batch, draw, plus, minus, update. The control's one pass is minus. With several
 queries draw, plus and minus carry the query's number: draw0, draw1, plus0, minus0, plus1, minus1.
 """
-import dataclasses
 import json
 
 import numpy as np
 
 from .. import models
-from ..config import BP, training_samples
+from ..config import BP, as_json, training_samples
 from ..errors import UserError
 from ..files import write_atomically
 from ..int8.arith import QTensor, max_abs, requantise_shift
 from ..run_folder import digest
-from ..steps import PRECISIONS, batch_of, compares_loss, one_step, parts
+from ..steps import PRECISIONS, batch_of, compares_loss, one_step, parts, samples_at
 from ..trainer import first_weights
 from . import FORMAT_VERSION
 from .tolerances import summary
@@ -139,7 +138,7 @@ class Recorder:
                     last["gradient_step", phase, layer] = self.add(phase, op, layer, step, [("gradient", layer)])
             case "loss":
                 last["loss", phase] = self.add(phase, op, "batch", value, ["logits", "labels"])
-            case "Conv2d" | "Linear":
+            case "Conv2d" | "Linear" | "PointLinear":
                 last["into", name] = last["chain"]
                 last["chain"] = last["logits"] = self.add(phase, op, name, value, ["chain", *self.weights_of(name)])
             case _:
@@ -157,7 +156,7 @@ def record_steps(recorder, config, dataset, steps):
     for step in range(steps):
         recorder.begin(step)
         epoch, batch = batch_of(config, len(labels), step)
-        last["images"] = recorder.add("batch", "images", "batch", images[batch])
+        last["images"] = recorder.add("batch", "images", "batch", samples_at(images, epoch)[batch])
         last["labels"] = recorder.add("batch", "labels", "batch", labels[batch])
         record_draws(recorder, config, weights, step, precision.settings_at(config, epoch))
         *_, g = one_step(config, precision, weights, images, labels, step, recorder)
@@ -198,8 +197,9 @@ def export_trace(config, dataset, folder, steps, compact):
     check_traceable(config)
     recorder = Recorder(folder, compact, 1 if config.zo_frozen else config.queries, config.precision)
     record_steps(recorder, config, dataset, steps)
-    layers = [{"type": type(layer).__name__, **layer._asdict()} for layer in models.MODELS[config.model].layers]
-    manifest = {"format_version": FORMAT_VERSION, "config": dataclasses.asdict(config),
+    layers = [{"type": type(layer).__name__, **layer._asdict()}
+              for layer in models.integer_layers(models.of_run(config).layers)]
+    manifest = {"format_version": FORMAT_VERSION, "config": as_json(config),
                 "dataset": {"source": dataset.source, "digest": dataset.digest,
                             "training_samples": training_samples(config, dataset)},
                 "steps": steps, "layers": layers}

@@ -84,9 +84,29 @@ def by_chunks(function, values, dtype):
     return result.reshape(values.shape)
 
 
+def shift_for(maximum):
+    """The smallest shift that brings a magnitude to 7 bits."""
+    return max(0, bit_width(maximum) - 7)
+
+
 def requantise_shift(accumulator):
     """The smallest shift that brings the largest magnitude of an accumulator to 7 bits."""
-    return max(0, bit_width(max_abs(accumulator)) - 7)
+    return shift_for(max_abs(accumulator))
+
+
+def narrowed(accumulator, largest):
+    """round_shift(accumulator, shift_for(largest)) clipped to +-127.  int32 in, int8 out, same shape.
+
+    largest: at least every magnitude in it.
+    """
+    shift = shift_for(largest)
+    exceeds = (largest + (1 << shift >> 1)) >> shift > INT8_MAX   # only then does the clip change anything
+
+    def to_int8(values):
+        rounded = round_shift(values, shift)
+        return np.clip(rounded, -INT8_MAX, INT8_MAX) if exceeds else rounded
+
+    return by_chunks(to_int8, accumulator, np.int8)
 
 
 def requantise(accumulator, exponent):
@@ -98,14 +118,7 @@ def requantise(accumulator, exponent):
     accumulator: int32, any shape.  Returns a QTensor of the same shape.
     """
     largest = max_abs(accumulator)
-    shift = max(0, bit_width(largest) - 7)
-    exceeds = (largest + (1 << shift >> 1)) >> shift > INT8_MAX   # only then does the clip change anything
-
-    def to_int8(values):
-        rounded = round_shift(values, shift)
-        return np.clip(rounded, -INT8_MAX, INT8_MAX) if exceeds else rounded
-
-    return QTensor(by_chunks(to_int8, accumulator, np.int8), exponent + shift)
+    return QTensor(narrowed(accumulator, largest), exponent + shift_for(largest))
 
 
 def check_terms(terms):

@@ -16,12 +16,19 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import models, rng
+from ..clouds import quantised_clouds
 from .arith import INT8_MAX, QTensor, bit_width, from_pixels, pseudo_stochastic_shift
 from .layers import forward
 from .loss import FRACTION_BITS, loss_named
+from .points import from_points
 from .tail import add_steps, forward_tail, gradient_step, tail_gradients, update_tail
 
 PER_WORD = 4   # elements of z that one random word makes
+
+
+def network_input(samples):
+    """A batch as the network takes it: images (N, C, H, W) uint8, or decoded clouds (N, P, 3) int8.  A QTensor."""
+    return from_pixels(samples) if samples.dtype == np.uint8 else from_points(samples)
 
 
 class Settings(NamedTuple):
@@ -130,7 +137,8 @@ def zo_tensors(model, bp_tail):
 def train_step(model, bp_tail, weights, images, labels, seed, step, settings, record=None):
     """One step of ElasticZO-INT8 on one batch; changes `weights` in place.
 
-    images: (N, C, H, W) uint8; the last batch of an epoch may be smaller (CHOICE 27).  labels: (N,) uint8.
+    images: (N, C, H, W) uint8, or clouds (N, P, 3) int8; the last batch of an epoch may be smaller (CHOICE 27).
+    labels: (N,) uint8.
     step: from 0, over the whole run.
     record: None, or called as record(phase, op, name, value) with every tensor of both passes, for golden vectors;
         the phases are "plus" and "minus", a value is an array, a QTensor, a Python int or a mapping of these.
@@ -146,8 +154,8 @@ def train_step(model, bp_tail, weights, images, labels, seed, step, settings, re
         noted = functools.partial(record, phase) if record else None
         if noted:
             noted("weights", None, weights)
-            noted("input", None, from_pixels(images))
-        logits, inputs = forward_tail(tail, weights, forward(head, weights, from_pixels(images), noted), noted)
+            noted("input", None, network_input(images))
+        logits, inputs = forward_tail(tail, weights, forward(head, weights, network_input(images), noted), noted)
         gradients = tail_gradients(tail, weights, logits, inputs, labels, noted) if with_gradient else {}
         steps = {name: gradient_step(gradients.pop(name), settings.b_bp) for name in list(gradients)}
         loss = loss_named(settings.loss)(logits, labels)
@@ -181,15 +189,15 @@ def train_step(model, bp_tail, weights, images, labels, seed, step, settings, re
 
 
 def logits_of(model, weights, images):
-    """Logits of a batch, with nothing perturbed.  images: (N, C, H, W) uint8.  Returns QTensor (N, classes)."""
-    return forward(model.layers, weights, from_pixels(images))
+    """Logits of a batch, with nothing perturbed.  images: as of `train_step`.  Returns QTensor (N, classes)."""
+    return forward(model.layers, weights, network_input(images))
 
 
 # What trainer.py asks of a precision.
 
 def initialise(config):
     """The weights a run starts from: {name: QTensor}."""
-    model = models.MODELS[config.model]
+    model = models.of_run(config)
     headroom = dict(zip((layer.name for layer in models.weight_layers(model.layers)), config.headroom))
     return fit_for_zo(init_weights(model, config.seed, headroom), config)
 
@@ -205,8 +213,16 @@ def check_finite(weights, step):
 
 
 def parameter_count(layer):
-    """How many numbers a layer learns: no biases."""
-    return models.weight_count(layer)
+    """How many numbers a layer learns: no biases, no batch norm."""
+    return models.weight_count(layer) if models.has_weight(layer) else 0
+
+
+def decode_clouds(clouds):
+    """Point clouds as training takes them.  (N, P, 3) float32 -> int8; made once, before the first step."""
+    return quantised_clouds(clouds)
+
+
+DECODES_AHEAD = True   # all clouds are made before the first step
 
 
 def settings_at(config, epoch):
@@ -219,13 +235,13 @@ def settings_at(config, epoch):
 def scores(model, weights, images):
     """The logits of each image, integers of one scale that the batch decides (CHOICE 29).
 
-    (N, C, H, W) uint8 -> (N, classes) int32.
+    (N, ...), as of `train_step` -> (N, classes) int32.
     """
     return logits_of(model, weights, images).data.astype(np.int32)
 
 
 def classify(model, weights, images):
-    """The class of each image, the lowest where logits tie (CHOICE 30).  (N, C, H, W) uint8 -> (N,) int64."""
+    """The class of each image, the lowest where logits tie (CHOICE 30).  (N, ...) -> (N,) int64."""
     return scores(model, weights, images).argmax(axis=1)
 
 

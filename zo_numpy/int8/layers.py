@@ -12,6 +12,7 @@ import numpy as np
 from .. import models
 from ..shapes import flatten, max_pool2d, patches, relu
 from ..tiles import for_tiles, tiling
+from . import points
 from .arith import check_terms, matmul, requantise
 
 
@@ -90,5 +91,6 @@ def forward_block(block, weights, x, record=None):
 def forward(layers, weights, x, record=None):
     """The forward pass of a list of layers.  x: QTensor (N, ...) -> QTensor (N, ...)."""
     for block in models.blocks(layers):
-        x = forward_block(block, weights, x, record)
+        point_block = isinstance(block[0], models.PointLinear)
+        x = (points.forward_block if point_block else forward_block)(block, weights, x, record)
     return x

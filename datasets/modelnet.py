@@ -1,0 +1,223 @@
+"""ModelNet as point clouds, in the layout of `modelnet40_ply_hdf5_2048`: ModelNet40, ModelNet10 or any set laid out so.
+
+Wu et al.: 3D ShapeNets: A Deep Representation for Volumetric Shapes, arXiv 1406.5670; the layout is that of the clouds
+published with PointNet (Qi et al., arXiv 1612.00593):
+
+    shape_names.txt                    the name of each class, a line each, by label
+    train_files.txt, test_files.txt    HDF5 files, a line each; looked for by file name beside the list
+    *.h5                               `data` (N, M, 3) floats in the unit sphere, y upwards; `label` (N, 1) or (N,) integers
+
+Of a cloud's M points the ones asked for are taken at even steps (zo_numpy/clouds.py, `chosen`). Left out: the archives' other members
+(normals, faces, the shapes' original names).
+"""
+
+import hashlib
+import os
+import shlex
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from datasets import DataError, Dataset
+from datasets.store import short
+from zo_numpy.clouds import RADIUS, chosen
+
+LISTS = ("train_files.txt", "test_files.txt")
+NAMES = "shape_names.txt"
+MAX_FILES, MAX_CLASSES = 1000, 256
+MAX_TEXT = 1 << 20              # bytes of a list
+MAX_VALUES = 1 << 28            # coordinates in one file: 1 GB as float32
+COMPLETE = {"modelnet40": (40, 9840, 2468), "modelnet10": (10, 3991, 908)}   # classes, training and test clouds
+TITLES = {"modelnet40": "ModelNet40", "modelnet10": "ModelNet10", "modelnet": "the data set"}
+
+
+def load(name, points, data_dir, offline, announce):
+    """Return ModelNet as a `Dataset`; parameters and errors are those of `datasets.load`.
+
+    name: "modelnet40" or "modelnet10", whose counts are checked, or "modelnet", any data set in the layout.
+    """
+    folder = found_folder(name, data_dir, offline, announce)
+    return announced(name, read_folder(name, folder, points), points, announce)
+
+
+def fill_cache(name, parent, offline, announce):
+    """Fetches ModelNet40 into the folder `parent`/name unless it is there, and checks it."""
+    folder = parent / name
+    if not os.path.exists(folder / NAMES):
+        from datasets.modelnet_archive import obtain
+        obtain(folder, offline, announce)
+    announced(name, read_folder(name, folder, 1), 1, announce)
+
+
+def announced(name, dataset, points, announce):
+    """The same `Dataset`, of which a line was said."""
+    announce(f"{TITLES[name]}: {len(dataset.train_labels):,} training and {len(dataset.test_labels):,} test clouds of "
+             f"{points} points, {len(dataset.classes)} classes, from: {dataset.source}")
+    return dataset
+
+
+def found_folder(name, data_dir, offline, announce):
+    """The folder that holds the data set: the user's, the cache's, or for ModelNet40 the cache's after a download."""
+    if data_dir is not None:
+        folder = Path(data_dir).expanduser()
+        folder = folder / name if os.path.isdir(folder / name) else folder
+        if not os.path.isdir(folder):
+            raise DataError(f"{short(folder)} is not a folder: give --data-dir the folder that holds {NAMES}")
+        return folder
+    from datasets.download import default_parent
+    folder = default_parent() / name
+    if os.path.exists(folder / NAMES):
+        return folder
+    if name != "modelnet40":
+        wanted = f"{TITLES[name]} in the layout of modelnet40_ply_hdf5_2048"
+        raise DataError(f"{short(folder)} does not hold {NAMES}: nothing serves {wanted}: put it there or name its folder "
+                        "with --data-dir, or take --data synthetic-solids or modelnet40")
+    from datasets.modelnet_archive import obtain
+    obtain(folder, offline, announce)
+    return folder
+
+
+def read_folder(name, folder, points):
+    """The `Dataset` in a folder.  Raises DataError naming the file that is not as it should be, and the mend."""
+    classes = read_names(folder / NAMES)
+    parts = [read_part(folder, listing, len(classes), points) for listing in LISTS]
+    (train, train_labels), (test, test_labels) = parts
+    counts = len(classes), len(train_labels), len(test_labels)
+    if counts != COMPLETE.get(name, counts):
+        wanted = COMPLETE[name]
+        raise DataError(f"{short(folder)} is not {TITLES[name]}: it has {counts[0]} classes, {counts[1]:,} training and "
+                        f"{counts[2]:,} test clouds where {wanted[0]}, {wanted[1]:,} and {wanted[2]:,} are expected: call it "
+                        "--data modelnet, or get a whole copy")
+    total = hashlib.sha256("\n".join(classes).encode())
+    for array in (train, train_labels, test, test_labels):
+        total.update(array.astype(array.dtype.newbyteorder("<"), copy=False))
+        array.setflags(write=False)
+    return Dataset(name, train, train_labels, test, test_labels, classes,
+                   source=f"copy in {short(folder)}, {points} points of each cloud", complete=True,
+                   digest=total.hexdigest())
+
+
+def read_text(path):
+    """The lines of a text file that are not blank."""
+    try:
+        with open(path, "rb") as file:
+            content = file.read(MAX_TEXT + 1)
+    except OSError as error:
+        raise DataError(f"{short(path)} cannot be read ({error.strerror}): {Path(path).parent} must hold {NAMES}, "
+                        f"{' and '.join(LISTS)}, as modelnet40_ply_hdf5_2048 does") from None
+    try:
+        lines = [line.strip() for line in content.decode("utf-8").splitlines() if line.strip()]
+    except UnicodeDecodeError:
+        lines = []
+    if not lines or len(content) > MAX_TEXT:
+        raise DataError(f"{short(path)} is not a list of names, a line each: restore it from the data set")
+    return lines
+
+
+def read_names(path):
+    """The names of the classes, by label."""
+    names = tuple(read_text(path))
+    twice = next((name for i, name in enumerate(names) if name in names[:i]), None)
+    if twice is not None:
+        raise DataError(f"{short(path)} names the class {twice!r} twice: give each class a name of its own")
+    if not 2 <= len(names) <= MAX_CLASSES:
+        raise DataError(f"{short(path)} names {len(names)} classes: there must be 2 to {MAX_CLASSES}")
+    return names
+
+
+def read_part(folder, listing, classes, points):
+    """(clouds, labels) of the files that a list names: (N, points, 3) float32, (N,) uint8."""
+    files = []
+    for line in read_text(folder / listing):
+        path = folder / line.replace("\\", "/").rsplit("/", 1)[-1]
+        if not os.path.isfile(path):
+            raise DataError(f"{short(folder / listing)} names {line}, but {short(path)} is not there: put the file beside the "
+                            "list, or take its line out")
+        files.append(path)
+    if len(files) > MAX_FILES or len(set(files)) < len(files):
+        raise DataError(f"{short(folder / listing)} names {'a file twice' if len(files) <= MAX_FILES else 'too many files'}: "
+                        "restore it from the data set")
+    clouds, labels = zip(*(read_file(path, classes, points) for path in files))
+    return np.concatenate(clouds), np.concatenate(labels)
+
+
+def read_file(path, classes, points):
+    """(clouds, labels) of one HDF5 file, checked."""
+    try:
+        with h5py.File(path, "r") as file:
+            data, label = (member(file, name, path) for name in ("data", "label"))
+            check_shapes(path, data, label, points)
+            clouds, labels = data[()], label[()].reshape(-1)
+    except DataError:
+        raise
+    except Exception as error:   # HDF5's own, of many kinds; its text may have several lines
+        what = " ".join(str(error).split())[:120]
+        raise DataError(f"{short(path)} is not a sound HDF5 file ({what}): get it anew, it may have been cut off") from None
+    clouds = np.ascontiguousarray(clouds[:, chosen(clouds.shape[1], points)], np.float32)
+    check_values(path, clouds, labels, classes)
+    return clouds, labels.astype(np.uint8)
+
+
+def member(file, name, path):
+    """A data set inside an HDF5 file that keeps its values in that same file."""
+    found = file.get(name)
+    if not isinstance(found, h5py.Dataset):
+        raise DataError(f"{short(path)} has no `{name}`: a file of this layout holds `data` and `label`; restore it from "
+                        "the data set")
+    if isinstance(file.get(name, getlink=True), h5py.ExternalLink) or found.external or found.is_virtual:
+        raise DataError(f"{short(path)} keeps its `{name}` in another file: store it in this one")
+    return found
+
+
+def check_shapes(path, data, label, points):
+    if data.ndim != 3 or data.shape[2] != 3 or data.dtype.kind != "f" or not data.shape[0]:
+        raise DataError(f"{short(path)} holds `data` of {data.dtype} {data.shape} where floats (clouds, points, 3) are "
+                        "expected: restore it from the data set")
+    if data.size > MAX_VALUES:
+        raise DataError(f"{short(path)} holds {data.size:,} coordinates: split it into files of at most {MAX_VALUES:,}")
+    if label.dtype.kind not in "iu" or label.shape not in ((len(data), 1), (len(data),)):
+        raise DataError(f"{short(path)} holds `label` of {label.dtype} {label.shape} where {len(data)} integers are "
+                        "expected, one a cloud: restore it from the data set")
+    if data.shape[1] < points:
+        raise DataError(f"{short(path)} has {data.shape[1]} points a cloud: ask for at most that many with --points "
+                        f"{data.shape[1]}")
+
+
+def check_values(path, clouds, labels, classes):
+    finite = np.isfinite(clouds).all(axis=(1, 2))
+    if not finite.all():
+        raise DataError(f"{short(path)}: cloud {int(finite.argmin())} has a coordinate that is not a number or not finite: "
+                        "remove or repair it")
+    radius = np.sqrt((clouds.astype(np.float64) ** 2).sum(axis=2).max(axis=1))
+    if radius.max() > RADIUS:
+        raise DataError(f"{short(path)}: cloud {int(radius.argmax())} reaches {radius.max():.4g} from the origin: centre each "
+                        "cloud and scale it into the unit sphere")
+    if labels.min() < 0 or labels.max() >= classes:
+        wrong = int(((labels < 0) | (labels >= classes)).argmax())
+        raise DataError(f"{short(path)}: cloud {wrong} has label {labels[wrong]} where {NAMES} names {classes} classes, 0 to "
+                        f"{classes - 1}: add the missing names or mend the label")
+
+
+def main(arguments):
+    """Prints the options of `train` for the clouds at hand: ModelNet in the folder named, else in the cache, else the
+    synthetic solids. Says on stderr which. Returns the exit status.
+    """
+    from datasets.download import default_parent
+    named = arguments[0] if arguments else ""
+    if named:
+        choice = ["modelnet", "--data-dir", named]
+    else:
+        choice = [next((name for name in COMPLETE if os.path.exists(default_parent() / name / NAMES)), "synthetic-solids")]
+    if choice[0] == "synthetic-solids":
+        print(f"no ModelNet in {short(default_parent())}: training on SYNTHETIC solids; name a copy of it with MODELNET=folder, "
+              "or fetch it with: python -m datasets.download modelnet40", file=sys.stderr)
+    else:
+        print(f"training on {TITLES[choice[0]]}" + (f" in {named}" if named else ""), file=sys.stderr)
+    print("--data", shlex.join(choice))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

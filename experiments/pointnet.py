@@ -1,0 +1,170 @@
+"""PointNet on ModelNet10: accuracy of every K in both precisions beside its frozen control, and fine-tuning.
+
+    python -m experiments.pointnet --data-dir DIR [--points 256] [--only fp32-k2]
+    python -m experiments.pointnet --data-dir DIR --table tilt         a trained network on shapes that are tipped over
+    python -m experiments.pointnet --data-dir DIR --table jitter       the same with noise
+    python -m experiments.pointnet --data-dir DIR --list
+
+DIR holds ModelNet10 in the layout that datasets/modelnet.py describes (or ModelNet40, with --data modelnet40). A row is
+a run of the command line's `train` with the tuned defaults, in runs/experiments/pointnet-TABLE-pPOINTS/ROW; interrupted,
+it goes on where it stopped. Results are those of the last epoch on the test set, added to
+results/pointnet_TABLE_pPOINTS.json as rows finish, with curves beside it. Rows that have a result are not run again.
+"""
+import argparse
+import json
+import pathlib
+import subprocess
+import sys
+
+from experiments.common import RESULTS, provenance, save_result
+from zo_numpy import models
+from zo_numpy.clone import load_data
+from zo_numpy.config import make_config, read_config, with_classes
+from zo_numpy.steps import PRECISIONS
+from zo_numpy.trainer import count_correct, load_weights, percent
+
+RUNS = pathlib.Path("runs/experiments")
+CHANGES = {"tilt": {"tilt": 20}, "jitter": {"jitter": 40}}   # of the shapes that a trained network is adapted to
+ADAPTED_ON = 1024                                           # training shapes that fine-tuning sees
+
+
+def full_rows():
+    """Every K in both precisions, the frozen controls, and full BP.  {name: options}."""
+    rows = {}
+    for precision in ("fp32", "int8"):
+        for k in (0, 1, 2, 3, "all"):
+            rows[f"{precision}-k{k}"] = dict(precision=precision, bp_tail=k)
+            if k not in (0, "all"):
+                rows[f"{precision}-k{k}-frozen"] = dict(precision=precision, bp_tail=k, zo_frozen=True)
+    return rows
+
+
+def tuning_rows(change):
+    """Networks trained by full BP on upright shapes, then adapted; `source` is the row that one starts from."""
+    rows = {}
+    for precision in ("fp32", "int8"):
+        source = f"{precision}-upright"
+        rows[source] = dict(precision=precision, bp_tail="all")
+        rows[f"{precision}-as-it-is"] = dict(precision=precision, bp_tail="all", source=source, untrained=True, **change)
+        for k in (0, 2):
+            rows[f"{precision}-k{k}"] = dict(precision=precision, bp_tail=k, source=source, limit=ADAPTED_ON, **change)
+        rows[f"{precision}-k2-frozen"] = {**rows[f"{precision}-k2"], "zo_frozen": True}
+        rows[f"{precision}-kall"] = {**rows[f"{precision}-k2"], "bp_tail": "all"}
+    return rows
+
+
+TABLES = {"full": full_rows, **{name: lambda change=change: tuning_rows(change) for name, change in CHANGES.items()}}
+
+
+class Table:
+    """One table for one number of points: its rows, runs and results."""
+
+    def __init__(self, name, data, data_dir, points):
+        self.rows, self.data, self.data_dir, self.points = TABLES[name](), data, data_dir, points
+        suffix = f"{name}_p{points}" if data == "modelnet10" else f"{name}_{data}_p{points}"
+        self.result_name, self.runs = f"pointnet_{suffix}", RUNS / f"pointnet-{suffix.replace('_', '-')}"
+
+    def results(self):
+        path = RESULTS / f"{self.result_name}.json"
+        return json.loads(path.read_text())["rows"] if path.exists() else {}
+
+    def words(self, name):
+        """The options of `train` for a row."""
+        options = dict(self.rows[name])
+        if source := options.pop("source", None):
+            options["init_from"] = str(self.runs / source)
+        if self.data_dir:
+            options["data_dir"] = self.data_dir
+        given = {"model": "pointnet", "data": self.data, "points": self.points, "seed": 0, **options}
+        return [str(word) for option, value in given.items()
+                for word in (["--" + option.replace("_", "-")] + ([] if value is True else [value]))]
+
+    def run(self, name):
+        """The result of a row."""
+        if self.rows[name].get("untrained"):
+            return self.as_it_is(name)
+        folder = self.runs / name
+        subprocess.run([sys.executable, "-m", "zo_numpy", "train", "--out", str(folder), "--resume", *self.words(name)],
+                       check=True)
+        metrics = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+        return {"config": json.loads((folder / "config.json").read_text()), "last_epoch": metrics[-1],
+                "seconds": round(sum(line["seconds"] for line in metrics), 1),
+                "curve": [line["test_accuracy"] for line in metrics],
+                "weights_sha256": (folder / "steps.txt").read_text().split()[-1], "made_with": provenance()}
+
+    def as_it_is(self, name):
+        """The accuracy of another row's network on this row's shapes, without adaptation."""
+        options = dict(self.rows[name])
+        source = self.runs / options.pop("source")
+        del options["untrained"]
+        config = make_config(dict(model="pointnet", data=self.data, points=self.points, **options))
+        dataset = load_data(config, self.data_dir, announce=lambda text: None)
+        config, precision = with_classes(config, dataset), PRECISIONS[config.precision]
+        weights, _ = load_weights(read_config(source), source)
+        correct = count_correct(precision, models.of_run(config), weights, precision.decode_clouds(dataset.test_images),
+                                dataset.test_labels)
+        total = len(dataset.test_labels)
+        return {"last_epoch": {"test_correct": correct, "test_images": total, "test_accuracy": float(percent(correct, total))},
+                "curve": [], "made_with": provenance()}
+
+    def run_all(self, only):
+        for name, options in self.rows.items():
+            if name in self.results() or only not in name:
+                continue
+            source = options.get("source")
+            if source and source not in self.results():
+                print(f"{name}: its source {source} is not trained yet; run that row first", flush=True)
+                continue
+            result = self.run(name)
+            save_result(self.result_name, {"experiment": "pointnet", "data": self.data, "points": self.points,
+                                           "rows": {**self.results(), name: result}})
+            self.draw(RESULTS / f"{self.result_name}.png")
+
+    def draw(self, path):
+        """Test accuracy by epoch, a panel a precision; controls are dashed, networks without adaptation a line across."""
+        import matplotlib
+        matplotlib.use("Agg")
+        import matplotlib.pyplot as plt
+
+        figure, panels = plt.subplots(1, 2, figsize=(10, 4), layout="constrained", sharey=True)
+        for axes, precision in zip(panels, ("fp32", "int8")):
+            for name, result in self.results().items():
+                if not name.startswith(precision):
+                    continue
+                label, curve = name.removeprefix(f"{precision}-"), result["curve"]
+                if curve:
+                    axes.plot(range(1, len(curve) + 1), curve, "--" if "frozen" in name else "-", label=label)
+                else:
+                    axes.axhline(result["last_epoch"]["test_accuracy"], color="grey", label=label)
+            axes.set(title=f"{precision}, {self.points} points", xlabel="epoch")
+            axes.spines[["top", "right"]].set_visible(False)
+            if axes.has_data():
+                axes.legend(fontsize=8)
+        panels[0].set_ylabel("test accuracy, %")
+        figure.savefig(path, dpi=110)
+        plt.close(figure)
+
+    def list(self):
+        done = self.results()
+        for name in self.rows:
+            print(f"{name}: {done[name]['last_epoch']['test_accuracy'] if name in done else 'not run'}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", choices=("modelnet10", "modelnet40", "synthetic-solids"), default="modelnet10")
+    parser.add_argument("--data-dir", default=None, help="the folder that holds the data set")
+    parser.add_argument("--points", type=int, default=256)
+    parser.add_argument("--table", choices=TABLES, default="full")
+    parser.add_argument("--only", default="", help="rows whose name contains this")
+    parser.add_argument("--list", action="store_true", help="name the rows and their results")
+    options = parser.parse_args()
+    table = Table(options.table, options.data, options.data_dir, options.points)
+    if options.list:
+        table.list()
+    else:
+        table.run_all(options.only)
+
+
+if __name__ == "__main__":
+    main()

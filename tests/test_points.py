@@ -1,0 +1,331 @@
+"""PointNet's layers on points: against loop twins, whatever the tiles and threads, and whatever the order of the points."""
+import importlib
+import pathlib
+import shutil
+import sys
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+import twins
+from tripwire import FloatFound, Watched, package_modules, watching
+from zo_numpy import models
+from zo_numpy.fp32 import elastic_zo as fp32, layers as fp32_layers, points as fp32_points
+from zo_numpy.int8 import elastic_zo as int8, layers as int8_layers, points as int8_points
+from zo_numpy.int8.arith import MAX_TERMS, QTensor
+from zo_numpy.models import BatchNorm, MaxOverPoints, PointLinear, ReLU
+
+TINY = models.pointnet("tiny", 7, 5, (4, 6, 9), (8,))
+INNER = (PointLinear("mlp", 5, 8), BatchNorm("norm", 8), ReLU())
+POOLED = (PointLinear("mlp", 5, 8), BatchNorm("norm", 8), MaxOverPoints(), ReLU())
+BLOCKS = pytest.mark.parametrize("block", [INNER, POOLED], ids=["inner", "pooled"])
+TILES = pytest.mark.parametrize("tile_bytes", [1, 96, 300, 1 << 19])
+THREADS = pytest.mark.parametrize("threads", ["1", "2", "3"])
+
+
+def int8_weights(model, seed=0):
+    return int8.init_weights(model, seed, dict.fromkeys((layer.name for layer in models.weight_layers(model.layers)), 0))
+
+
+def int8_clouds(n, model, seed=0):
+    return np.random.default_rng(seed).integers(-127, 128, (n, *model.input_shape)).astype(np.int8)
+
+
+def fp32_clouds(n, model, seed=0):
+    return np.random.default_rng(seed).uniform(-0.57, 0.57, (n, *model.input_shape)).astype(np.float32)
+
+
+def block_inputs(n=6, p=7, seed=0):
+    """(weights, x) of the blocks above in INT8, and the same in FP32 with signs of gamma both ways and one zero."""
+    draw = np.random.default_rng(seed)
+    x, weight = draw.integers(-127, 128, (n, p, 5)).astype(np.int8), draw.integers(-127, 128, (8, 5)).astype(np.int8)
+    gamma = draw.normal(size=8).astype(np.float32)
+    gamma[:3] = 0, -1, 1
+    fp32_weights = {"mlp.weight": weight.astype(np.float32) / 127, "norm.gamma": gamma,
+                    "norm.beta": draw.normal(size=8).astype(np.float32), "norm.mean": draw.normal(size=8).astype(np.float32),
+                    "norm.var": draw.uniform(0.5, 2, 8).astype(np.float32)}
+    return ({"mlp": QTensor(weight, -9)}, QTensor(x, -7)), (fp32_weights, x.astype(np.float32) / 127)
+
+
+# INT8
+
+def test_the_int8_forward_pass_equals_the_twin():
+    for seed, n in enumerate((1, 2, 5)):
+        weights, x = int8_weights(TINY, seed), int8_clouds(n, TINY, seed)
+        got = int8.logits_of(TINY, weights, x)
+        pairs = {name: (weight.data.tolist(), weight.exponent) for name, weight in weights.items()}
+        (data, exponent), _ = twins.forward(models.integer_layers(TINY.layers), pairs, (x.tolist(), -7))
+        assert (got.data.tolist(), got.exponent) == (data, exponent)
+        assert np.any(got.data) and got.data.dtype == np.int8
+
+
+@BLOCKS
+@TILES
+@THREADS
+def test_int8_streamed_equals_plain_bit_for_bit(monkeypatch, block, tile_bytes, threads):
+    monkeypatch.setenv("ZO_NUMPY_THREADS", threads)
+    monkeypatch.setattr(int8_points, "TILE_BYTES", tile_bytes)
+    for n, p in ((1, 1), (6, 7), (3, 50)):
+        (weights, x), _ = block_inputs(n, p)
+        expected = int8_points.forward_plain(models.integer_layers(block), weights, x, None)
+        got = int8_points.forward_block(block, weights, x)
+        assert_array_equal(got.data, expected.data)
+        assert got.exponent == expected.exponent and got.data.dtype == np.int8 and np.any(got.data)
+
+
+def test_int8_rounds_up_to_127_at_most():
+    weights, x = {"mlp": QTensor(np.int8([[127], [1]]), 0)}, QTensor(np.int8([[[127], [2]]]), 0)
+    for block in ((PointLinear("mlp", 1, 2), ReLU()), (PointLinear("mlp", 1, 2), MaxOverPoints(), ReLU())):
+        out = int8_points.forward_block(block, weights, x)                  # 127 * 127 is 63 * 2^8 + 1
+        assert out.exponent == 7 and out.data.max() == 126
+
+
+def test_sums_that_int32_cannot_hold_are_refused():
+    wide = QTensor(np.zeros((1, MAX_TERMS + 1), np.int8), 0)
+    x = QTensor(np.zeros((1, 1, MAX_TERMS + 1), np.int8), 0)
+    for block in ((PointLinear("mlp", MAX_TERMS + 1, 1), ReLU()), (PointLinear("mlp", MAX_TERMS + 1, 1), MaxOverPoints())):
+        with pytest.raises(ValueError, match="can exceed int32"):
+            int8_points.forward_block(block, {"mlp": wide}, x)
+    with pytest.raises(ValueError, match="can exceed int32"):
+        int8_points.point_linear(x.data, wide.data)
+
+
+def shuffled_points(x, seed=3):
+    """The same clouds, the points of each in another order."""
+    draw = np.random.default_rng(seed)
+    return np.stack([cloud[draw.permutation(len(cloud))] for cloud in x])
+
+
+def test_the_order_of_the_points_changes_no_int8_bit():
+    weights, x = int8_weights(TINY), int8_clouds(4, TINY)
+    other = shuffled_points(x)
+    assert not np.array_equal(x, other)
+    one, two = int8.logits_of(TINY, weights, x), int8.logits_of(TINY, weights, other)
+    assert_array_equal(one.data, two.data)
+    settings = int8.Settings(r_max=7, p_zero=64, b_zo=1, b_bp=3, r_limit=7)
+    labels = np.uint8([0, 1, 2, 3])
+    steps = [int8.train_step(TINY, 1, int8_weights(TINY), clouds, labels, 0, 0, settings) for clouds in (x, other)]
+    assert steps[0] == steps[1]
+
+
+def test_a_point_given_twice_changes_nothing():
+    weights, x = int8_weights(TINY), int8_clouds(4, TINY)
+    doubled = np.concatenate([x, x[:, :3]], axis=1)
+    assert_array_equal(int8.logits_of(TINY, weights, x).data, int8.logits_of(TINY, weights, doubled).data)
+
+
+# FP32
+
+def looped_batch_norm(x, gamma, beta, mean, var):
+    out = np.empty(x.shape)
+    for place in np.ndindex(x.shape):
+        c = place[-1]
+        out[place] = gamma[c] * (x[place] - mean[c]) / (var[c] + 1e-5) ** 0.5 + beta[c]
+    return out
+
+
+def looped_block(block, weights, x, training):
+    """A block in float64, point by point."""
+    w = {name: value.astype(np.float64) for name, value in weights.items()}
+    h = np.array([[[sum(a * b for a, b in zip(point, row)) for row in w["mlp.weight"]] for point in cloud]
+                  for cloud in x.astype(np.float64)])
+    mean, var = w["norm.mean"], w["norm.var"]
+    if training:
+        flat = h.reshape(-1, h.shape[2])
+        mean = flat.sum(axis=0) / len(flat)
+        var = ((flat - mean) ** 2).sum(axis=0) / len(flat)
+    out = looped_batch_norm(h, w["norm.gamma"], w["norm.beta"], mean, var)
+    if any(isinstance(layer, MaxOverPoints) for layer in block):
+        out = np.array([[max(column) for column in cloud.T] for cloud in out])
+    return np.maximum(out, 0), mean, var
+
+
+def close(got, expected, tolerance=2e-5):
+    error = np.abs(got.astype(np.float64) - expected).max()
+    assert got.dtype == np.float32 and np.isfinite(got).all()
+    if not error <= tolerance:
+        raise AssertionError(f"off by {error}")
+
+
+@BLOCKS
+@TILES
+@THREADS
+@pytest.mark.parametrize("training", [True, False])
+def test_fp32_streamed_and_plain_equal_the_loops(monkeypatch, block, tile_bytes, threads, training):
+    monkeypatch.setenv("ZO_NUMPY_THREADS", threads)
+    monkeypatch.setattr(fp32_points, "TILE_BYTES", tile_bytes)
+    for n, p in ((1, 2), (6, 7), (3, 50)):
+        _, (weights, x) = block_inputs(n, p)
+        expected, mean, var = looped_block(block, weights, x, training)
+        for record in (None, lambda *_: None):
+            statistics = {} if training else None
+            close(fp32_points.forward_block(block, weights, x, record, statistics), expected)
+            if training:
+                close(statistics["norm"].mean, mean)
+                close(statistics["norm"].var, var)
+        assert np.any(expected > 0) and np.any(expected == 0)
+
+
+def test_the_variance_of_numbers_far_from_zero():
+    """Sums of squares about the mean: numbers of 1000 +- 1 have a variance of 1, not what cancellation leaves."""
+    _, (weights, x) = block_inputs(4, 64)
+    weights["mlp.weight"][...] = np.eye(8, 5)
+    x = (1000 + np.where(np.arange(64) % 2, 1, -1)[None, :, None] + np.zeros((4, 1, 5))).astype(np.float32)
+    for block in (INNER, POOLED):
+        statistics = {}
+        fp32_points.forward_block(block, weights, x, None, statistics)
+        close(statistics["norm"].var[:5], 1)
+
+
+def test_the_order_of_the_points_changes_fp32_by_rounding_only():
+    weights, x = fp32.init_weights(TINY, 0), fp32_clouds(4, TINY)
+    close(fp32.logits_of(TINY, weights, shuffled_points(x)), fp32.logits_of(TINY, weights, x).astype(np.float64), 1e-4)
+
+
+def test_running_statistics_move_once_a_step_towards_those_of_the_last_pass():
+    x, labels = fp32_clouds(6, TINY), np.uint8([0, 1, 2, 3, 4, 0])
+    settings = fp32.Settings(eps=0.01, eta=1e-3, clip=10, eta_tail=0.1)
+    for queries, frozen, bp_tail in ((1, False, 0), (2, False, 1), (1, True, 1)):
+        weights, passes = fp32.init_weights(TINY, 0), []
+
+        def watch(phase, op, name, value):
+            if op == "weights":
+                passes.append({key: array.copy() for key, array in value.items()})
+
+        fp32.train_step(TINY, bp_tail, weights, x, labels, 0, 0, settings._replace(queries=queries, frozen=frozen), watch)
+        statistics = {}
+        fp32_layers.forward(TINY.layers, passes[-1], x, None, statistics)
+        for norm, batch in statistics.items():
+            close(weights[norm + ".mean"], 0.1 * batch.mean.astype(np.float64))
+            close(weights[norm + ".var"], 0.9 + 0.1 * batch.var.astype(np.float64))
+            assert all(not one[norm + ".mean"].any() for one in passes)      # not between the passes
+
+
+def test_evaluation_uses_the_running_statistics_and_one_cloud_at_a_time_gives_the_same():
+    weights, x = fp32.init_weights(TINY, 0), fp32_clouds(5, TINY)
+    together = fp32.logits_of(TINY, weights, x)
+    alone = np.concatenate([fp32.logits_of(TINY, weights, cloud[None]) for cloud in x])
+    close(alone, together.astype(np.float64), 1e-5)
+    weights["norm2.var"] *= 4
+    assert np.abs(fp32.logits_of(TINY, weights, x) - together).max() > 1e-3
+
+
+# Parameters and perturbation
+
+def test_pointnet_has_the_parameters_it_should():
+    shared = 3 * 64 + 64 * 64 + 64 * 64 + 64 * 128 + 128 * 1024
+    connected = (1024 + 1) * 512 + (512 + 1) * 256 + (256 + 1) * 40
+    norms = 2 * (64 + 64 + 64 + 128 + 1024)
+    assert sum(map(fp32.parameter_count, models.POINTNET.layers)) == shared + norms + connected == 816_744
+    assert sum(map(int8.parameter_count, models.POINTNET.layers)) == shared + connected - 512 - 256 - 40
+    weights = fp32.init_weights(models.POINTNET, 0)
+    learned = [name for _, name in fp32.zo_tensors(models.POINTNET, 0)]
+    assert sum(weights[name].size for name in learned) == 816_744
+    assert [name for name in weights if name not in learned] == [
+        f"norm{i}.{part}" for i in range(1, 6) for part in ("mean", "var")]          # behind the parameters
+
+
+def test_zo_moves_gamma_and_beta_and_restores_them():
+    weights = fp32.init_weights(TINY, 0)
+    before = {name: array.copy() for name, array in weights.items()}
+    names = fp32.zo_tensors(TINY, 1)
+    fp32.perturb(weights, names, 0.01, 0, 0)
+    moved = {name for name in weights if not np.array_equal(weights[name], before[name])}
+    assert moved == {name for _, name in names}
+    assert {"norm1.gamma", "norm3.beta"} <= moved and not {"fc2.weight", "norm1.mean"} & moved
+    fp32.perturb(weights, names, -0.01, 0, 0)
+    for name in moved:
+        close(weights[name], before[name].astype(np.float64), 1e-6)
+
+
+def test_the_summary_counts_816744(tmp_path, monkeypatch, capsys):
+    from types import SimpleNamespace
+
+    from zo_numpy.commands import summary
+    from zo_numpy.config import make_config
+    config = make_config({"model": "pointnet", "data": "modelnet40", "precision": "fp32", "bp_tail": 1})
+    summary(config, SimpleNamespace(complete=True), models.of_run(config))
+    assert "pointnet, fp32, 816,744 parameters" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_one_zo_step_along_a_known_slope_lowers_the_loss(precision):
+    module, clouds = (fp32, fp32_clouds(5, TINY)) if precision == "fp32" else (int8, int8_clouds(5, TINY))
+    labels = np.uint8([0, 1, 2, 3, 4])
+    better = 0
+    for seed in range(20):
+        weights = fp32.init_weights(TINY, seed) if precision == "fp32" else int8_weights(TINY, seed)
+        if precision == "fp32":
+            settings = fp32.Settings(eps=1e-3, eta=1e-4, clip=100, eta_tail=0)
+        else:
+            settings = int8.Settings(r_max=3, p_zero=0, b_zo=2, b_bp=1, r_limit=3)
+            int8.clip_for_zo(weights, int8.zo_tensors(TINY, 0), 3)
+        before = module.train_step(TINY, 0, weights, clouds, labels, seed, 0, settings)
+        after = module.train_step(TINY, 0, weights, clouds, labels, seed, 1, settings)
+        better += sum(after[:2]) < sum(before[:2])
+    assert better >= 15
+
+
+def test_int8_layers_without_batch_norm_are_those_of_the_trace():
+    seen = []
+    weights, x = int8_weights(TINY), int8_clouds(2, TINY)
+    int8_layers.forward(TINY.layers, weights, QTensor(x, -7), lambda op, name, value: seen.append(op))
+    assert "BatchNorm" not in seen and seen.count("MaxOverPoints") == 1 and seen.count("requantise") == 5
+
+
+# Integers only
+
+def int8_run(module, kind, bp_tail, frozen):
+    """(log, final weights, logits) of a short run of the narrow PointNet whose arrays are all of `kind`."""
+    model = module.models.MODELS["narrow-pointnet"]
+    names = [layer.name for layer in module.models.weight_layers(model.layers)]
+    weights = module.init_weights(model, 1, dict.fromkeys(names, 1))
+    module.clip_for_zo(weights, module.zo_tensors(model, bp_tail), 15)
+    weights = {name: weight._replace(data=weight.data.view(kind)) for name, weight in weights.items()}
+    settings = module.Settings(r_max=15, p_zero=64, b_zo=2, b_bp=3, r_limit=15, frozen=frozen)
+    log = []
+    for step in range(2):
+        x, labels = int8_clouds(5, model, step).view(kind), (np.arange(5) * 2).astype(np.uint8).view(kind)
+        log.append(module.train_step(model, bp_tail, weights, x, labels, 0, step, settings))
+    logits = module.logits_of(model, weights, x)
+    return log, [weight.data.tobytes() for weight in weights.values()], logits.data.tolist(), logits.exponent
+
+
+@pytest.mark.parametrize("threads", ["1", "2"])
+@pytest.mark.parametrize("bp_tail, frozen", [(0, False), (1, False), (2, False), (3, False), (2, True)])
+def test_training_on_clouds_meets_no_float(monkeypatch, bp_tail, frozen, threads):
+    monkeypatch.setenv("ZO_NUMPY_THREADS", threads)
+    expected = int8_run(int8, np.ndarray, bp_tail, frozen)
+    with watching(package_modules("zo_numpy")) as seen:
+        got = int8_run(int8, Watched, bp_tail, frozen)
+    assert got == expected
+    assert "zo_numpy.int8.points.reduce" in seen                                # the arrays made there are watched, too
+
+
+FLOATS = [   # in int8/points.py: text, what replaces it
+    ("largest[rows, i] = product.max(axis=1)", "largest[rows, i] = product.mean(axis=1)"),
+    ("np.maximum(part, 0, out=accumulator[:, tile])", "np.maximum(part, 0.0, out=accumulator[:, tile], casting='unsafe')"),
+    ("return QTensor(points, -7)", "return QTensor((points * 1.0).astype(np.int8), -7)"),
+]
+
+
+@pytest.mark.parametrize("old, new", FLOATS, ids=[new[:40] for _, new in FLOATS])
+def test_a_planted_float_is_caught_and_its_line_named(tmp_path, monkeypatch, old, new):
+    name = "zo_numpy_planted_points"
+    monkeypatch.syspath_prepend(tmp_path)
+    package = pathlib.Path(int8_points.__file__).parent.parent
+    shutil.copytree(package, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    path = tmp_path / name / "int8" / "points.py"
+    source = path.read_text()
+    assert source.count(old) == 1
+    path.write_text(source.replace(old, new))
+    importlib.invalidate_caches()
+    try:
+        module = importlib.import_module(f"{name}.int8.elastic_zo")
+        with pytest.raises(FloatFound) as found, watching(package_modules(name)):
+            int8_run(module, Watched, 1, False)
+        assert new in str(found.value) and str(path) in str(found.value)
+    finally:
+        for module in [module for module in sys.modules if module.split(".")[0] == name]:
+            del sys.modules[module]

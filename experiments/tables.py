@@ -102,12 +102,12 @@ def tail_passes(table):
     lines = []
     for precision in PRECISIONS:
         for k in (1, 2):
-            second, both = cell(f"mnist-{precision}", f"k{k}"), cell(table, f"{precision}-k{k}")
+            second, both = (cell(table, f"{precision}-k{k}-{passes}") for passes in ("second", "both"))
             size = {passes: sizes.get(f"{precision}-k{k}-{passes}", {}) for passes in ("second", "both")}
             lines.append([f"{precision}, K = {k}", second, both, both.gain(second),
                           *(f"{size[passes][name]:,}" if size[passes] else NOT_RUN
                             for name in ("held", "peak") for passes in ("second", "both"))])
-    return markdown("MNIST: the tail's gradient from both passes against the second alone", [
+    return markdown("MNIST, 10,000 training images: the tail's gradient from both passes against the second alone", [
         "", "second pass, %", "both passes, %", "gain of both", "bytes held from the first pass: second", "both",
         "peak bytes of a step: second", "both"], lines)
 

@@ -54,7 +54,7 @@ def test_every_tail_has_defaults(model, bp_tail):
     assert set(config.schedules) == set(SCHEDULES["int8"])
     for name, values in config.schedules.items():
         assert values and all(value in SCHEDULES["int8"][name].values for value in values)
-    stated = {"bp_tail": 2, "model": "lenet5", "epochs": 20, "batch_size": 64, "seed": 0}
+    stated = {"bp_tail": 2, "model": "lenet5", "epochs": 30, "batch_size": 64, "seed": 0}
     assert make_config({}) == make_config(stated)
 
 

@@ -18,7 +18,7 @@ DEFAULTS = {
                           b_bp=(4, 3, 2, 1)),
     ("fp32", 0): dict(epochs=40, batch_size=32, eps=(1e-3,), eta=(7e-5, 5e-5, 3e-5, 2e-5, 1e-5), clip=(50.0,),
                       eta_tail=(0.1,)),
-    ("fp32", 1): dict(epochs=20, batch_size=64, eps=(1e-3,), eta=(1e-4, 5e-5, 2e-5, 1e-5), clip=(10.0,),
+    ("fp32", 1): dict(epochs=40, batch_size=64, eps=(1e-3,), eta=(2e-4, 1e-4, 5e-5, 2e-5, 1e-5), clip=(5.0,),
                       eta_tail=(0.1, 0.05, 0.02)),
     ("fp32", 2): dict(epochs=20, batch_size=64, eps=(1e-3,), eta=(4e-4, 2e-4, 1e-4, 5e-5, 2e-5), clip=(20.0,),
                       eta_tail=(0.1, 0.1, 0.05, 0.02)),

@@ -3,7 +3,7 @@
     mnist-int8, mnist-fp32, fashion-mnist-int8, fashion-mnist-fp32
                   full training with the defaults: K = 0..3, full BP, and the frozen control of K = 1..3
     float-loss    MNIST in INT8 with float64 deciding the sign of g, K = 0..3
-    tail-passes   the first 10,000 images of MNIST, the tail's gradient from both passes and from the second, K = 1 and 2
+    tail-passes   ten epochs of 10,000 images of MNIST, the tail's gradient from both passes and from the second, K = 1 and 2
     fine-tuning   a network trained upright by full BP, adapted to 1,024 rotated images: not at all, frozen, K = 0..2, all
 
 Whatever a row does not say is a default of zo_numpy/defaults.py at the time it is run.
@@ -67,8 +67,8 @@ def tail_passes(table, seeds):
             for k in (1, 2):
                 for passes in ("second", "both"):
                     yield Row(table, seeded(f"{precision}-k{k}-{passes}", seed),
-                              dict(data="mnist", precision=precision, bp_tail=k, limit=10_000, tail_passes=passes,
-                                   seed=seed))
+                              dict(data="mnist", precision=precision, bp_tail=k, limit=10_000, epochs=10,
+                                   tail_passes=passes, seed=seed))
 
 
 def upright(data, precision):

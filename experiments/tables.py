@@ -107,7 +107,7 @@ def tail_passes(table):
             lines.append([f"{precision}, K = {k}", second, both, both.gain(second),
                           *(f"{size[passes][name]:,}" if size[passes] else NOT_RUN
                             for name in ("held", "peak") for passes in ("second", "both"))])
-    return markdown("MNIST, 10,000 training images: the tail's gradient from both passes against the second alone", [
+    return markdown("MNIST, ten epochs of 10,000 images: the tail's gradient from both passes against the second alone", [
         "", "second pass, %", "both passes, %", "gain of both", "bytes held from the first pass: second", "both",
         "peak bytes of a step: second", "both"], lines)
 

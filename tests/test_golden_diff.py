@@ -263,7 +263,7 @@ def test_comparing_nothing_is_a_failure(tmp_path, capsys):
     assert "nothing to compare" in refused(capsys, "golden", "diff", NARROW, tmp_path)
     (tmp_path / "notes.txt").write_text("")
     assert "nothing to compare" in refused(capsys, "golden", "diff", NARROW, tmp_path)
-    (tmp_path / "manifest.json").write_text('{"format_version": 0, "records": []}')
+    (tmp_path / "manifest.json").write_text('{"format_version": 1, "records": []}')
     assert "nothing to compare" in refused(capsys, "golden", "diff", NARROW, tmp_path)
     assert "nothing to compare" in refused(capsys, "golden", "diff", tmp_path, NARROW)
 
@@ -300,7 +300,7 @@ WRONG = {"phase": (1, None, "", "a\nb", "x" * 101, []), "op": (1,), "name": ({},
 @pytest.mark.parametrize("name, value", [(name, value) for name in WRONG for value in WRONG[name]])
 def test_wrong_types_in_a_manifest_are_refused(capsys, tmp_path, side, name, value):
     number = next(i for i, record in enumerate(RECORDS) if name in record and "file" in record)
-    manifest = {"format_version": 0, "records": [dict(record) for record in RECORDS]}
+    manifest = {"format_version": 1, "records": [dict(record) for record in RECORDS]}
     manifest["records"][number][name] = value
     (tmp_path / "manifest.json").write_text(json.dumps(manifest))
     pair = (tmp_path, NARROW) if side == "reference" else (NARROW, tmp_path)
@@ -309,10 +309,10 @@ def test_wrong_types_in_a_manifest_are_refused(capsys, tmp_path, side, name, val
 
 
 @pytest.mark.parametrize("content", [
-    b"", b"[]", b"null", b"7", b"\xff\xfe", b"{", b"[" * 100_000, b'{"records": 5}', b'{"format_version": 0}',
-    b'{"format_version": 0, "records": [7]}', b'{"format_version": 0, "records": {"a": 1}}',
-    b'{"format_version": 9, "records": []}', b'{"format_version": 0, "records": [{}]}',
-    b'{"format_version": 0, "records": [' + b"9" * 5000 + b"]}"])
+    b"", b"[]", b"null", b"7", b"\xff\xfe", b"{", b"[" * 100_000, b'{"records": 5}', b'{"format_version": 1}',
+    b'{"format_version": 1, "records": [7]}', b'{"format_version": 1, "records": {"a": 1}}',
+    b'{"format_version": 9, "records": []}', b'{"format_version": 1, "records": [{}]}',
+    b'{"format_version": 1, "records": [' + b"9" * 5000 + b"]}"])
 def test_other_bytes_are_no_manifest(capsys, tmp_path, content):
     (tmp_path / "manifest.json").write_bytes(content)
     for pair in ((tmp_path, NARROW), (NARROW, tmp_path)):

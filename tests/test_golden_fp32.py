@@ -313,7 +313,7 @@ def test_check_passes_with_other_last_bits_and_update_keeps_what_is_committed(go
     assert main(["golden", "update"]) == 0
     assert snapshot(golden) == before
     out = capsys.readouterr().out
-    assert out.count("kept, as within its tolerances,") == 2 and "format_version 0: free to change" in out
+    assert out.count("kept, as within its tolerances,") == 2 and "format_version 1" in out
 
 
 BUGS = {
@@ -381,14 +381,14 @@ def test_a_changed_manifest_is_found(golden, capsys, change):
 def test_a_frozen_version_does_not_change(golden, capsys, monkeypatch):
     monkeypatch.setattr(check.ops, "write_ops", lambda folder: shutil.copytree(golden / "ops", folder))
     for module in (check, diff, trace):
-        monkeypatch.setattr(module, "FORMAT_VERSION", 1)
-    assert main(["golden", "update"]) == 0                                  # from 0 to 1: all is written anew
-    assert manifest_of(golden / "traces" / NARROW.name)["format_version"] == 1
+        monkeypatch.setattr(module, "FORMAT_VERSION", 2)
+    assert main(["golden", "update"]) == 0                                  # from 1 to 2: all is written anew
+    assert manifest_of(golden / "traces" / NARROW.name)["format_version"] == 2
     for path in (golden / "ops").glob("*.json"):                             # as ops.py would have
-        path.write_text(path.read_text().replace('"format_version": 0', '"format_version": 1'))
+        path.write_text(path.read_text().replace('"format_version": 1', '"format_version": 2'))
     before = snapshot(golden)
     assert main(["golden", "update"]) == 0 and snapshot(golden) == before    # nothing would change
-    assert "format_version 1" in capsys.readouterr().out
+    assert "format_version 2" in capsys.readouterr().out
     monkeypatch.setattr(check, "TRACES", {**check.TRACES, "narrow-lenet-fp32-k0": dict(
         check.TRACES[NARROW.name], bp_tail=0)})
     assert main(["golden", "update"]) == 0                                   # more may be added
@@ -396,7 +396,7 @@ def test_a_frozen_version_does_not_change(golden, capsys, monkeypatch):
     right = tail.softmax_error
     monkeypatch.setattr(tail, "softmax_error", lambda *given: -right(*given))
     message = refused(capsys, "golden", "update")
-    assert "format_version 1 is frozen" in message and "raise FORMAT_VERSION" in message and snapshot(golden) == before
+    assert "format_version 2 is frozen" in message and "raise FORMAT_VERSION" in message and snapshot(golden) == before
 
 
 def test_export_and_diff_of_another_configuration(tmp_path, capsys, monkeypatch):

@@ -202,7 +202,7 @@ def update(golden, load, say):
         for part in PARTS:
             shutil.rmtree(golden / part, ignore_errors=True)
             (new / part).rename(golden / part)
-    say(f"format_version {FORMAT_VERSION}" + ("" if FORMAT_VERSION else ": free to change until it is 1"))
+    say(f"format_version {FORMAT_VERSION}")
 
 
 def make_run(name, config, dataset, folder):
@@ -248,7 +248,7 @@ def refuse_frozen(golden, new):
     versions = {json.loads(path.read_bytes()).get("format_version") for path in (golden / "ops").glob("*.json")}
     changed = [path for part in PARTS for path in sorted((golden / part).rglob("*")) if path.is_file() and not
                ((again := new / path.relative_to(golden)).exists() and again.read_bytes() == path.read_bytes())]
-    if FORMAT_VERSION and FORMAT_VERSION in versions and changed:
+    if FORMAT_VERSION in versions and changed:
         raise UserError(f"{len(changed)} committed files would change, first {changed[0]}, and format_version "
                         f"{FORMAT_VERSION} is frozen: raise FORMAT_VERSION in zo_numpy/golden/__init__.py, and say in "
                         f"{golden / 'README.md'} what changed")

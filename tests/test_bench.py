@@ -13,7 +13,8 @@ RATIOS = {"matmul_1t", "matmul_2t", "int8_over_fp32_k1_b32", "peak_fp32_mb", "pe
           "overhead_k1_fp32", "overhead_k2_fp32", "overhead_k1_int8", "overhead_k2_int8", "zo_over_inference_fp32",
           "zo_over_inference_int8", "full_bp_over_k0_fp32", "full_bp_over_k0_int8", "step_a_us_int8", "step_b_us_int8",
           "step_b_deviation_int8", "step_a_us_fp32", "step_b_us_fp32", "step_b_deviation_fp32",
-          "epoch_k2_b64_s_int8", "epoch_k2_b64_s_fp32"}
+          "epoch_k2_b64_s_int8", "epoch_k2_b64_s_fp32",
+          *(f"pointnet_int8_over_fp32_k{k}_b2" for k in (0, 1, 2, 3, "all"))}
 
 
 @pytest.fixture
@@ -21,6 +22,8 @@ def quick(monkeypatch):
     """Fewer shapes, batch sizes and steps, so that a run takes seconds."""
     monkeypatch.setattr(bench, "MATMULS", {"lenet5": ((2, 3, 8), (10, 84, 4))})
     monkeypatch.setattr(bench, "FIT_BATCHES", (1, 2, 64))
+    monkeypatch.setattr(bench, "POINTNET", {"model": "narrow-pointnet", "data": "modelnet40", "points": 16})
+    monkeypatch.setattr(bench, "CLOUDS", 2)
     measure = memory.measure
     monkeypatch.setattr(memory, "measure", lambda config, steps, infer: measure(config, 2, infer))
 
@@ -35,6 +38,8 @@ def test_json_names_every_ratio(quick, capsys):
     for step in result["steps"]:
         assert step["bp_tail"] == "all" or step["parts"].keys() == set(bench.PARTS)
         assert step["milliseconds"] > 0 and step["images_a_second"] > 0
+    assert [(step["precision"], step["bp_tail"]) for step in result["pointnet_steps"]] == [
+        (precision, k) for precision in ("fp32", "int8") for k in (0, 1, 2, 3, "all")]
     parts = {step["bp_tail"]: step["parts"] for step in result["steps"] if step["precision"] == "int8"}
     assert parts[0]["draws"] > 0 and parts[0]["requantise"] > 0 and parts[0]["matmul"] > 0
     assert parts[2]["tail"] > parts[0]["tail"]
@@ -43,7 +48,7 @@ def test_json_names_every_ratio(quick, capsys):
 def test_report_is_readable(quick, capsys):
     assert main(["bench", "--rounds", "1", "--batch-size", "2"]) == 0
     out = capsys.readouterr().out
-    for name in ("precision", "draws", "matmul", "rest", "matmul_2t", "einsum_int16"):
+    for name in ("precision", "draws", "matmul", "rest", "matmul_2t", "einsum_int16", "PointNet, clouds of 16 points"):
         assert name in out
 
 

@@ -5,6 +5,8 @@ import re
 
 import pytest
 
+from experiments.tables import cell
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
 ROWS = json.loads((ROOT / "experiments/results/accuracy_mnist_int8.json").read_text())["rows"]
@@ -17,13 +19,38 @@ def test_line_counts():
         assert int(lines) == len((ROOT / "zo_numpy" / name).read_text().splitlines()), name
 
 
-def test_results_are_those_of_the_committed_runs():
-    """| K = 2 | 96.54 | 95.90 | is k2 and its frozen control; a control that does not exist is a dash."""
-    listed = re.findall(r"^\| K = (\d)[^|]*\|[^|]*\| ([\d.]+) \| ([\d.]+|-) \|", README, re.M)
-    assert [k for k, *_ in listed] == ["0", "1", "2", "3"]
-    for k, accuracy, frozen in listed:
-        assert float(accuracy) == ROWS[f"k{k}"]["last_epoch"]["test_accuracy"]
-        assert frozen == "-" if k == "0" else float(frozen) == ROWS[f"k{k}-frozen"]["last_epoch"]["test_accuracy"]
+def mean(table, name, part=None):
+    """How the README writes a cell of a table: the mean over its seeds, or that it was not run."""
+    found = cell(table, name, part)
+    return f"{found.mean():.2f}" if found.by_seed else "not run"
+
+
+@pytest.mark.parametrize("data, title", [("mnist", "MNIST, the default"), ("fashion-mnist", "Fashion-MNIST, the same")])
+def test_results_are_those_of_the_committed_runs(data, title):
+    """| K = 2 | conv1 .. | INT8 | its frozen control | FP32 | its frozen control |, each the mean over its seeds."""
+    section = README[README.index("## Results"):]
+    lines = section[section.index(title):].split("\n\n")[1].splitlines()[2:]
+    for line, name in zip(lines, ("k0", "k1", "k2", "k3", "all"), strict=True):
+        _, label, _, *cells, _ = [text.strip() for text in line.split("|")]
+        assert label == ("full BP" if name == "all" else f"K = {name[1]}")
+        controls = name in ("k1", "k2", "k3")
+        assert cells == [text for precision in ("int8", "fp32") for text in (
+            mean(f"{data}-{precision}", name), mean(f"{data}-{precision}", f"{name}-frozen") if controls else "-")]
+
+
+def test_gains_are_those_of_the_committed_runs():
+    section = " ".join(README[README.index("## Results"):README.index("Fashion-MNIST, the same")].split())
+    for baseline, words in (("k0", "seed by seed"), ("k{}-frozen", "over the frozen control")):
+        written = re.findall(r"[+-]\d+\.\d\d", section[section.index(words):])
+        assert written[:6] == [cell(f"mnist-{precision}", f"k{k}").gain(cell(f"mnist-{precision}", baseline.format(k)))
+                               for precision in ("int8", "fp32") for k in (1, 2, 3)]
+
+
+def test_fine_tuning_is_that_of_the_committed_runs():
+    lines = README[README.index("| adapted by |"):].split("\n\n")[0].splitlines()[2:]
+    for line, method in zip(lines, ("none", "k0", "k1", "frozen", "k2", "all"), strict=True):
+        assert [text.strip() for text in line.split("|")[2:4]] == [
+            mean("fine-tuning", f"mnist-{precision}-45-{method}", "all") for precision in ("int8", "fp32")]
 
 
 def test_results_are_of_the_whole_test_set_and_the_last_epoch():

@@ -35,6 +35,7 @@ MATMULS = {"lenet5": ((6, 25, 256 * 784), (16, 150, 256 * 196), (120, 784, 256),
            "pointnet": ((64, 3, 4096), (64, 64, 4096), (128, 64, 4096), (1024, 128, 4096), (512, 1024, 256),
                         (256, 512, 256), (40, 256, 256))}
 MNIST_IMAGES = 60_000
+POINTNET, CLOUDS = {"model": "pointnet", "data": "modelnet40", "points": 1024}, 32   # its run and its batch
 
 
 @contextlib.contextmanager
@@ -77,10 +78,10 @@ def spread(values):
     return [round(low / middle, 3), round(high / middle, 3)]
 
 
-def step_of(precision, bp_tail, batch):
-    """A function that makes the next training step of its own run of LeNet-5 on random images."""
-    config = make_config({"precision": precision, "bp_tail": bp_tail, "batch_size": batch})
-    module, model = PRECISIONS[precision], models.MODELS[config.model]
+def step_of(precision, bp_tail, batch, **options):
+    """A function that makes the next training step of its own run, of LeNet-5 by default, on random samples."""
+    config = make_config({"precision": precision, "bp_tail": bp_tail, "batch_size": batch, **options})
+    module, model = PRECISIONS[precision], models.of_run(config)
     train_step, settings = step_function(config, module, 0)
     weights, step = module.initialise(config), 0
     images, labels = memory.random_batch(config)
@@ -227,17 +228,30 @@ def memory_ratios():
     return ratios
 
 
+def measured_step(precision, bp_tail, batch, times, parts=None):
+    """The row of a configuration whose steps took `times` seconds."""
+    return {"precision": precision, "bp_tail": bp_tail, "batch": batch, "milliseconds": round(1000 * median(times), 3),
+            "spread": spread(times), "microseconds_an_image": round(1e6 * median(times) / batch, 2),
+            "images_a_second": round(batch / median(times)), "parts": parts}
+
+
+def pointnet_steps(rounds):
+    """(rows, ratios) of PointNet's steps, every K; a cloud counts as an image."""
+    taken = interleaved({(precision, bp_tail): step_of(precision, bp_tail, CLOUDS, **POINTNET)
+                         for precision in PRECISIONS for bp_tail in TAILS}, rounds)
+    ratios = {f"pointnet_int8_over_fp32_k{bp_tail}_b{CLOUDS}":
+              median([i / f for i, f in zip(taken["int8", bp_tail], taken["fp32", bp_tail])]) for bp_tail in TAILS}
+    return [measured_step(*key, CLOUDS, times) for key, times in taken.items()], ratios
+
+
 def run(batches, rounds):
     """The whole benchmark as one mapping; `ratios` has what is to be compared, by name."""
     works = {(precision, bp_tail, batch): step_of(precision, bp_tail, batch)
              for batch in batches for precision in PRECISIONS for bp_tail in TAILS}
     taken, steps, ratios = interleaved(works, rounds), [], {}
     for (precision, bp_tail, batch), times in taken.items():
-        steps.append({"precision": precision, "bp_tail": bp_tail, "batch": batch,
-                      "milliseconds": round(1000 * median(times), 3), "spread": spread(times),
-                      "microseconds_an_image": round(1e6 * median(times) / batch, 2),
-                      "images_a_second": round(batch / median(times)),
-                      "parts": None if bp_tail == BP else parts_of(precision, bp_tail, batch, max(3, rounds // 3))})
+        parts = None if bp_tail == BP else parts_of(precision, bp_tail, batch, max(3, rounds // 3))
+        steps.append(measured_step(precision, bp_tail, batch, times, parts))
     for batch in batches:
         for bp_tail in TAILS:
             pairs = [i / f for i, f in zip(taken["int8", bp_tail, batch], taken["fp32", bp_tail, batch])]
@@ -252,9 +266,19 @@ def run(batches, rounds):
                    f"step_b_deviation_{precision}": worst,
                    f"epoch_k2_b64_s_{precision}": median(fit[precision, 64]) * -(-MNIST_IMAGES // 64)}
     ratios |= memory_ratios()
+    clouds, cloud_ratios = pointnet_steps(max(1, rounds // 5))
+    ratios |= cloud_ratios
     return {"threads": tiles.threads(), "python": sys.version.split()[0], "numpy": np.__version__, "rounds": rounds,
-            "steps": steps, "ratios": {name: round(value, 4) for name, value in ratios.items()},
+            "steps": steps, "pointnet_steps": clouds, "ratios": {name: round(value, 4) for name, value in ratios.items()},
             "matmul_by_shape": by_shape, "kernels": kernel_rates(max(3, rounds))}
+
+
+def step_line(step):
+    """A row of steps as text."""
+    low, high = step["spread"]
+    return "  ".join((f"{step['precision']:9}{step['bp_tail']!s:>4}{step['batch']:7}{step['milliseconds']:10.2f} "
+                      f"({low:.2f} {high:.2f}){step['microseconds_an_image']:10.1f}{step['images_a_second']:10,}",
+                      *(f"{step['parts'][part]:10.3f}" for part in PARTS if step["parts"])))
 
 
 def report(result):
@@ -262,11 +286,10 @@ def report(result):
     yield (f"LeNet-5, {result['threads']} thread{'s' * (result['threads'] > 1)}, NumPy {result['numpy']}, medians of "
            f"{result['rounds']} interleaved rounds; parts of a step in ms on one thread")
     yield "  ".join(("precision   K  batch   ms/step (quartiles)  us/image  images/s", *(f"{p:>10}" for p in PARTS)))
-    for step in result["steps"]:
-        low, high = step["spread"]
-        yield "  ".join((f"{step['precision']:9}{step['bp_tail']!s:>4}{step['batch']:7}{step['milliseconds']:10.2f} "
-                         f"({low:.2f} {high:.2f}){step['microseconds_an_image']:10.1f}{step['images_a_second']:10,}",
-                         *(f"{step['parts'][part]:10.3f}" for part in PARTS if step["parts"])))
+    yield from map(step_line, result["steps"])
+    yield ""
+    yield f"PointNet, clouds of {POINTNET['points']} points"
+    yield from map(step_line, result["pointnet_steps"])
     yield ""
     for group in ("ratios", "kernels"):
         yield from (f"{name:32}{value:12.4g}" for name, value in result[group].items())

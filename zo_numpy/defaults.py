@@ -57,7 +57,7 @@ BY_DATA = {
 FINE_TUNING = {
     ("int8", 0): dict(epochs=60, batch_size=32, p_zero=(224, 248)),
     ("int8", 1): dict(epochs=60, batch_size=32, p_zero=(224, 252)),
-    ("int8", 2): dict(epochs=60, batch_size=64, p_zero=(224, 252)),
+    ("int8", 2): dict(epochs=100, batch_size=64, p_zero=(192, 224, 240, 252, 254)),
     ("int8", 3): dict(epochs=60, batch_size=64, p_zero=(224, 252)),
     ("int8", "all"): dict(epochs=20, batch_size=32, b_bp=(3, 2, 1)),
     ("fp32", 0): dict(epochs=60, batch_size=32, eta=(1e-4, 2e-5), clip=(20.0,)),

@@ -43,8 +43,8 @@ POINT_DEFAULTS = {
                           b_bp=(4, 3, 2, 1)),
     **{("fp32", k): dict(epochs=20, batch_size=32, eps=(1e-3,), eta=(3e-5, 3e-5, 2e-5, 1e-5), clip=(1000.0,),
                          eta_tail=(0.005, 0.005, 0.003, 0.002)) for k in range(4)},
-    ("fp32", "all"): dict(epochs=20, batch_size=32, eps=(1e-3,), eta=(3e-5,), clip=(1000.0,),
-                          eta_tail=(0.005, 0.005, 0.003, 0.001)),
+    ("fp32", "all"): dict(epochs=16, batch_size=32, eps=(1e-3,), eta=(3e-5,), clip=(1000.0,),
+                          eta_tail=(0.015, 0.01, 0.005, 0.002)),
 }
 
 

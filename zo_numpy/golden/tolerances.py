@@ -77,6 +77,8 @@ class Tolerances:
     def allowed(self, record, largest):
         """The largest error of a record's values.  largest: the expected tensor's largest magnitude."""
         match record["op"]:
+            case "images":   # clouds, decoded before any step: they arise alike on every machine
+                return 0.0
             case "perturbation":
                 return NORMAL * max(largest, 1)
             case "input":

@@ -22,7 +22,6 @@ import numpy as np
 
 from . import memory_points, models, rng, tiles
 from .config import BP
-from .errors import UserError
 from .fp32 import elastic_zo as fp32
 from .int8.arith import CHUNK, WIDENED_BYTES
 from .steps import PRECISIONS, experiment, step_function
@@ -76,7 +75,7 @@ class Plan:
 
     def weights(self, place):
         """Bytes of the gradients of a block, biases included."""
-        return 4 * PRECISIONS[self.config.precision].parameter_count(self.blocks[place][0])
+        return 4 * sum(map(PRECISIONS[self.config.precision].parameter_count, self.blocks[place]))
 
     def tile(self, tiling):
         """(samples in a tile, number of tiles, how many run at once) of a batch with a tiling (length, workers)."""
@@ -160,9 +159,6 @@ def moments(config):
     """The moments of one training step of a Config, in order.  Returns a list of Moment."""
     plan = Plan(config)
     if config.bp_tail == BP:
-        if models.takes_points(plan.model):
-            raise UserError(f"--bp-tail all with --model {config.model}: what full BP holds is not predicted for point clouds; "
-                            "give a number")
         experiment("full_bp.memory", "--bp-tail all").add_moments(plan)
         return plan.moments
     tail = len(plan.blocks) - config.bp_tail

@@ -1,4 +1,7 @@
 """Bytes of a step on point clouds: prediction against what tracemalloc sees, and what streaming the widest layer spares."""
+import json
+import pathlib
+
 import pytest
 
 from zo_numpy import memory
@@ -67,3 +70,15 @@ def test_the_command(capsys):
     assert "mlp" in capsys.readouterr().out
     assert main(["memory", "--model", "pointnet", "--precision", "int8", "--bp-tail", "all", "--points", "64"]) == 0
     assert "K = all" in capsys.readouterr().out
+
+
+def test_the_committed_measurement_keeps_its_bounds():
+    path = pathlib.Path(__file__).parent.parent / "experiments" / "results" / "memory_pointnet.json"
+    result = json.loads(path.read_text())
+    rows = {(row["precision"], row["points"], row["bp_tail"]): row for row in result["rows"] if not row["frozen"]}
+    assert rows["fp32", 1024, 0]["measured"] <= 60e6 and rows["int8", 1024, 0]["measured"] <= 30e6
+    for row in rows.values():
+        assert abs(row["predicted"] - row["measured"]) <= 0.05 * row["measured"]
+    assert len(result["percent_over_k0"]) == 8 and max(result["percent_over_k0"].values()) <= 1.7
+    assert result["percent_over_k0"]["int8, 32 x 1024, K = 1"] == round(
+        100 * (rows["int8", 1024, 1]["measured"] / rows["int8", 1024, 0]["measured"] - 1), 3)

@@ -10,9 +10,9 @@ three times a step and keep none of it; PyTorch draws by its own generator, whic
 
     python -m experiments.torch_step --model pointnet
 
-writes torch_step_pointnet.json: batches of 32 clouds. PyTorch's shared layers are products of all points with the weights,
-faster here than its convolutions of length 1, and its batch norm is its own; both passes normalise by their batch, the
-second moves the running statistics.
+writes torch_step_pointnet.json: batches of 32 clouds. PyTorch's shared layers are products of all points with the
+weights, faster here than its convolutions of length 1, and its batch norm is its own; both passes normalise by their
+batch, the second moves the running statistics.
 """
 import argparse
 import os
@@ -31,7 +31,8 @@ from zo_numpy.fp32 import elastic_zo  # noqa: E402
 from zo_numpy.fp32.points import EPSILON, MOMENTUM  # noqa: E402
 
 CASES = {"lenet5": [{"batch": 32}, {"batch": 256}],
-         "pointnet": [{"batch": 32, "model": "pointnet", "data": "modelnet40", "points": points} for points in (256, 1024)]}
+         "pointnet": [{"batch": 32, "model": "pointnet", "data": "modelnet40", "points": points}
+                      for points in (256, 1024)]}
 
 
 def connected(x, theta):

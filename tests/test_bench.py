@@ -15,7 +15,7 @@ RATIOS = {"matmul_1t", "matmul_2t", "int8_over_fp32_k1_b32", "peak_fp32_mb", "pe
           "step_b_deviation_int8", "step_a_us_fp32", "step_b_us_fp32", "step_b_deviation_fp32",
           "epoch_k2_b64_s_int8", "epoch_k2_b64_s_fp32",
           *(f"pointnet_int8_over_fp32_k{k}_b2" for k in (0, 1, 2, 3, "all")),
-          *(f"pointnet_{what}_{precision}" for precision in ("fp32", "int8") for what in ("overhead_k1", "overhead_k2")),
+          *(f"pointnet_overhead_k{k}_{precision}" for precision in ("fp32", "int8") for k in (1, 2)),
           "pointnet_peak_fp32_mb", "pointnet_peak_int8_mb"}
 
 

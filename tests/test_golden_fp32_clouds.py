@@ -57,7 +57,7 @@ def test_statistics_and_running_statistics_by_hand():
         mean, var = (committed(phase, "batch_statistics", f"norm4.{part}") for part in ("mean", "var"))
         np.testing.assert_allclose(mean, product.sum(axis=0) / 48, atol=1e-6)
         np.testing.assert_allclose(var, ((product - product.mean(axis=0))**2).sum(axis=0) / 48, rtol=1e-5)
-    assert np.abs(committed("plus", "batch_statistics", "norm4.mean") - mean).max() > 1e-3    # the passes' are not the same
+    assert np.abs(committed("plus", "batch_statistics", "norm4.mean") - mean).max() > 1e-3    # the passes differ
     moved = {part: RECORDS[number_of(0, "update", "weights", f"norm4.{part}")]["sample"] for part in ("mean", "var")}
     np.testing.assert_allclose(moved["mean"], 0.1 * mean, rtol=1e-5)                          # from 0 and from 1
     np.testing.assert_allclose(moved["var"], 0.9 + 0.1 * var, rtol=1e-5)
@@ -66,14 +66,15 @@ def test_statistics_and_running_statistics_by_hand():
 def test_the_layers_of_fp32_have_batch_norm_and_those_of_int8_none():
     kinds = {folder: [layer["type"] for layer in manifest_of(TRACES / folder)["layers"]]
              for folder in ("narrow-pointnet-fp32-k2", "narrow-pointnet-int8-k2")}
-    assert [kind for kind in kinds["narrow-pointnet-fp32-k2"] if kind != "BatchNorm"] == kinds["narrow-pointnet-int8-k2"]
-    assert kinds["narrow-pointnet-fp32-k2"].count("BatchNorm") == 5
+    fp32, int8 = kinds.values()
+    assert [kind for kind in fp32 if kind != "BatchNorm"] == int8 and fp32.count("BatchNorm") == 5
 
 
 # What the vectors find.
 
 @pytest.mark.parametrize("op, name", [("PointLinear", "mlp4"), ("batch_statistics", "norm4.mean"),
-                                      ("batch_statistics", "norm4.var"), ("BatchNorm", "norm4"), ("MaxOverPoints", "mlp5")])
+                                      ("batch_statistics", "norm4.var"), ("BatchNorm", "norm4"),
+                                      ("MaxOverPoints", "mlp5")])
 @pytest.mark.parametrize("share, found", [(0.9, False), (1.1, True), (np.nan, True)])
 def test_an_error_just_beyond_its_tolerance_is_caught(tmp_path, op, name, share, found):
     mine = shutil.copytree(CLOUDS, tmp_path / "mine")

@@ -1,4 +1,4 @@
-"""Bytes of a step on point clouds: prediction against what tracemalloc sees, and what streaming the widest layer spares."""
+"""Bytes of a step on point clouds: prediction against what tracemalloc sees, and what streaming spares."""
 import json
 import pathlib
 

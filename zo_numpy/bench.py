@@ -4,13 +4,14 @@ Everything is measured in one process on random images, interleaved: each round 
 so that a machine that slows down slows all of them; medians over the rounds, and quartiles as their spread. Trust the
 ratios, not the milliseconds. The shares of a step are measured on one thread, where they add up.
 
-What limits INT8 is NumPy's integer product. Its einsum kernel does one load of b, one multiplication, one load and one
-store of the sum for each vector of four int32 (NumPy builds it for 128-bit vectors only), and it is the vector that
-counts: int16, eight to a vector and otherwise the same code, is about twice as fast, int64 about three times slower,
-and int32 is as fast on operands of 2 MB as in the innermost cache, so memory bandwidth is not what it waits for; a
-call's overhead is a few microseconds, against 50 for the products of one image. float32 BLAS uses the processor's
-widest vectors and keeps sums in registers. `kernels` in the output has all these rates; experiments/README.md has
-them in figures. A second thread helps the integer products of a large batch alone, see tiles.py. PointNet's steps are in bench_points.py.
+What limits INT8 is NumPy's integer product. Its einsum kernel does one load of b, one multiplication, one load and
+one store of the sum for each vector of four int32 (NumPy builds it for 128-bit vectors only), and it is the vector
+that counts: int16, eight to a vector and otherwise the same code, is about twice as fast, int64 about three times
+slower, and int32 is as fast on operands of 2 MB as in the innermost cache, so memory bandwidth is not what it waits
+for; a call's overhead is a few microseconds, against 50 for the products of one image. float32 BLAS uses the
+processor's widest vectors and keeps sums in registers. `kernels` in the output has all these rates;
+experiments/README.md has them in figures. A second thread helps the integer products of a large batch alone, see
+tiles.py. PointNet's steps are in bench_points.py.
 """
 import contextlib
 import os

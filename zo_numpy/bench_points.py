@@ -1,4 +1,4 @@
-"""How long a training step of PointNet takes and how much it holds, as bench.py measures LeNet-5's: ratios to be trusted."""
+"""How long a training step of PointNet takes and how much it holds, measured as bench.py does LeNet-5's."""
 from . import bench, memory
 from .config import make_config
 from .steps import PRECISIONS

@@ -108,7 +108,8 @@ class Plan:
             where = f"{name}, {block[0].name}"
             if isinstance(block[0], models.PointLinear):
                 # Clouds are the network's input as they stand: place 0 is the batch itself, which always counts.
-                memory_points.add_moments(self, place, where, inputs - (self.activations(0) if place == 0 else 0), **held)
+                beside = inputs - (self.activations(0) if place == 0 else 0)
+                memory_points.add_moments(self, place, where, beside, **held)
             elif self.int8:
                 self.add(where, activations=inputs, accumulators=4 * made, scratch=self.tile_scratch(place), **held)
                 self.add(f"{where}, requantise", activations=inputs + made, accumulators=4 * made,
@@ -198,7 +199,8 @@ def random_batch(config):
     model, draw = models.of_run(config), np.random.default_rng(0)
     images = draw.integers(0, 256, (config.batch_size, *model.input_shape), dtype=np.uint8)
     if models.takes_points(model):
-        images = PRECISIONS[config.precision].decode_clouds((images / np.float32(255) - np.float32(0.5)) * np.float32(1.15))
+        clouds = (images / np.float32(255) - np.float32(0.5)) * np.float32(1.15)
+        images = PRECISIONS[config.precision].decode_clouds(clouds)
     return images, draw.integers(0, model.classes, config.batch_size).astype(np.uint8)
 
 
@@ -258,7 +260,7 @@ def report(config, with_measurement):
         measured = measure(config, 12 if workers == 1 else 50)
         yield (f"    {'measured':14}{measured:14,}      the prediction is {percent_more(highest.total, measured)} off"
                + (": it supposes all threads at their largest at once" if workers > 1 else ""))
-        yield f"    {'resident set':14}{resident():14,}      the largest of this process: Python, NumPy and BLAS with it"
+        yield f"    {'resident set':14}{resident():14,}      the largest of this process, Python, NumPy and BLAS too"
 
 
 def percent_more(value, base):

@@ -30,7 +30,8 @@ def add_backward(plan, place, kept, gradients):
     inputs, error = kept - plan.activations(0), plan.item * out
 
     def add(what, errors, scratch=0):
-        plan.add(f"{what}, {layer.name}", activations=inputs, gradients=gradients, errors=error + errors, scratch=scratch)
+        plan.add(f"{what}, {layer.name}", activations=inputs, gradients=gradients, errors=error + errors,
+                 scratch=scratch)
 
     weights = 4 * models.weight_count(layer)
     points = plan.shapes[place][0]
@@ -47,7 +48,7 @@ def add_backward(plan, place, kept, gradients):
         if place:
             add("backward", 4 * below, 4 * out)
     else:
-        add("batch norm", 16 * out)                                   # its input, normalised, and two terms of the error
+        add("batch norm", 16 * out)                             # its input, normalised, and two terms of the error
         add("backward", 4 * out + (4 * below if place else 0))
     if place:
         plan.add(f"errors, {layer.name}", activations=inputs, gradients=gradients, errors=9 * below)

@@ -13,9 +13,10 @@ and other files in its first step only, never of tensors over 120,000 bytes, and
 start.
 
 In FP32 the tensors are float32 and have no exponent; nothing is requantised; the parameters of a layer are `weight`
-and `bias`, of a batch norm `gamma` and `beta`. What a batch norm normalises by is recorded as the op batch_statistics; its
-running statistics stand among the weights. A digest is no use where last bits differ, so a record without `file` also has a `sample` and a `norm`, see
-tolerances.py; a compact trace keeps no tensors over 20,000 bytes. g comes from an op called clip instead of sign.
+and `bias`, of a batch norm `gamma` and `beta`. What a batch norm normalises by is recorded as the op
+batch_statistics; its running statistics stand among the weights. A digest is no use where last bits differ, so a
+record without `file` also has a `sample` and a `norm`, see tolerances.py; a compact trace keeps no tensors over
+20,000 bytes. g comes from an op called clip instead of sign.
 
 Phases of a step: init (step 0 only), batch, draw, plus, minus, update. The control's one pass is minus. With several
 queries draw, plus and minus carry the query's number: draw0, draw1, plus0, minus0, plus1, minus1.
@@ -100,7 +101,7 @@ class Recorder:
             self.last["weights", name] = self.add(phase, "weights", name, array, made_from, **extra)
 
     def weights_of(self, layer):
-        """The keys of a layer's parameters: of its only one in INT8; in FP32 of weight and bias, or of gamma and beta."""
+        """The keys of a layer's parameters: its only one in INT8; in FP32 weight and bias, or gamma and beta."""
         names = (layer, *(f"{layer}.{part}" for part in ("weight", "bias", "gamma", "beta")))
         return [key for name in names if (key := ("weights", name)) in self.last]
 

@@ -26,7 +26,7 @@ def place(tmp_path, monkeypatch):
     """An experiment of a few tiny rows, whose runs and results are in a folder of their own."""
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr(rows, "RUNS", tmp_path / "runs")
-    for module in (common, accuracy, tables, curves):
+    for module in (common, curves):
         monkeypatch.setattr(module, "RESULTS", tmp_path / "results")
     for module in (rows, accuracy, tables):
         monkeypatch.setattr(module, "TABLES", {"small": small})

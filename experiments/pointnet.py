@@ -66,7 +66,7 @@ class Table:
     """One table for one number of points: its rows, runs and results."""
 
     def __init__(self, name, data, data_dir, points):
-        self.rows, self.data, self.data_dir, self.points = TABLES[name](), data, data_dir, points
+        self.name, self.rows, self.data, self.data_dir, self.points = name, TABLES[name](), data, data_dir, points
         suffix = f"{name}_p{points}" if data == "modelnet10" else f"{name}_{data}_p{points}"
         self.result_name, self.runs = f"pointnet_{suffix}", RUNS / f"pointnet-{suffix.replace('_', '-')}"
 

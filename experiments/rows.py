@@ -18,7 +18,7 @@ from zo_numpy.config import BP, as_json as config_as_json, make_config
 
 RUNS = pathlib.Path("runs/quick" if QUICK else "runs/experiments")
 SEEDS = {"mnist-int8": 3, "mnist-fp32": 3, "tail-passes": 3}   # of each row; of other tables 1
-PRECISIONS, DATA_SETS, DEGREES = ("int8", "fp32"), ("mnist", "fashion-mnist"), (30, 45)
+PRECISIONS, DATA_SETS, DEGREES = ("int8", "fp32"), ("mnist", "fashion-mnist"), (45,) if QUICK else (30, 45)
 QUICK_IMAGES, QUICK_EPOCHS = 1000, 2
 ADAPTED_TO = 1024            # rotated training images, and as many of the test images are reported on beside all
 METHODS = {                  # of fine-tuning; None: the weights as they are

@@ -1,4 +1,5 @@
 """What the tables are made of: the results of a row over its seeds, and a table as text or as Markdown."""
+import textwrap
 from typing import NamedTuple
 
 from experiments.accuracy import results
@@ -90,7 +91,7 @@ class Table(NamedTuple):
 
 def as_markdown(table):
     rows = ["| " + " | ".join(map(str, line)) + " |" for line in (table.head, ["---"] * len(table.head), *table.lines)]
-    return "\n".join([f"### {table.title}", "", *rows, ""] + ([table.note, ""] if table.note else []))
+    return "\n".join([f"### {table.title}", "", *rows, ""] + (textwrap.wrap(table.note, 118) + [""] if table.note else []))
 
 
 def as_text(table):
@@ -99,4 +100,4 @@ def as_text(table):
     widths = [max(map(len, column)) for column in zip(*lines)]
     rows = ["  ".join(value.ljust(width) for value, width in zip(line, widths)).rstrip() for line in lines]
     rows.insert(1, "  ".join("-" * width for width in widths))
-    return "\n".join([table.title, "", *rows, ""] + ([table.note, ""] if table.note else []))
+    return "\n".join([table.title, "", *rows, ""] + (textwrap.wrap(table.note, 118) + [""] if table.note else []))

@@ -72,4 +72,4 @@ def test_the_command(capsys, monkeypatch):
     monkeypatch.chdir(ROOT)
     assert main(["tour"]) == 0
     out = capsys.readouterr().out
-    assert "  int8.elastic_zo.train_step" in out and "g = -1\n" in out
+    assert "  int8.elastic_zo.zo_gradient" in out and "g = -1\n" in out

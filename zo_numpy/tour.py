@@ -91,16 +91,16 @@ class Tour:
 
     def inputs(self):
         self.say("One step of ElasticZO-INT8, the worked example of section 14 of zo_numpy/int8/SPEC.md.")
-        self.say("Each line: the function of zo_numpy that did it, the value's name in SPEC.md, and the value, in C order.")
-        self.chapter("What is given. r_max, p_zero: size and sparsity of z; b_zo, b_bp: bits left of the two updates; R: "
-                     "ZO weights stay in +-(127 - R); headroom: bits that initial weights leave free.")
+        self.say("Each line: the function of zo_numpy that did it, the value's name in SPEC.md, the value, in C order.")
+        self.chapter("What is given. r_max, p_zero: size and sparsity of z; b_zo, b_bp: bits left of the two updates; "
+                     "R: ZO weights stay in +-(127 - R); headroom: bits that initial weights leave free.")
         for name, value in INPUT.items():
             self.values[name] = value
             self.say(written(name, value, WIDTH))
 
     def initial_weights(self):
-        self.chapter("1. The weights: random words, then int8 data and one exponent a layer; value = data * 2^exponent. The "
-                     "ones that ZO trains are clipped, so that theta +- z never leaves int8.")
+        self.chapter("1. The weights: random words, then int8 data and one exponent a layer; value = data * 2^exponent. "
+                     "The ones that ZO trains are clipped, so that theta +- z never leaves int8.")
         weights = elastic_zo.init_weights(TINY, SEED, HEADROOM)
         for tensor, (name, weight) in enumerate(weights.items()):
             drawn = rng.words(SEED, rng.INIT, 0, tensor, 0, -(-weight.data.size // 4))
@@ -112,8 +112,8 @@ class Tour:
         return weights
 
     def perturbation(self, weights):
-        self.chapter("2. z, the perturbation of theta: four half-words of 16 bits a word, one a weight. It is printed here, "
-                     "but no step ever stores it: seed and step draw it again.")
+        self.chapter("2. z, the perturbation of theta: four half-words of 16 bits a word, one a weight. It is printed "
+                     "here, but no step ever stores it: seed and step draw it again.")
         theta = weights["conv1"].data
         address = SEED, rng.PERTURB, STEP, 0, 0
         self.did(rng.words, "z.words", rng.words(*address, -(-theta.size // 4)))
@@ -168,8 +168,8 @@ class Tour:
 
     def tail(self, weights, logits, inputs):
         """Backpropagation through the tail.  Returns {name: step}."""
-        self.chapter("5. The tail, from what the second pass left: softmax to 15 bits minus the label's one, then layer by "
-                     "layer downwards. Below fc1 no error goes: that is what ZO spares.")
+        self.chapter("5. The tail, from what the second pass left: softmax to 15 bits minus the label's one, then layer "
+                     "by layer downwards. Below fc1 no error goes: that is what ZO spares.")
         terms = loss.exp2_terms(loss.base2_logits(logits))
         error = (terms << tail.SOFTMAX_BITS) // terms.sum(axis=1, keepdims=True)
         self.did(tail.softmax_error, "tail.softmax", error)
@@ -184,7 +184,8 @@ class Tour:
             largest = arith.max_abs(gradient)
             self.did(tail.linear_gradient, f"tail.{name}.gradient", gradient)
             self.did(arith.max_abs, f"tail.{name}.gradient_max", largest)
-            self.did(tail.gradient_step, f"tail.{name}.gradient_shift", max(0, arith.bit_width(largest) - SETTINGS.b_bp))
+            shift = max(0, arith.bit_width(largest) - SETTINGS.b_bp)
+            self.did(tail.gradient_step, f"tail.{name}.gradient_shift", shift)
             self.did(tail.gradient_step, f"tail.{name}.step", changes[name])
             if i > 0:
                 below = self.linears[i - 1].name
@@ -203,8 +204,8 @@ class Tour:
         zo_names = elastic_zo.zo_tensors(TINY, BP_TAIL)
         z = self.perturbation(weights)
 
-        self.chapter("3. theta += z, and the first forward pass: L+. A block of layers is summed in int32 and becomes int8 "
-                     "once, at its end.")
+        self.chapter("3. theta += z, and the first forward pass: L+. A block of layers is summed in int32 and becomes "
+                     "int8 once, at its end.")
         elastic_zo.perturb(weights, zo_names, +1, SEED, STEP, SETTINGS)
         self.did(elastic_zo.perturb, "plus.conv1.weight", weights["conv1"].data)
         self.forward("plus", weights)
@@ -217,24 +218,25 @@ class Tour:
 
         self.chapter("6. g = sgn(L+ - L-), the ZO gradient: all that ZO learns from two passes is one sign. theta += z "
                      "restores it, and theta -= g * z, scaled to b_zo bits, is the update; the tail moves by its step.")
-        outcome = elastic_zo.train_step(TINY, BP_TAIL, copies, self.images, self.labels, SEED, STEP, SETTINGS)
         shift = max(0, arith.bit_width(SETTINGS.r_max) - SETTINGS.b_zo)
         self.did(elastic_zo.restore_and_update, "zo_shift", shift)
         self.did(arith.pseudo_stochastic_shift, "zo_step.conv1", arith.pseudo_stochastic_shift(z, shift))
-        self.did(elastic_zo.train_step, "g", outcome[2])
-        elastic_zo.restore_and_update(weights, zo_names, outcome[2], SEED, STEP, SETTINGS)
+        g = elastic_zo.zo_gradient(self.values["plus.L"], self.values["minus.L"])
+        self.did(elastic_zo.zo_gradient, "g", g)
+        elastic_zo.restore_and_update(weights, zo_names, g, SEED, STEP, SETTINGS)
         self.did(elastic_zo.restore_and_update, "end.conv1", weights["conv1"].data)
         tail.update_tail(weights, changes)
         for layer in self.linears:
             self.did(tail.update_tail, f"end.{layer.name}", weights[layer.name].data)
 
-        self.chapter("7. The same batch after the step, and the line that a run writes into steps.txt: step, L+, L-, g and, "
-                     "here after the last one, the digest of the weights.")
+        outcome = elastic_zo.train_step(TINY, BP_TAIL, copies, self.images, self.labels, SEED, STEP, SETTINGS)
+        self.chapter("7. The same batch after the step, and the line that a run writes into steps.txt: step, L+, L-, g "
+                     "and, here after the last one, the digest of the weights.")
         self.did(elastic_zo.scores, "end.logits", elastic_zo.scores(TINY, weights, self.images))
         self.did(elastic_zo.classify, "end.classes", elastic_zo.classify(TINY, weights, self.images))
         line = steps.log_line(1, 1, outcome, lambda: digest(elastic_zo.to_arrays(copies)[0]))
         self.did(steps.log_line, "steps.txt", line)
-        if (outcome[:2] != (self.values["plus.L"], self.values["minus.L"])
+        if (outcome != (self.values["plus.L"], self.values["minus.L"], g)
                 or any(np.any(weights[name].data != copies[name].data) for name in weights)):
             raise AssertionError("train_step made another step than the one walked through")
         self.chapter("int8.elastic_zo.train_step made the same step in one call: the losses and all weights are equal.")

@@ -3,8 +3,8 @@
     python -m experiments.accuracy mnist-int8 [fine-tuning ...] [--jobs 2] [--seeds N] [--only k2]
     python -m experiments.accuracy --list
 
-rows.py says what the tables are; `python -m experiments.tables` prints them. A row is trained in a process of its own in
-runs/experiments/TABLE/ROW; interrupted, it goes on where it stopped. Its result, that of the last epoch, is added to
+rows.py says what the tables are; `python -m experiments.tables` prints them. A row is trained in a process of its own
+in runs/experiments/TABLE/ROW; interrupted, it goes on where it stopped. Its result, that of the last epoch, is added to
 results/accuracy_TABLE.json as it finishes. Rows that have one are not run again, unless the defaults have changed.
 """
 import argparse

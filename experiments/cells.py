@@ -89,9 +89,13 @@ class Table(NamedTuple):
     note: str = ""
 
 
+def note_lines(table):
+    return textwrap.wrap(table.note, 118) + [""] if table.note else []
+
+
 def as_markdown(table):
     rows = ["| " + " | ".join(map(str, line)) + " |" for line in (table.head, ["---"] * len(table.head), *table.lines)]
-    return "\n".join([f"### {table.title}", "", *rows, ""] + (textwrap.wrap(table.note, 118) + [""] if table.note else []))
+    return "\n".join([f"### {table.title}", "", *rows, "", *note_lines(table)])
 
 
 def as_text(table):
@@ -100,4 +104,4 @@ def as_text(table):
     widths = [max(map(len, column)) for column in zip(*lines)]
     rows = ["  ".join(value.ljust(width) for value, width in zip(line, widths)).rstrip() for line in lines]
     rows.insert(1, "  ".join("-" * width for width in widths))
-    return "\n".join([table.title, "", *rows, ""] + (textwrap.wrap(table.note, 118) + [""] if table.note else []))
+    return "\n".join([table.title, "", *rows, "", *note_lines(table)])

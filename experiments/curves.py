@@ -3,7 +3,8 @@
     python -m experiments.curves [mnist] [fashion-mnist]
 
 writes results/curves_mnist.png and so on: a line for every K, the mean over its seeds, with the range of the seeds in a
-lighter shade and the frozen control dashed. Epochs differ in number, as schedules do; a row that has not run is left out.
+lighter shade and the frozen control dashed. Epochs differ in number, as schedules do; a row that has not run is left
+out.
 The axis is logarithmic in what is wrong, so that 97 and 99 % stand as far apart as 91 and 97 %.
 """
 import argparse

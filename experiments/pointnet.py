@@ -6,8 +6,8 @@
     python -m experiments.pointnet --data-dir DIR --list
 
 DIR holds ModelNet10 in the layout that datasets/modelnet.py describes (or ModelNet40, with --data modelnet40). A row is
-a run of the command line's `train` with the tuned defaults, in runs/experiments/pointnet-TABLE-pPOINTS/ROW; interrupted,
-it goes on where it stopped. Results are those of the last epoch on the test set, added to
+a run of the command line's `train` with the tuned defaults, in runs/experiments/pointnet-TABLE-pPOINTS/ROW;
+interrupted, it goes on where it stopped. Results are those of the last epoch on the test set, added to
 results/pointnet_TABLE_pPOINTS.json as rows finish, with curves beside it. Rows that have a result are not run again.
 """
 import argparse
@@ -51,7 +51,8 @@ def tuning_rows(change):
     for precision in ("fp32", "int8"):
         source = f"{precision}-upright"
         rows[source] = dict(precision=precision, bp_tail="all")
-        rows[f"{precision}-as-it-is"] = dict(precision=precision, bp_tail="all", source=source, untrained=True, **change)
+        rows[f"{precision}-as-it-is"] = dict(precision=precision, bp_tail="all", source=source, untrained=True,
+                                             **change)
         for k in (0, 2):
             rows[f"{precision}-k{k}"] = dict(precision=precision, bp_tail=k, source=source, limit=ADAPTED_ON, **change)
         rows[f"{precision}-k2-frozen"] = {**rows[f"{precision}-k2"], "zo_frozen": True}

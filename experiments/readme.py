@@ -20,7 +20,8 @@ from zo_numpy.clone import say
 DOCUMENTS = ("README.md", "experiments/README.md")
 ORDER = {"rng.py": "where every random number comes from", "models.py": "the networks, as lists of layers",
          "shapes.py": "patches, max-pool, ReLU, flatten",
-         "int8/arith.py": "integer tensors, rounding, requantisation, the matrix product", "int8/layers.py": "the forwards",
+         "int8/arith.py": "integer tensors, rounding, requantisation, the matrix product",
+         "int8/layers.py": "the forwards",
          "int8/points.py": "the forwards on point clouds", "int8/loss.py": "the integer cross-entropy",
          "int8/tail.py": "the only backwards there are", "int8/elastic_zo.py": "one training step, top to bottom",
          "steps.py": "which samples a step visits, and its line in the log",
@@ -43,7 +44,8 @@ def last_lines():
         return NOT_RUN
     last = result["last_epoch"]
     accuracy = f"test accuracy {last['test_accuracy']:.2f} %"
-    return (f"    epoch {last['epoch']}/{result['config']['epochs']}  train loss {last['train_loss']:.4f}  {accuracy}  ...\n"
+    epoch = f"{last['epoch']}/{result['config']['epochs']}"
+    return (f"    epoch {epoch}  train loss {last['train_loss']:.4f}  {accuracy}  ...\n"
             f"    {accuracy} after the last epoch ({last['test_correct']:,} of {last['test_images']:,}; ...), ... of "
             f"training, weights sha256\n    {result['weights_sha256']}, runs/mnist-int8-k2-e{last['epoch']}-s0")
 
@@ -69,7 +71,8 @@ def gains(cells, over_control=False):
 def tuning_gains(data, precision, degrees):
     """The same of fine-tuning, which has no K = 3."""
     zero = cell("fine-tuning", f"{data}-{precision}-{degrees}-k0", "all")
-    return listed((k, cell("fine-tuning", f"{data}-{precision}-{degrees}-k{k}", "all").difference(zero)) for k in (1, 2))
+    stem = f"{data}-{precision}-{degrees}-k"
+    return listed((k, cell("fine-tuning", f"{stem}{k}", "all").difference(zero)) for k in (1, 2))
 
 
 def pointnet_results():
@@ -125,16 +128,16 @@ def controls():
              for precision in PRECISIONS for k in tables.TAILS
              if len(training_cells(f"mnist-{precision}")(k).by_seed) < seeds_of(f"mnist-{precision}")]
     seeds = "MNIST: means over the seeds 0, 1 and 2" + (f", but for {', '.join(short)}" if short else "")
-    return wrapped(f"{seeds}. Fashion-MNIST: seed 0. Gain over the frozen control on MNIST, K = 1, 2, 3: {text}. Where that is small, it "
-                   "is the tail that learns, and ZO adds little.")
+    return wrapped(f"{seeds}. Fashion-MNIST: seed 0. Gain over the frozen control on MNIST, K = 1, 2, 3: {text}. "
+                   "Where that is small, it is the tail that learns, and ZO adds little.")
 
 
 def agreement():
     runs = read_result("loss_sign").get("runs", [])
     text = " and ".join(f"{run['integer_agrees']:,} of {run['steps']:,} steps (K = {run['bp_tail']})" for run in runs)
     coarse = " and ".join(f"{run['coarse_agrees']:,}" for run in runs)
-    return wrapped(f"The sign of L+ - L- by the integer loss is that of float64 on the same logits in {text}; by the coarse "
-                   f"loss, which has no fraction bits, in {coarse} ([picture](experiments/results/loss_sign.png)).")
+    return wrapped(f"The sign of L+ - L- by the integer loss is that of float64 on the same logits in {text}; by the "
+                   f"coarse loss, which has no fraction bits, in {coarse} ([picture](experiments/results/loss_sign.png)).")
 
 
 def wrapped(text, width=119):
@@ -142,8 +145,8 @@ def wrapped(text, width=119):
 
 
 def reading_order():
-    lines = [[f"`{name}`", len((ROOT / "zo_numpy" / name).read_text().splitlines()), what] for name, what in ORDER.items()]
-    return table_of(["file", "lines", "what"], lines)
+    counts = {name: len((ROOT / "zo_numpy" / name).read_text().splitlines()) for name in ORDER}
+    return table_of(["file", "lines", "what"], [[f"`{name}`", counts[name], what] for name, what in ORDER.items()])
 
 
 def all_tables(name):

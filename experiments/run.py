@@ -3,8 +3,8 @@
     python -m experiments.run [--modelnet DIR] [--jobs 2]          (make results; --estimate ends after the estimate)
     ZO_NUMPY_QUICK=1 python -m experiments.run                     (make results-quick)
 
-Says first what there is to do and about how long it takes. Each experiment is a process of its own. Measurements run one
-at a time, as others would disturb them; rows of tables two at a time, on one thread each. What is finished is kept and
+Says first what there is to do and about how long it takes. Each experiment is a process of its own. Measurements run
+one at a time, as others would disturb them; rows of tables two at a time, on one thread each. What is finished is kept and
 not made again: interrupt it when you like, the same command goes on. PointNet runs where --modelnet names a copy of
 ModelNet10 (quick: on synthetic solids).
 """

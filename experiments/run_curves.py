@@ -1,4 +1,4 @@
-"""Draws the picture of one run beside the README, as `train` draws it into a run's folder, from the committed results."""
+"""Draws the picture of the run that the README shows, as `train` draws it into a run's folder, from its result."""
 import json
 import pathlib
 import tempfile

@@ -44,7 +44,8 @@ def draw(result, path):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=2 if QUICK else 30, help="steps of each configuration (default 30)")
+    parser.add_argument("--rounds", type=int, default=2 if QUICK else 30,
+                        help="steps of each configuration (default 30)")
     rounds = parser.parse_args().rounds
     result = bench.run((32, 256), rounds)
     for line in bench.report(result):

@@ -8,8 +8,8 @@
     4            time of a step and what it goes into
     tail-passes  the tail's gradient from both passes against the second alone
 
-Accuracies are of the last epoch on the test set, means over seeds with the range from the worst seed to the best. A gain
-is the mean over the seeds that both have. A cell without a result says "not run"; a * says that its settings are not
+Accuracies are of the last epoch on the test set, means over seeds with the range from the worst seed to the best. A
+gain is the mean over the seeds that both have. A cell without a result says "not run"; a * says that its settings are not
 today's defaults.
 """
 import argparse
@@ -104,8 +104,8 @@ def fine_tuning():
                           recovered(method, here, cells["none"], upright)] for method, here in cells.items()]
                 upright_text = f"{upright:.2f} % upright" if upright else f"upright {NOT_RUN}"
                 yield Table(f"Table 2, fine-tuning: {data}, {precision}, rotated by {degrees} degrees ({upright_text})",
-                            ["", "all test images, %", "first 1,024, %", "gain over not adapted", "over K = 0", "claimed",
-                             "over the control", "share of the loss recovered"], lines)
+                            ["", "all test images, %", "first 1,024, %", "gain over not adapted", "over K = 0",
+                             "claimed", "over the control", "share of the loss recovered"], lines)
 
 
 def recovered(method, here, before, upright):
@@ -152,8 +152,8 @@ def memory():
             lines.append([*line, CLAIMED_OVERHEAD if k in (1, 2, 3) and not frozen else "-",
                           "-" if frozen else shown(memory_ratio(rows, batch, k)), "-" if frozen else CLAIMED_MEMORY])
     yield Table("Table 3, memory: bytes at the peak of a step of LeNet-5, weights and images included",
-                ["batch", "tail", "INT8 measured", "predicted", "over K = 0", "FP32 measured", "predicted", "over K = 0",
-                 "claimed", "FP32 / INT8", "claimed"], lines)
+                ["batch", "tail", "INT8 measured", "predicted", "over K = 0", "FP32 measured", "predicted",
+                 "over K = 0", "claimed", "FP32 / INT8", "claimed"], lines)
 
 
 def time():
@@ -168,8 +168,8 @@ def time():
             lines.append([batch, name_of(k), *milliseconds, shown(1 / ratio if ratio else None), CLAIMED_TIME])
     yield Table("Table 4, time: ms a step of LeNet-5, " + f"{result.get('threads', 2)} threads",
                 ["batch", "tail", "INT8", "FP32", "FP32 / INT8", "claimed"], lines,
-                "Above 1, INT8 is the faster one. NumPy has no product of int8 for the processor's vectors: integers are "
-                "multiplied as int32.")
+                "Above 1, INT8 is the faster one. NumPy has no product of int8 for the processor's vectors: integers "
+                "are multiplied as int32.")
     parts = list(next((step["parts"] for step in steps.values() if step["parts"]), {}))
     yield Table("Table 4, what the time goes into: ms a step on one thread", ["batch", "precision", "tail", *parts], [
         [batch, precision, name_of(k), *(f"{steps[precision, batch, k]['parts'][part]:.2f}" for part in parts)]

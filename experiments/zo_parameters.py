@@ -55,8 +55,9 @@ def draw(path):
                               markerfacecolor="white" if frozen else color,
                               label=f"{precision.upper()}" + ", frozen control" * frozen)
                     drawn += 1
-        axes.set_xticks(range(len(TAILS)), [f"{'full BP' if k == BP else f'K = {k}'}\n{zo_parameters(model, 'int8', k):,}"
-                                            for k in TAILS])
+        names = ["full BP" if k == BP else f"K = {k}" for k in TAILS]
+        axes.set_xticks(range(len(TAILS)), [f"{name}\n{zo_parameters(model, 'int8', k):,}"
+                                            for name, k in zip(names, TAILS)])
         axes.set(title=title, xlabel="parameters that ZO trains, INT8 (not to scale)")
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)

@@ -54,17 +54,19 @@ def add_run_options(parser):
     add("--limit", type=int, metavar="N", help="train on the first N training samples only")
     add("--rotate", type=int, metavar="DEG", help="turn every image counter-clockwise by DEG degrees")
     add("--points", type=int, metavar="P", help="points of each cloud (default 1024; the model must take point clouds)")
-    add("--augment", type=int, metavar="V", help="clouds: train on V variants of each in turn, one an epoch (default 0: as "
-                                                 "they are)")
+    add("--augment", type=int, metavar="V", help="clouds: train on V variants of each in turn, one an epoch (default 0: "
+                                                 "as they are)")
     add("--spin", type=int, metavar="DEG", help="of a variant: largest turn about the vertical axis (default 180)")
     add("--noise", type=int, metavar="N", help="of a variant: noise in thousandths of the radius (default 10)")
-    add("--tilt", type=int, metavar="DEG", help="tip every cloud, training and test, about a horizontal axis by DEG degrees")
+    add("--tilt", type=int, metavar="DEG",
+        help="tip every cloud, training and test, about a horizontal axis by DEG degrees")
     add("--jitter", type=int, metavar="N", help="noise of every cloud, training and test, in thousandths of its radius")
     add("--init-from", metavar="RUN", help="start from the weights of another run (fine-tuning)")
     add("--queries", type=int, metavar="Q", help="perturbations a step (default 1)")
     add("--loss", help=f"{losses} (default the first)")
     add("--tail-passes", help=f"{', '.join(CHOICES['tail_passes'])}: which forward passes give the tail's gradient")
-    add("--headroom", type=several(int), metavar="H,H,..", help="bits of headroom of each layer's initial weights, int8")
+    add("--headroom", type=several(int), metavar="H,H,..",
+        help="bits of headroom of each layer's initial weights, int8")
     group = parser.add_argument_group("schedules", "one value, or several that share the epochs in equal parts")
     for precision, schedules in SCHEDULES.items():
         for name, numbers in schedules.items():
@@ -88,7 +90,8 @@ def parse(arguments):
     evaluate = subparsers.add_parser("evaluate", help="accuracy of a trained run on the test set")
     evaluate.add_argument("run", type=pathlib.Path)
     evaluate.add_argument("--data", help="another data set than the one it was trained on")
-    evaluate.add_argument("--rotate", type=int, metavar="DEG", help="turn the images by DEG degrees, not as in training")
+    evaluate.add_argument("--rotate", type=int, metavar="DEG",
+                          help="turn the images by DEG degrees, not as in training")
     evaluate.add_argument("--data-dir", type=pathlib.Path)
     evaluate.add_argument("--offline", action="store_true")
 
@@ -119,7 +122,7 @@ def parse(arguments):
     diff = actions.add_parser("diff", help="compare a trace with a reference and name the first divergence")
     diff.add_argument("reference", type=pathlib.Path)
     diff.add_argument("mine", type=pathlib.Path)
-    subparsers.add_parser("tour", help="one training step of a tiny network, value by value, with the function that did it")
+    subparsers.add_parser("tour", help="one training step of a tiny network, value by value, and what function did it")
     memory = subparsers.add_parser("memory", argument_default=argparse.SUPPRESS,
                                    help="bytes of a training step by kind of tensor, predicted and measured")
     for name in ("--model", "--precision", "--tail-passes"):
@@ -128,7 +131,8 @@ def parse(arguments):
     memory.add_argument("--batch-size", type=int, help="default 32 or 64, see defaults.py")
     memory.add_argument("--points", type=int, metavar="P", help="points of each cloud (default 1024)")
     memory.add_argument("--zo-frozen", action="store_true", help="the control")
-    memory.add_argument("--measure", action="store_true", help="also make steps on random images and measure their peak")
+    memory.add_argument("--measure", action="store_true",
+                        help="also make steps on random images and measure their peak")
     bench = subparsers.add_parser("bench", help="time of a training step, its parts, and the ratios that count")
     bench.add_argument("--batch-size", type=several(int), default=(32, 256), metavar="N,N,..", help="default 32,256")
     bench.add_argument("--rounds", type=int, default=15, help="steps of each configuration (default 15)")

@@ -17,7 +17,8 @@ def run_name(config):
     """mnist-int8-k2-e20-s0 and the like: a folder's name from what mostly distinguishes runs."""
     marks = ("-frozen" if config.zo_frozen else "") + (f"-rotated{config.rotate}" if config.rotate else "") + (
         "-tuned" if config.init_from else "")
-    marks += "".join(f"-{name}{getattr(config, name)}" for name in ("augment", "tilt", "jitter") if getattr(config, name))
+    changes = {name: getattr(config, name) for name in ("augment", "tilt", "jitter")}
+    marks += "".join(f"-{name}{value}" for name, value in changes.items() if value)
     size = f"-p{config.points}" if config.points else ""
     return f"{config.data}{size}-{config.precision}-k{config.bp_tail}{marks}-e{config.epochs}-s{config.seed}"
 
@@ -47,8 +48,8 @@ def last_line(run, dataset, out):
     alone = count_correct(run.precision, run.model, run.weights, images, labels, batch=1)
     seconds = sum(line["seconds"] for line in metrics)
     return (f"{run.report_name} accuracy {percent(correct, len(labels))} % after the last epoch ({correct:,} of "
-            f"{len(labels):,}; {percent(alone, len(labels))} % one at a time), {duration(seconds)} of training, weights "
-            f"sha256 {run.digest()}, {out}{subset_note(dataset)}")
+            f"{len(labels):,}; {percent(alone, len(labels))} % one at a time), {duration(seconds)} of training, "
+            f"weights sha256 {run.digest()}, {out}{subset_note(dataset)}")
 
 
 def subset_note(dataset):
@@ -61,8 +62,8 @@ def last_good(out):
     if not (out / CHECKPOINT).exists():
         return "it had no checkpoint yet"
     step = load_weights(read_config(out), out)[1]["step"]
-    return (f"{out / CHECKPOINT} keeps the last good weights, those after {step:,} steps (--init-from {out} starts from "
-            "them)")
+    return (f"{out / CHECKPOINT} keeps the last good weights, those after {step:,} steps (--init-from {out} starts "
+            "from them)")
 
 
 def resume_command(out, data_dir, offline):

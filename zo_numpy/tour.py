@@ -99,8 +99,8 @@ class Tour:
             self.say(written(name, value, WIDTH))
 
     def initial_weights(self):
-        self.chapter("1. The weights: random words, then int8 data and one exponent a layer; value = data * 2^exponent. "
-                     "The ones that ZO trains are clipped, so that theta +- z never leaves int8.")
+        self.chapter("1. The weights: random words, then int8 data and one exponent a layer; value = data * "
+                     "2^exponent. The ones that ZO trains are clipped, so that theta +- z never leaves int8.")
         weights = elastic_zo.init_weights(TINY, SEED, HEADROOM)
         for tensor, (name, weight) in enumerate(weights.items()):
             drawn = rng.words(SEED, rng.INIT, 0, tensor, 0, -(-weight.data.size // 4))
@@ -168,8 +168,8 @@ class Tour:
 
     def tail(self, weights, logits, inputs):
         """Backpropagation through the tail.  Returns {name: step}."""
-        self.chapter("5. The tail, from what the second pass left: softmax to 15 bits minus the label's one, then layer "
-                     "by layer downwards. Below fc1 no error goes: that is what ZO spares.")
+        self.chapter("5. The tail, from what the second pass left: softmax to 15 bits minus the label's one, then "
+                     "layer by layer downwards. Below fc1 no error goes: that is what ZO spares.")
         terms = loss.exp2_terms(loss.base2_logits(logits))
         error = (terms << tail.SOFTMAX_BITS) // terms.sum(axis=1, keepdims=True)
         self.did(tail.softmax_error, "tail.softmax", error)

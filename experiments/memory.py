@@ -3,6 +3,10 @@
     python -m experiments.memory
 
 writes experiments/results/memory.json and .png, on one thread, where what is measured is the same every time.
+
+    python -m experiments.memory --model pointnet
+
+writes memory_pointnet.json: batches of 32 clouds of 256 and of 1,024 points.
 """
 import argparse
 
@@ -15,18 +19,31 @@ from zo_numpy.clone import say
 from zo_numpy.config import BP, make_config
 from zo_numpy.steps import PRECISIONS
 
-BATCHES = (32,) if QUICK else (1, 32, 256)
+CASES = {"lenet5": [{"batch_size": batch} for batch in ((32,) if QUICK else (1, 32, 256))],
+         "pointnet": [{"model": "pointnet", "data": "modelnet40", "batch_size": 32, "points": points}
+                      for points in (256, 1024)]}
+STEPS = {"lenet5": 12, "pointnet": 3}   # that are measured
 TAILS = ((0, False), (1, False), (1, True), (2, False), (3, False), (BP, False))   # K, frozen
 COLOURS = dict(zip(memory.KINDS, ("tab:blue", "tab:cyan", "tab:green", "tab:orange", "lightgrey", "tab:red",
                                   "tab:purple")))
 
 
-def measured_row(precision, batch, bp_tail, frozen):
+def measured_row(precision, case, bp_tail, frozen):
     """Prediction and measurement of one configuration."""
-    config = make_config({"precision": precision, "batch_size": batch, "bp_tail": bp_tail, "zo_frozen": frozen})
-    highest, measured = memory.peak(memory.moments(config)), memory.measure(config)
-    return {"precision": precision, "batch": batch, "bp_tail": bp_tail, "frozen": frozen, "measured": measured,
-            "predicted": highest.total, "peak": highest.name, "held": highest.held}
+    config = make_config({"precision": precision, "bp_tail": bp_tail, "zo_frozen": frozen, **case})
+    highest, measured = memory.peak(memory.moments(config)), memory.measure(config, STEPS[config.model])
+    return {"precision": precision, "batch": config.batch_size, **({"points": config.points} if config.points else {}),
+            "bp_tail": bp_tail, "frozen": frozen, "measured": measured, "predicted": highest.total,
+            "peak": highest.name, "held": highest.held}
+
+
+def overheads(rows):
+    """By how much a step of K = 1 and 2 exceeds one of K = 0, measured, in percent: {"int8, 32 x 256, K = 1": ..}."""
+    peaks = {(row["precision"], row["batch"], row.get("points"), row["bp_tail"]): row["measured"] for row in rows
+             if not row["frozen"]}
+    return {", ".join([precision, f"{batch} x {points}" if points else f"batch {batch}", f"K = {k}"]):
+            round(100 * (peak / peaks[precision, batch, points, 0] - 1), 3)
+            for (precision, batch, points, k), peak in peaks.items() if k in (1, 2)}
 
 
 def draw(result, path):
@@ -58,15 +75,22 @@ def draw(result, path):
 
 
 def main():
-    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", choices=CASES, default="lenet5")
+    model = parser.parse_args().model
     with bench.threads(1):
-        result = {"threads": 1, "rows": [measured_row(precision, batch, *tail) for precision in PRECISIONS
-                                         for batch in BATCHES for tail in TAILS]}
-    for row in result["rows"]:
-        say(f"{row['precision']}, batch {row['batch']:4}, K = {row['bp_tail']}{', frozen' * row['frozen']}: "
-            f"{row['measured']:10,} bytes measured, {row['predicted']:10,} predicted, {row['peak']}")
-    say(f"wrote {save_result('memory', result)}")
-    draw(result, RESULTS / "memory.png")
+        rows = [measured_row(precision, case, *tail) for precision in PRECISIONS for case in CASES[model]
+                for tail in TAILS]
+    for row in rows:
+        points = f" of {row['points']} points" if "points" in row else ""
+        say(f"{row['precision']}, batch {row['batch']:4}{points}, K = {row['bp_tail']}{', frozen' * row['frozen']}: "
+            f"{row['measured']:11,} bytes measured, {row['predicted']:11,} predicted, {row['peak']}")
+    result = {"threads": 1, "rows": rows, "percent_over_k0": overheads(rows)}
+    for name, percent in result["percent_over_k0"].items():
+        say(f"{name}: {percent:+.3f} % of K = 0")
+    say(f"wrote {save_result('memory' + f'_{model}' * (model != 'lenet5'), result)}")
+    if model == "lenet5":
+        draw(result, RESULTS / "memory.png")
 
 
 if __name__ == "__main__":

@@ -114,8 +114,10 @@ class Table:
         return {"last_epoch": last, "curve": [], "made_with": provenance()}
 
     def run_all(self, only):
-        for name, options in self.rows.items():
-            if name in self.results() or only not in name:
+        wanted = [only] if only in self.rows else [name for name in self.rows if only in name]
+        for name in wanted:
+            options = self.rows[name]
+            if name in self.results():
                 continue
             source = options.get("source")
             if source and source not in self.results():
@@ -173,7 +175,7 @@ def main():
     parser.add_argument("--data-dir", default=None, help="the folder that holds the data set")
     parser.add_argument("--points", type=int, default=256)
     parser.add_argument("--table", choices=TABLES, default="full")
-    parser.add_argument("--only", default="", help="rows whose name contains this")
+    parser.add_argument("--only", default="", help="a row, or all rows whose name contains this")
     parser.add_argument("--list", action="store_true", help="name the rows and their results")
     options = parser.parse_args()
     table = Table(options.table, options.data, options.data_dir, options.points)

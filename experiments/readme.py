@@ -137,7 +137,8 @@ def agreement():
     text = " and ".join(f"{run['integer_agrees']:,} of {run['steps']:,} steps (K = {run['bp_tail']})" for run in runs)
     coarse = " and ".join(f"{run['coarse_agrees']:,}" for run in runs)
     return wrapped(f"The sign of L+ - L- by the integer loss is that of float64 on the same logits in {text}; by the "
-                   f"coarse loss, which has no fraction bits, in {coarse} ([picture](experiments/results/loss_sign.png)).")
+                   f"coarse loss, which has no fraction bits, in {coarse} "
+                   "([picture](experiments/results/loss_sign.png)).")
 
 
 def wrapped(text, width=119):

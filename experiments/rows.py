@@ -3,7 +3,7 @@
     mnist-int8, mnist-fp32, fashion-mnist-int8, fashion-mnist-fp32
                   full training with the defaults: K = 0..3, full BP, and the frozen control of K = 1..3
     float-loss    MNIST in INT8 with float64 deciding the sign of g, K = 0..3
-    tail-passes   ten epochs of 10,000 images of MNIST, the tail's gradient from both passes and from the second, K = 1, 2
+    tail-passes   ten epochs of 10,000 images of MNIST, the tail's gradient from both passes and the second, K = 1, 2
     fine-tuning   a network trained upright by full BP, adapted to 1,024 rotated images: not at all, frozen, K = 0..2,
                   all
 

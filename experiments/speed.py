@@ -4,12 +4,16 @@
 
 writes experiments/results/speed.json and .png: how a step of each precision divides among draws, patches, products
 and the rest. Run it on a machine that does nothing else.
+
+    python -m experiments.speed --model pointnet
+
+writes speed_pointnet.json: steps of 32 clouds of 1,024 points, every K, and what they hold at their peak.
 """
 import argparse
 
 from experiments.common import QUICK, RESULTS, save_result
 from experiments.curves import pyplot
-from zo_numpy import bench
+from zo_numpy import bench, bench_points, tiles
 from zo_numpy.clone import say
 
 COLOURS = dict(zip(bench.PARTS, ("tab:blue", "tab:cyan", "tab:olive", "tab:orange", "tab:red", "tab:green",
@@ -46,12 +50,19 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=2 if QUICK else 30,
                         help="steps of each configuration (default 30)")
-    rounds = parser.parse_args().rounds
-    result = bench.run((32, 256), rounds)
-    for line in bench.report(result):
+    parser.add_argument("--model", choices=("lenet5", "pointnet"), default="lenet5")
+    given = parser.parse_args()
+    if given.model == "pointnet":
+        result = {"threads": tiles.threads(), **bench_points.run(given.rounds)}
+        lines, name = bench_points.report(result), "speed_pointnet"
+    else:
+        result = bench.run((32, 256), given.rounds)
+        lines, name = bench.report(result), "speed"
+    for line in lines:
         say(line)
-    say(f"wrote {save_result('speed', result)}")
-    draw(result, RESULTS / "speed.png")
+    say(f"wrote {save_result(name, result)}")
+    if given.model == "lenet5":
+        draw(result, RESULTS / "speed.png")
 
 
 if __name__ == "__main__":

@@ -9,8 +9,8 @@
     tail-passes  the tail's gradient from both passes against the second alone
 
 Accuracies are of the last epoch on the test set, means over seeds with the range from the worst seed to the best. A
-gain is the mean over the seeds that both have. A cell without a result says "not run"; a * says that its settings are not
-today's defaults.
+gain is the mean over the seeds that both have. A cell without a result says "not run"; a * says that its settings are
+not today's defaults.
 """
 import argparse
 
@@ -117,10 +117,10 @@ def recovered(method, here, before, upright):
     return f"{100 * (here.mean() - before.mean()) / (upright - before.mean()):.0f} %"
 
 
-def memory_rows():
-    """{(precision, batch, K, frozen): row} of results/memory.json."""
-    return {(row["precision"], row["batch"], row["bp_tail"], row["frozen"]): row
-            for row in read_result("memory").get("rows", [])}
+def memory_rows(name="memory"):
+    """{(precision, batch, K, frozen): row} of a result; a batch of clouds is called '32 x 1024' by its points."""
+    return {(row["precision"], f"{row['batch']} x {row['points']}" if "points" in row else row["batch"],
+             row["bp_tail"], row["frozen"]): row for row in read_result(name).get("rows", [])}
 
 
 def overhead(rows, precision, batch, k, frozen=False):
@@ -140,9 +140,14 @@ def shown(value, form="{:.2f}"):
 
 
 def memory():
-    """Table 3."""
-    rows, lines = memory_rows(), []
-    for batch in sorted({key[1] for key in rows}) or [32]:
+    """Table 3, a part for each network."""
+    yield memory_of("LeNet-5", memory_rows())
+    yield memory_of("PointNet, a batch of clouds by points", memory_rows("memory_pointnet"))
+
+
+def memory_of(network, rows):
+    lines = []
+    for batch in dict.fromkeys(key[1] for key in rows) or [32]:
         for k, frozen in ((0, False), (1, False), (1, True), (2, False), (3, False), (BP, False)):
             line = [batch, name_of(k) + ", control" * frozen]
             for precision in PRECISIONS:
@@ -151,9 +156,9 @@ def memory():
                 line.append("-" if k == 0 else shown(overhead(rows, precision, batch, k, frozen), "{:+.2f} %"))
             lines.append([*line, CLAIMED_OVERHEAD if k in (1, 2, 3) and not frozen else "-",
                           "-" if frozen else shown(memory_ratio(rows, batch, k)), "-" if frozen else CLAIMED_MEMORY])
-    yield Table("Table 3, memory: bytes at the peak of a step of LeNet-5, weights and images included",
-                ["batch", "tail", "INT8 measured", "predicted", "over K = 0", "FP32 measured", "predicted",
-                 "over K = 0", "claimed", "FP32 / INT8", "claimed"], lines)
+    return Table(f"Table 3, memory: bytes at the peak of a step of {network}, weights and images included",
+                 ["batch", "tail", "INT8 measured", "predicted", "over K = 0", "FP32 measured", "predicted",
+                  "over K = 0", "claimed", "FP32 / INT8", "claimed"], lines)
 
 
 def time():
@@ -170,6 +175,10 @@ def time():
                 ["batch", "tail", "INT8", "FP32", "FP32 / INT8", "claimed"], lines,
                 "Above 1, INT8 is the faster one. NumPy has no product of int8 for the processor's vectors: integers "
                 "are multiplied as int32.")
+    clouds = read_result("speed_pointnet")
+    yield Table("Table 4, time: PointNet, 32 clouds of 1,024 points", ["tail", "FP32 / INT8", "claimed"], [
+        [name_of(k), shown(1 / ratio if ratio else None), CLAIMED_TIME] for k in TAILS
+        for ratio in [clouds.get("ratios", {}).get(f"pointnet_int8_over_fp32_k{k}_b32")]])
     parts = list(next((step["parts"] for step in steps.values() if step["parts"]), {}))
     yield Table("Table 4, what the time goes into: ms a step on one thread", ["batch", "precision", "tail", *parts], [
         [batch, precision, name_of(k), *(f"{steps[precision, batch, k]['parts'][part]:.2f}" for part in parts)]

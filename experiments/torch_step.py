@@ -1,4 +1,4 @@
-"""The FP32 step with K = 0 beside the same algorithm in PyTorch on the CPU, with as many threads.
+"""The FP32 step with K = 0 of both networks beside the same algorithm in PyTorch on the CPU, with as many threads.
 
 PyTorch is no requirement of this project. In an environment of its own (numpy and torch 2.13.0), from the root of a
 clone:
@@ -7,6 +7,12 @@ clone:
 
 writes experiments/results/torch_step.json: medians of interleaved steps, and the median of their ratios. Both draw z
 three times a step and keep none of it; PyTorch draws by its own generator, which is seeded anew for each draw.
+
+    python -m experiments.torch_step --model pointnet
+
+writes torch_step_pointnet.json: batches of 32 clouds. PyTorch's shared layers are products of all points with the
+weights, faster here than its convolutions of length 1, and its batch norm is its own; both passes normalise by their
+batch, the second moves the running statistics.
 """
 import argparse
 import os
@@ -18,41 +24,68 @@ import torch  # noqa: E402
 from torch.nn import functional  # noqa: E402
 
 from experiments.common import save_result  # noqa: E402
-from zo_numpy import bench, memory  # noqa: E402
+from zo_numpy import bench, memory, models  # noqa: E402
 from zo_numpy.clone import say  # noqa: E402
 from zo_numpy.config import make_config  # noqa: E402
 from zo_numpy.fp32 import elastic_zo  # noqa: E402
+from zo_numpy.fp32.points import EPSILON, MOMENTUM  # noqa: E402
+
+CASES = {"lenet5": [{"batch": 32}, {"batch": 256}],
+         "pointnet": [{"batch": 32, "model": "pointnet", "data": "modelnet40", "points": points}
+                      for points in (256, 1024)]}
 
 
-def torch_step(batch):
-    """A function that makes the next step of a run of LeNet-5 in PyTorch, from the weights zo_numpy starts from."""
-    config = make_config({"precision": "fp32", "bp_tail": 0, "batch_size": batch})
-    settings = elastic_zo.settings_at(config, 0)
-    theta = [torch.from_numpy(array) for array in elastic_zo.initialise(config).values()]
-    images, labels = (torch.from_numpy(array) for array in memory.random_batch(config))
+def connected(x, theta):
+    """The three fully-connected layers of either network.  x: (N, features).  Returns the logits."""
+    for part in ("fc1", "fc2"):
+        x = functional.relu(functional.linear(x, theta[part + ".weight"], theta[part + ".bias"]))
+    return functional.linear(x, theta["fc3.weight"], theta["fc3.bias"])
+
+
+def lenet5(images, theta, last):
+    """Logits of a batch.  images: (N, 1, 28, 28) uint8."""
+    x = images.float() / 255
+    for part in ("conv1", "conv2"):
+        x = functional.conv2d(x, theta[part + ".weight"], theta[part + ".bias"], padding=2)
+        x = functional.relu(functional.max_pool2d(x, 2))
+    return connected(x.flatten(1), theta)
+
+
+def pointnet(clouds, theta, last):
+    """Logits of a batch.  clouds: (N, P, 3).  last: whether this pass moves the running statistics."""
+    x = clouds.flatten(0, 1)
+    for i in range(1, 6):
+        gamma, beta, mean, var = (theta[f"norm{i}.{part}"] for part in ("gamma", "beta", "mean", "var"))
+        x = functional.linear(x, theta[f"mlp{i}.weight"])
+        x = functional.batch_norm(x, mean, var, gamma, beta, True, MOMENTUM if last else 0.0, EPSILON)
+        x = x if i == 5 else functional.relu(x)
+    return connected(functional.relu(x.unflatten(0, clouds.shape[:2]).amax(1)), theta)
+
+
+def torch_step(batch, **options):
+    """A function that makes the next step of a run in PyTorch, from the weights zo_numpy starts from."""
+    config = make_config({"precision": "fp32", "bp_tail": 0, "batch_size": batch, **options})
+    settings, network = elastic_zo.settings_at(config, 0), {"lenet5": lenet5, "pointnet": pointnet}[config.model]
+    theta = {name: torch.from_numpy(array) for name, array in elastic_zo.initialise(config).items()}
+    learned = [theta[name] for _, name in elastic_zo.zo_tensors(models.of_run(config), 0)]
+    samples, labels = (torch.from_numpy(array) for array in memory.random_batch(config))
     labels, generator, step = labels.long(), torch.Generator(), 0
 
-    def loss():
-        x = images.float() / 255
-        w1, b1, w2, b2, w3, b3, w4, b4, w5, b5 = theta
-        x = functional.relu(functional.max_pool2d(functional.conv2d(x, w1, b1, padding=2), 2))
-        x = functional.relu(functional.max_pool2d(functional.conv2d(x, w2, b2, padding=2), 2)).flatten(1)
-        x = functional.relu(functional.linear(x, w3, b3))
-        x = functional.relu(functional.linear(x, w4, b4))
-        return functional.cross_entropy(functional.linear(x, w5, b5), labels).item()
+    def loss(last):
+        return functional.cross_entropy(network(samples, theta, last), labels).item()
 
     def add(times):
         generator.manual_seed(step)
-        for parameter in theta:
+        for parameter in learned:
             parameter.add_(torch.randn(parameter.shape, generator=generator), alpha=times)
 
     @torch.no_grad()
     def make():
         nonlocal step
         add(settings.eps)
-        plus = loss()
+        plus = loss(last=False)
         add(-2 * settings.eps)
-        minus = loss()
+        minus = loss(last=True)
         g = max(-settings.clip, min(settings.clip, (plus - minus) / (2 * settings.eps)))
         add(settings.eps - settings.eta * g)
         step += 1
@@ -61,20 +94,24 @@ def torch_step(batch):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", choices=CASES, default="lenet5")
     parser.add_argument("--rounds", type=int, default=60)
-    rounds = parser.parse_args().rounds
+    model, rounds = vars(parser.parse_args()).values()
     rows = []
     for workers in (1, 2):
         torch.set_num_threads(workers)
         with bench.threads(workers):
-            for batch in (32, 256):
-                taken = bench.interleaved({"zo_numpy": bench.step_of("fp32", 0, batch), "torch": torch_step(batch)},
+            for case in CASES[model]:
+                taken = bench.interleaved({"zo_numpy": bench.step_of("fp32", 0, **case), "torch": torch_step(**case)},
                                           rounds)
                 ratio = bench.median([ours / theirs for ours, theirs in zip(taken["zo_numpy"], taken["torch"])])
-                rows.append({"threads": workers, "batch": batch, "zo_numpy_over_torch": round(ratio, 3),
-                             **{f"{name}_ms": round(1000 * bench.median(times), 3) for name, times in taken.items()}})
-                say(f"{workers} threads, batch {batch}: zo_numpy / torch = {ratio:.2f} ({rows[-1]})")
-    say(f"wrote {save_result('torch_step', {'torch': torch.__version__, 'rounds': rounds, 'rows': rows})}")
+                shown = {name: case[name] for name in ("batch", "points") if name in case}
+                rows.append({"threads": workers, **shown, "zo_numpy_over_torch": round(ratio, 3),
+                             **{f"{name}_ms": round(1000 * bench.median(times), 3) for name, times in taken.items()},
+                             "fastest_over_fastest": round(min(taken["zo_numpy"]) / min(taken["torch"]), 3)})
+                say(f"{workers} threads, {shown}: zo_numpy / torch = {ratio:.2f} ({rows[-1]})")
+    name = "torch_step" + f"_{model}" * (model != "lenet5")
+    say(f"wrote {save_result(name, {'torch': torch.__version__, 'rounds': rounds, 'rows': rows})}")
 
 
 if __name__ == "__main__":

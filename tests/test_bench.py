@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from zo_numpy import bench, memory, tiles
+from zo_numpy import bench, bench_points, memory, tiles
 from zo_numpy.__main__ import main
 from zo_numpy.int8 import elastic_zo as int8, layers, loss
 
@@ -14,7 +14,9 @@ RATIOS = {"matmul_1t", "matmul_2t", "int8_over_fp32_k1_b32", "peak_fp32_mb", "pe
           "zo_over_inference_int8", "full_bp_over_k0_fp32", "full_bp_over_k0_int8", "step_a_us_int8", "step_b_us_int8",
           "step_b_deviation_int8", "step_a_us_fp32", "step_b_us_fp32", "step_b_deviation_fp32",
           "epoch_k2_b64_s_int8", "epoch_k2_b64_s_fp32",
-          *(f"pointnet_int8_over_fp32_k{k}_b2" for k in (0, 1, 2, 3, "all"))}
+          *(f"pointnet_int8_over_fp32_k{k}_b2" for k in (0, 1, 2, 3, "all")),
+          *(f"pointnet_overhead_k{k}_{precision}" for precision in ("fp32", "int8") for k in (1, 2)),
+          "pointnet_peak_fp32_mb", "pointnet_peak_int8_mb"}
 
 
 @pytest.fixture
@@ -22,10 +24,10 @@ def quick(monkeypatch):
     """Fewer shapes, batch sizes and steps, so that a run takes seconds."""
     monkeypatch.setattr(bench, "MATMULS", {"lenet5": ((2, 3, 8), (10, 84, 4))})
     monkeypatch.setattr(bench, "FIT_BATCHES", (1, 2, 64))
-    monkeypatch.setattr(bench, "POINTNET", {"model": "narrow-pointnet", "data": "modelnet40", "points": 16})
-    monkeypatch.setattr(bench, "CLOUDS", 2)
+    monkeypatch.setattr(bench_points, "RUN", {"model": "narrow-pointnet", "data": "modelnet40", "points": 16})
+    monkeypatch.setattr(bench_points, "BATCH", 2)
     measure = memory.measure
-    monkeypatch.setattr(memory, "measure", lambda config, steps, infer: measure(config, 2, infer))
+    monkeypatch.setattr(memory, "measure", lambda config, steps, infer=False: measure(config, 2, infer))
 
 
 def test_json_names_every_ratio(quick, capsys):

@@ -58,15 +58,13 @@ def add_run_options(parser):
                                                  "as they are)")
     add("--spin", type=int, metavar="DEG", help="of a variant: largest turn about the vertical axis (default 180)")
     add("--noise", type=int, metavar="N", help="of a variant: noise in thousandths of the radius (default 10)")
-    add("--tilt", type=int, metavar="DEG",
-        help="tip every cloud, training and test, about a horizontal axis by DEG degrees")
+    add("--tilt", type=int, metavar="DEG", help="tip every cloud, training and test, by DEG degrees (about a level axis)")
     add("--jitter", type=int, metavar="N", help="noise of every cloud, training and test, in thousandths of its radius")
     add("--init-from", metavar="RUN", help="start from the weights of another run (fine-tuning)")
     add("--queries", type=int, metavar="Q", help="perturbations a step (default 1)")
     add("--loss", help=f"{losses} (default the first)")
     add("--tail-passes", help=f"{', '.join(CHOICES['tail_passes'])}: which forward passes give the tail's gradient")
-    add("--headroom", type=several(int), metavar="H,H,..",
-        help="bits of headroom of each layer's initial weights, int8")
+    add("--headroom", type=several(int), metavar="H,H,..", help="bits of headroom of a layer's initial weights, int8")
     group = parser.add_argument_group("schedules", "one value, or several that share the epochs in equal parts")
     for precision, schedules in SCHEDULES.items():
         for name, numbers in schedules.items():
@@ -90,8 +88,7 @@ def parse(arguments):
     evaluate = subparsers.add_parser("evaluate", help="accuracy of a trained run on the test set")
     evaluate.add_argument("run", type=pathlib.Path)
     evaluate.add_argument("--data", help="another data set than the one it was trained on")
-    evaluate.add_argument("--rotate", type=int, metavar="DEG",
-                          help="turn the images by DEG degrees, not as in training")
+    evaluate.add_argument("--rotate", type=int, metavar="DEG", help="turn the images by DEG degrees, unlike training")
     evaluate.add_argument("--data-dir", type=pathlib.Path)
     evaluate.add_argument("--offline", action="store_true")
 
@@ -131,8 +128,7 @@ def parse(arguments):
     memory.add_argument("--batch-size", type=int, help="default 32 or 64, see defaults.py")
     memory.add_argument("--points", type=int, metavar="P", help="points of each cloud (default 1024)")
     memory.add_argument("--zo-frozen", action="store_true", help="the control")
-    memory.add_argument("--measure", action="store_true",
-                        help="also make steps on random images and measure their peak")
+    memory.add_argument("--measure", action="store_true", help="also make steps on random data, measure their peak")
     bench = subparsers.add_parser("bench", help="time of a training step, its parts, and the ratios that count")
     bench.add_argument("--batch-size", type=several(int), default=(32, 256), metavar="N,N,..", help="default 32,256")
     bench.add_argument("--rounds", type=int, default=15, help="steps of each configuration (default 15)")

@@ -4,13 +4,14 @@ Everything is measured in one process on random images, interleaved: each round 
 so that a machine that slows down slows all of them; medians over the rounds, and quartiles as their spread. Trust the
 ratios, not the milliseconds. The shares of a step are measured on one thread, where they add up.
 
-What limits INT8 is NumPy's integer product. Its einsum kernel does one load of b, one multiplication, one load and one
-store of the sum for each vector of four int32 (NumPy builds it for 128-bit vectors only), and it is the vector that
-counts: int16, eight to a vector and otherwise the same code, is about twice as fast, int64 about three times slower,
-and int32 is as fast on operands of 2 MB as in the innermost cache, so memory bandwidth is not what it waits for; a
-call's overhead is a few microseconds, against 50 for the products of one image. float32 BLAS uses the processor's
-widest vectors and keeps sums in registers. `kernels` in the output has all these rates; experiments/README.md has
-them in figures. A second thread helps the integer products of a large batch alone, see tiles.py.
+What limits INT8 is NumPy's integer product. Its einsum kernel does one load of b, one multiplication, one load and
+one store of the sum for each vector of four int32 (NumPy builds it for 128-bit vectors only), and it is the vector
+that counts: int16, eight to a vector and otherwise the same code, is about twice as fast, int64 about three times
+slower, and int32 is as fast on operands of 2 MB as in the innermost cache, so memory bandwidth is not what it waits
+for; a call's overhead is a few microseconds, against 50 for the products of one image. float32 BLAS uses the
+processor's widest vectors and keeps sums in registers. `kernels` in the output has all these rates;
+experiments/README.md has them in figures. A second thread helps the integer products of a large batch alone, see
+tiles.py. PointNet's steps are in bench_points.py.
 """
 import contextlib
 import os
@@ -35,7 +36,6 @@ MATMULS = {"lenet5": ((6, 25, 256 * 784), (16, 150, 256 * 196), (120, 784, 256),
            "pointnet": ((64, 3, 4096), (64, 64, 4096), (128, 64, 4096), (1024, 128, 4096), (512, 1024, 256),
                         (256, 512, 256), (40, 256, 256))}
 MNIST_IMAGES = 60_000
-POINTNET, CLOUDS = {"model": "pointnet", "data": "modelnet40", "points": 1024}, 32   # its run and its batch
 
 
 @contextlib.contextmanager
@@ -235,15 +235,6 @@ def measured_step(precision, bp_tail, batch, times, parts=None):
             "images_a_second": round(batch / median(times)), "parts": parts}
 
 
-def pointnet_steps(rounds):
-    """(rows, ratios) of PointNet's steps, every K; a cloud counts as an image."""
-    taken = interleaved({(precision, bp_tail): step_of(precision, bp_tail, CLOUDS, **POINTNET)
-                         for precision in PRECISIONS for bp_tail in TAILS}, rounds)
-    ratios = {f"pointnet_int8_over_fp32_k{bp_tail}_b{CLOUDS}":
-              median([i / f for i, f in zip(taken["int8", bp_tail], taken["fp32", bp_tail])]) for bp_tail in TAILS}
-    return [measured_step(*key, CLOUDS, times) for key, times in taken.items()], ratios
-
-
 def run(batches, rounds):
     """The whole benchmark as one mapping; `ratios` has what is to be compared, by name."""
     works = {(precision, bp_tail, batch): step_of(precision, bp_tail, batch)
@@ -266,10 +257,8 @@ def run(batches, rounds):
                    f"step_b_deviation_{precision}": worst,
                    f"epoch_k2_b64_s_{precision}": median(fit[precision, 64]) * -(-MNIST_IMAGES // 64)}
     ratios |= memory_ratios()
-    clouds, cloud_ratios = pointnet_steps(max(1, rounds // 5))
-    ratios |= cloud_ratios
     return {"threads": tiles.threads(), "python": sys.version.split()[0], "numpy": np.__version__, "rounds": rounds,
-            "steps": steps, "pointnet_steps": clouds, "ratios": {name: round(value, 4) for name, value in ratios.items()},
+            "steps": steps, "ratios": {name: round(value, 4) for name, value in ratios.items()},
             "matmul_by_shape": by_shape, "kernels": kernel_rates(max(3, rounds))}
 
 
@@ -287,9 +276,6 @@ def report(result):
            f"{result['rounds']} interleaved rounds; parts of a step in ms on one thread")
     yield "  ".join(("precision   K  batch   ms/step (quartiles)  us/image  images/s", *(f"{p:>10}" for p in PARTS)))
     yield from map(step_line, result["steps"])
-    yield ""
-    yield f"PointNet, clouds of {POINTNET['points']} points"
-    yield from map(step_line, result["pointnet_steps"])
     yield ""
     for group in ("ratios", "kernels"):
         yield from (f"{name:32}{value:12.4g}" for name, value in result[group].items())

@@ -1,4 +1,4 @@
-"""What lies beside this package in a clone of the project and is not installed with it: datasets/, tests/golden/."""
+"""What lies beside this package in a clone and is not installed with it: datasets/ and tests/golden/."""
 import pathlib
 import sys
 

@@ -1,11 +1,11 @@
 """Point clouds before training and prediction: read from a user's files, decoded to integers, turned and disturbed.
 
-What is turned or disturbed is a pure function of its arguments: for training on variants of the shapes, and for
-fine-tuning a trained network to shapes that changed. INT8 training begins behind `quantised_clouds`: no float beyond it.
+What is turned or disturbed is a pure function of its arguments: for training on variants of the shapes, and for fine-
+tuning a trained network to shapes that changed. INT8 training begins behind `quantised_clouds`: no float beyond it.
 
 Coordinates are (x, y, z) inside the unit sphere, y upwards. Of floats only what IEEE 754 rounds exactly is used
-(sums, products, quotients, square roots); the cosines and sines of angles, which libraries round differently, are cut to
-multiples of 2^-20. So the same clouds arise on every machine. Random numbers are drawn from the DATA stream of
+(sums, products, quotients, square roots); the cosines and sines of angles, which libraries round differently, are cut
+to multiples of 2^-20. So the same clouds arise on every machine. Random numbers are drawn from the DATA stream of
 rng.py, at these addresses:
 
     what                          seed            step                     tensor   query
@@ -117,6 +117,6 @@ def read_clouds(path, points):
     clouds = clouds.reshape(-1, *clouds.shape[-2:])
     clouds = clouds[:, chosen(clouds.shape[1], points)].astype(np.float32)
     if not np.isfinite(clouds).all() or np.square(clouds.astype(np.float64)).sum(axis=2).max() > RADIUS**2:
-        raise UserError(f"{path} has points outside the unit sphere, or that are no numbers; centre each cloud and scale it "
-                        "into the unit sphere")
+        raise UserError(f"{path} has points outside the unit sphere, or that are no numbers; centre each cloud and scale "
+                        "it into the unit sphere")
     return clouds

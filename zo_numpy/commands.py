@@ -8,7 +8,7 @@ from json import dumps as to_json
 
 import numpy as np
 
-from . import bench as benchmark, export as exporting, memory as memories, models
+from . import bench as benchmark, bench_points, export as exporting, memory as memories, models
 from .clone import load_data, say
 from .clouds import read_clouds
 from .config import NUMBERS, check_number, describe, make_config, read_config, with_classes
@@ -201,8 +201,9 @@ def bench(batch_size, rounds, json):
     if rounds < 1:
         raise UserError(f"--rounds {rounds}: choose a whole number from 1 up")
     threads()
-    result = benchmark.run(batch_size, rounds)
-    for line in [to_json(result)] if json else benchmark.report(result):
+    images, clouds = benchmark.run(batch_size, rounds), bench_points.run(max(1, rounds // 5))
+    both = {**images, **clouds, "ratios": images["ratios"] | clouds["ratios"]}
+    for line in [to_json(both)] if json else [*benchmark.report(images), "", *bench_points.report(clouds)]:
         say(line)
 
 

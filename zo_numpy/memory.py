@@ -22,7 +22,6 @@ import numpy as np
 
 from . import memory_points, models, rng, tiles
 from .config import BP
-from .errors import UserError
 from .fp32 import elastic_zo as fp32
 from .int8.arith import CHUNK, WIDENED_BYTES
 from .steps import PRECISIONS, experiment, step_function
@@ -76,7 +75,7 @@ class Plan:
 
     def weights(self, place):
         """Bytes of the gradients of a block, biases included."""
-        return 4 * PRECISIONS[self.config.precision].parameter_count(self.blocks[place][0])
+        return 4 * sum(map(PRECISIONS[self.config.precision].parameter_count, self.blocks[place]))
 
     def tile(self, tiling):
         """(samples in a tile, number of tiles, how many run at once) of a batch with a tiling (length, workers)."""
@@ -109,7 +108,8 @@ class Plan:
             where = f"{name}, {block[0].name}"
             if isinstance(block[0], models.PointLinear):
                 # Clouds are the network's input as they stand: place 0 is the batch itself, which always counts.
-                memory_points.add_moments(self, place, where, inputs - (self.activations(0) if place == 0 else 0), **held)
+                beside = inputs - (self.activations(0) if place == 0 else 0)
+                memory_points.add_moments(self, place, where, beside, **held)
             elif self.int8:
                 self.add(where, activations=inputs, accumulators=4 * made, scratch=self.tile_scratch(place), **held)
                 self.add(f"{where}, requantise", activations=inputs + made, accumulators=4 * made,
@@ -160,9 +160,6 @@ def moments(config):
     """The moments of one training step of a Config, in order.  Returns a list of Moment."""
     plan = Plan(config)
     if config.bp_tail == BP:
-        if models.takes_points(plan.model):
-            raise UserError(f"--bp-tail all with --model {config.model}: what full BP holds is not predicted for point clouds; "
-                            "give a number")
         experiment("full_bp.memory", "--bp-tail all").add_moments(plan)
         return plan.moments
     tail = len(plan.blocks) - config.bp_tail
@@ -202,7 +199,8 @@ def random_batch(config):
     model, draw = models.of_run(config), np.random.default_rng(0)
     images = draw.integers(0, 256, (config.batch_size, *model.input_shape), dtype=np.uint8)
     if models.takes_points(model):
-        images = PRECISIONS[config.precision].decode_clouds((images / np.float32(255) - np.float32(0.5)) * np.float32(1.15))
+        clouds = (images / np.float32(255) - np.float32(0.5)) * np.float32(1.15)
+        images = PRECISIONS[config.precision].decode_clouds(clouds)
     return images, draw.integers(0, model.classes, config.batch_size).astype(np.uint8)
 
 
@@ -262,7 +260,7 @@ def report(config, with_measurement):
         measured = measure(config, 12 if workers == 1 else 50)
         yield (f"    {'measured':14}{measured:14,}      the prediction is {percent_more(highest.total, measured)} off"
                + (": it supposes all threads at their largest at once" if workers > 1 else ""))
-        yield f"    {'resident set':14}{resident():14,}      the largest of this process: Python, NumPy and BLAS with it"
+        yield f"    {'resident set':14}{resident():14,}      the largest of this process, Python, NumPy and BLAS too"
 
 
 def percent_more(value, base):

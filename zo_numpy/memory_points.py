@@ -1,4 +1,4 @@
-"""What a block on points holds while it runs: the moments of fp32/points.py and int8/points.py, in the terms of memory.py."""
+"""What a block on points holds while it runs, fp32/points.py and int8/points.py, in the terms of memory.py."""
 from . import models
 from .fp32 import points as fp32_points
 from .int8 import points as int8_points

@@ -7,12 +7,15 @@ from zo_numpy import models, tiles
 from zo_numpy.memory import ROUNDING, widened
 from zo_numpy.int8.arith import CHUNK
 
+from . import memory_points
 from .shapes import places_shape, pooling, transposed
 
 
 def places(plan, place):
     """Bytes of the places of a block's maxima."""
     block = plan.blocks[place]
+    if isinstance(block[0], models.PointLinear):
+        return memory_points.places(plan, place)
     return plan.batch * models.size(places_shape(block, plan.shapes[place])) if pooling(block) else 0
 
 
@@ -42,7 +45,9 @@ def add_moments(plan):
         made = plan.numbers(place + 1)
         inputs = plan.activations(*range(place + 1)) + kept + places(plan, place)
         where = f"forward, {block[0].name}"
-        if plan.int8:
+        if isinstance(block[0], models.PointLinear):
+            memory_points.add_forward(plan, place, where, inputs)
+        elif plan.int8:
             plan.add(where, activations=inputs, accumulators=4 * made, scratch=plan.tile_scratch(place))
             plan.add(f"{where}, requantise", activations=inputs + made, accumulators=4 * made,
                      scratch=ROUNDING * min(CHUNK, made))
@@ -54,6 +59,9 @@ def add_moments(plan):
     for place in range(last, -1, -1):
         layer, error, below = plan.blocks[place][0], plan.numbers(place + 1), plan.numbers(place)
         gradients += plan.weights(place)
+        if isinstance(layer, models.PointLinear):
+            memory_points.add_backward(plan, place, inputs, gradients)
+            continue
         if isinstance(layer, models.Conv2d):
             plan.add(f"backward, {layer.name}", activations=inputs, gradients=gradients,
                      errors=plan.item * error + (4 * below if place else 0), scratch=conv_scratch(plan, place))

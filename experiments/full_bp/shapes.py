@@ -80,4 +80,4 @@ def added_by_point(where, rows):
     """
     order = np.argsort(where, kind="stable")
     points, starts = np.unique(where[order], return_index=True)
-    return points, np.add.reduceat(rows[order], starts, axis=0)
+    return points, np.add.reduceat(rows[order], starts, axis=0, dtype=rows.dtype)

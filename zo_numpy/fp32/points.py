@@ -1,11 +1,16 @@
 """FP32 forwards of PointNet's layers on points: the shared MLP, batch norm, and the maximum over the points.
 
-Shapes are (N, P, C). In memory the channel varies slowest, (C, N, P): a shared layer is one matrix product, and what batch
-norm and the maximum reduce lies in runs. No result depends on it, but for the last bits of sums.
+Shapes are (N, P, C). In memory the channel varies slowest, (C, N, P): a shared layer is one matrix product, and what
+batch norm and the maximum reduce lies in runs. No result depends on it, but for the last bits of sums.
 
-Batch norm follows a linear layer, so its statistics are known before the layer is computed: they are those of the layer's
-input seen through its weights. Normalisation then is a scale of the weights and a shift, and the widest layer never stands
-in memory: each tile of channels of a sample is reduced to its maxima and forgotten. The twin is int8/points.py.
+Batch norm follows a linear layer, so its statistics are known before the layer is computed: they are those of the
+layer's input seen through its weights. Normalisation then is a scale of the weights and a shift, and the widest layer
+never stands in memory: each tile of channels of a sample is reduced to its maxima and forgotten. The twin is
+int8/points.py.
+
+In training every forward pass of a step normalises by its own batch's statistics, at theta + z as at theta - z. The
+running ones, which evaluation uses, move once a step, after the update of the weights: towards those of the last pass
+alone (the second one; of several queries that of the last query; of the frozen control the only one).
 """
 from typing import NamedTuple
 
@@ -61,7 +66,7 @@ def update_running(weights, statistics):
 
 
 def product_statistics(weight, x):
-    """Statistics of point_linear(x, weight), from the mean m and the covariance C of x: W m, and the diagonal of W C W^T.
+    """Statistics of point_linear(x, weight), from mean m and covariance C of x: W m, and the diagonal of W C W^T.
 
     weight: (C_out, C).  x: (N, P, C).
     """
@@ -111,13 +116,15 @@ def forward_plain(block, weights, x, record, statistics):
                 used = running(weights, norm)
                 if statistics is not None:
                     used = statistics[norm] = batch_statistics(x)
+                for part in used._fields if record else ():
+                    record("batch_statistics", f"{norm}.{part}", getattr(used, part))
                 x = batch_norm(x, weights[norm + ".gamma"], weights[norm + ".beta"], used)
             case models.MaxOverPoints():
                 x = max_over_points(x)
             case models.ReLU():
                 x = relu(x)
         if record:
-            record(type(layer).__name__, name, x)
+            record(type(layer).__name__, norm if isinstance(layer, models.BatchNorm) else name, x)
     return x
 
 
@@ -140,8 +147,8 @@ def forward_inner(block, weights, x, statistics):
 def stream(weight, x, see):
     """Multiplies weight (C_out, C) into the points of x (N, P, C), a tile of channels of one sample at a time.
 
-    see: called as see(rows, sample, product) for each tile, from several threads: a slice of the channels, an index, and
-    (rows, P), which see must not keep.
+    see: called as see(rows, sample, product) for each tile, from several threads: a slice of the channels, an index,
+    and (rows, P), which see must not keep.
     """
     n, points, _ = x.shape
     height = max(1, TILE_BYTES // (4 * points))
@@ -171,9 +178,11 @@ def forward_pooled(block, weights, x, statistics):
 def forward_block(block, weights, x, record=None, statistics=None):
     """One block: PointLinear, BatchNorm, MaxOverPoints in the last, ReLU.
 
-    x: (N, P, C) float32.  record: None, or called as record(op, block's name, array) with what each op returns.
-    statistics: None in evaluation, where the running statistics are used; in training a mapping that the batch's are put
-    into.  Returns (N, P, C_out), or (N, C_out) behind the maximum.
+    x: (N, P, C) float32.
+    record: None, or called as record(op, name, array) with what each op returns, under the block's name; batch norm
+    under its own, and before it what it normalises by, "norm.mean" and "norm.var" of the op batch_statistics.
+    statistics: None in evaluation, where the running statistics are used; in training a mapping that the batch's are
+    put into.  Returns (N, P, C_out), or (N, C_out) behind the maximum.
     """
     if record:   # sees every op on the whole batch
         return forward_plain(block, weights, x, record, statistics)

@@ -27,9 +27,14 @@ TRACES = {f"{model}-{precision}-k{k}": dict(model=model, precision=precision, bp
 TRACE_STEPS = 3
 PARTS = ("ops", "traces", "runs")
 # The narrow PointNet as the narrow LeNet, on the synthetic solids.
-SOLIDS = dict(model="narrow-pointnet", precision="int8", data="synthetic-solids", seed=1, b_bp=(3, 2),
-              headroom=(0, 0, 0, 0, 0, 1, 1, 2))
-TRACES |= {f"narrow-pointnet-int8-k{k}": dict(SOLIDS, bp_tail=k, points=24, batch_size=2, epochs=1) for k in range(4)}
+SOLIDS = {
+    "int8": dict(model="narrow-pointnet", precision="int8", data="synthetic-solids", seed=1, b_bp=(3, 2),
+                 headroom=(0, 0, 0, 0, 0, 1, 1, 2)),
+    "fp32": dict(model="narrow-pointnet", precision="fp32", data="synthetic-solids", seed=1),
+}
+TRACES |= {f"narrow-pointnet-{precision}-k{k}": dict(options, bp_tail=k, points=24, batch_size=2, epochs=1)
+           for precision, options in SOLIDS.items() for k in range(4)}
+SOLIDS_RUN = dict(points=64, epochs=4, batch_size=12, limit=328)
 # Two epochs of half the subset, for the schedules and the last partial batch; one epoch of all of MNIST; short runs
 # that each differ in one thing more: the loss, the queries, or an R that the only epoch's r_max does not reach.
 SUBSET_RUN = dict(data="mnist-subset", epochs=2, validate=5000)
@@ -42,13 +47,13 @@ RUNS = {
     "subset-int8-k0-queries3": dict(SHORT_RUN, bp_tail=0, queries=3),
     "subset-int8-k1-coarse": dict(SHORT_RUN, bp_tail=1, loss="coarse"),
     "subset-int8-k2-limit": dict(SHORT_RUN, bp_tail=2, r_max=(3, 7), seed=2**63 + 1),
-    **{f"solids-int8-k{k}": dict(SOLIDS, bp_tail=k, points=64, epochs=4, batch_size=12, limit=328, validate=200)
-       for k in (0, 3)},
+    **{f"solids-int8-k{k}": dict(SOLIDS["int8"], **SOLIDS_RUN, validate=200, bp_tail=k) for k in (0, 3)},
     **{f"mnist-int8-k{k}": dict(data="mnist", bp_tail=k, epochs=1) for k in (0, 2)},
     **{f"subset-fp32-k{k}": dict(FP32_RUN, bp_tail=k) for k in range(4)},
     "subset-fp32-k0-queries3": dict(FP32_RUN, bp_tail=0, queries=3),
     "subset-fp32-k1-both": dict(FP32_RUN, bp_tail=1, tail_passes="both"),
     "subset-fp32-k2-frozen": dict(FP32_RUN, bp_tail=2, zo_frozen=True),
+    **{f"solids-fp32-k{k}": dict(SOLIDS["fp32"], **SOLIDS_RUN, validate=600, bp_tail=k) for k in (0, 3)},
 }
 
 

@@ -13,8 +13,10 @@ and other files in its first step only, never of tensors over 120,000 bytes, and
 start.
 
 In FP32 the tensors are float32 and have no exponent; nothing is requantised; the parameters of a layer are `weight`
-and `bias`. A digest is no use where last bits differ, so a record without `file` also has a `sample` and a `norm`, see
-tolerances.py; a compact trace keeps no tensors over 20,000 bytes. g comes from an op called clip instead of sign.
+and `bias`, of a batch norm `gamma` and `beta`. What a batch norm normalises by is recorded as the op
+batch_statistics; its running statistics stand among the weights. A digest is no use where last bits differ, so a
+record without `file` also has a `sample` and a `norm`, see tolerances.py; a compact trace keeps no tensors over
+20,000 bytes. g comes from an op called clip instead of sign.
 
 Phases of a step: init (step 0 only), batch, draw, plus, minus, update. The control's one pass is minus. With several
 queries draw, plus and minus carry the query's number: draw0, draw1, plus0, minus0, plus1, minus1.
@@ -99,8 +101,9 @@ class Recorder:
             self.last["weights", name] = self.add(phase, "weights", name, array, made_from, **extra)
 
     def weights_of(self, layer):
-        """The keys of a layer's parameters: of its only one in INT8, of weight and bias in FP32."""
-        return [key for name in (layer, f"{layer}.weight", f"{layer}.bias") if (key := ("weights", name)) in self.last]
+        """The keys of a layer's parameters: its only one in INT8; in FP32 weight and bias, or gamma and beta."""
+        names = (layer, *(f"{layer}.{part}" for part in ("weight", "bias", "gamma", "beta")))
+        return [key for name in names if (key := ("weights", name)) in self.last]
 
     def __call__(self, phase, op, name, value):
         """What elastic_zo.train_step calls with the result of each op, in order."""
@@ -138,6 +141,11 @@ class Recorder:
                     last["gradient_step", phase, layer] = self.add(phase, op, layer, step, [("gradient", layer)])
             case "loss":
                 last["loss", phase] = self.add(phase, op, "batch", value, ["logits", "labels"])
+            case "batch_statistics":
+                last["statistics", name] = self.add(phase, op, name, value, ["chain"])
+            case "BatchNorm":
+                used = [("statistics", f"{name}.{part}") for part in ("mean", "var")]
+                last["chain"] = self.add(phase, op, name, value, ["chain", *self.weights_of(name), *used])
             case "Conv2d" | "Linear" | "PointLinear":
                 last["into", name] = last["chain"]
                 last["chain"] = last["logits"] = self.add(phase, op, name, value, ["chain", *self.weights_of(name)])
@@ -160,10 +168,9 @@ def record_steps(recorder, config, dataset, steps):
         last["labels"] = recorder.add("batch", "labels", "batch", labels[batch])
         record_draws(recorder, config, weights, step, precision.settings_at(config, epoch))
         *_, g = one_step(config, precision, weights, images, labels, step, recorder)
-        made_from = {kind: [key for key in last if key[0] == kind] for kind in ("loss", "z", "gradient_step")}
-        last["g"] = recorder.add("update", G[config.precision], "g", g, made_from["loss"])
-        moves = made_from["z"] + made_from["gradient_step"]
-        recorder.weights("update", weights, dict.fromkeys(key[:-1] for key in moves))
+        last["g"] = recorder.add("update", G[config.precision], "g", g, [key for key in last if key[0] == "loss"])
+        recorder.weights("update", weights, dict.fromkeys(
+            key[:-1] for kind in ("z", "gradient_step", "statistics") for key in last if key[0] == kind))
 
 
 def record_draws(recorder, config, weights, step, settings):
@@ -197,8 +204,9 @@ def export_trace(config, dataset, folder, steps, compact):
     check_traceable(config)
     recorder = Recorder(folder, compact, 1 if config.zo_frozen else config.queries, config.precision)
     record_steps(recorder, config, dataset, steps)
+    layers = models.of_run(config).layers
     layers = [{"type": type(layer).__name__, **layer._asdict()}
-              for layer in models.integer_layers(models.of_run(config).layers)]
+              for layer in (models.integer_layers(layers) if config.precision == "int8" else layers)]
     manifest = {"format_version": FORMAT_VERSION, "config": as_json(config),
                 "dataset": {"source": dataset.source, "digest": dataset.digest,
                             "training_samples": training_samples(config, dataset)},

@@ -1,7 +1,7 @@
 """INT8 forwards of PointNet's layers on points: the shared MLP and the maximum over the points.
 
-The twin of fp32/points.py, without batch norm: requantisation rescales each layer as it is. Shapes are (N, P, C); in memory
-the channel varies slowest, (C, N, P), and no result depends on it.
+The twin of fp32/points.py, without batch norm: requantisation rescales each layer as it is. Shapes are (N, P, C); in
+memory the channel varies slowest, (C, N, P), and no result depends on it.
 
 Requantisation needs the largest accumulator of the whole batch. So the accumulators of a block stand whole in one int32
 buffer, computed and brought back tile by tile; but for the widest block, whose accumulators are pooled before they are
@@ -78,10 +78,10 @@ def forward_inner(block, weights, x):
 
 
 def stream(weight, x, see):
-    """Multiplies weight (C_out, C) int8 into the points of x (N, P, C) int8, a tile of channels of one sample at a time.
+    """Multiplies weight (C_out, C) int8 into the points of x (N, P, C) int8, a tile of channels of a sample at a time.
 
-    see: called as see(rows, sample, product) for each tile, from several threads: a slice of the channels, an index, and
-    (rows, P) int32.
+    see: called as see(rows, sample, product) for each tile, from several threads: a slice of the channels, an index,
+    and (rows, P) int32.
     """
     n, points, channels = x.shape
     check_terms(channels)

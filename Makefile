@@ -1,4 +1,5 @@
-# zo_numpy: `make` lists what there is to run. Every variable below can be set on the command line: make mnist-int8 SEED=3
+# zo_numpy: `make` lists what there is to run.
+# Every variable below can be set on the command line: make mnist-int8 SEED=3
 
 PYTHON  ?= python3
 EPOCHS  ?=
@@ -18,21 +19,28 @@ TRAIN   = $(RUN) -m zo_numpy train --model lenet5 --seed $(SEED) --resume
 ADAPT   = --bp-tail $(BP_TAIL) $(if $(EPOCHS),--epochs $(EPOCHS))
 UPRIGHT = runs/$(DATA)-$(1)-upright-s$(SEED)
 
-# PointNet trains on ModelNet where it is at hand, else on synthetic solids; datasets/modelnet.py chooses, and says what.
+# PointNet trains on ModelNet where it is at hand, else on synthetic solids; datasets/modelnet.py chooses, and says so.
 POINTNET = @chosen=$$($(RUN) -m datasets.modelnet "$(MODELNET)") && eval "$(RUN) -m zo_numpy train --model pointnet \
     $$chosen --points $(POINTS) $(ADAPT) --seed $(SEED) --resume --precision $(1)"
 
-.PHONY: help mnist-int8 mnist-fp32 pointnet-int8 pointnet-fp32 fashion-int8 fashion-fp32 finetune-int8 finetune-fp32 data test golden-check golden-update clean
+.PHONY: help mnist-int8 mnist-fp32 fashion-int8 fashion-fp32 finetune-int8 finetune-fp32 pointnet-int8
+.PHONY: pointnet-fp32 results results-quick figures data test golden-check golden-update clean
 
 help:
-	@echo "make mnist-int8     train LeNet-5 on MNIST with integers only (SEED=$(SEED) BP_TAIL=$(BP_TAIL) PYTHON=$(PYTHON), EPOCHS= if not the tuned ones)"
+	@echo "make mnist-int8     train LeNet-5 on MNIST with integers only"
+	@echo "                    (SEED=$(SEED) BP_TAIL=$(BP_TAIL) PYTHON=$(PYTHON), EPOCHS= if not the tuned ones)"
 	@echo "make mnist-fp32     the same in FP32"
 	@echo "make fashion-int8   train on Fashion-MNIST with integers only"
 	@echo "make fashion-fp32   the same in FP32"
-	@echo "make finetune-int8  train upright by full BP, once, then adapt to 1,024 rotated images (DATA=$(DATA) ROTATE=$(ROTATE))"
+	@echo "make finetune-int8  train upright by full BP, once, then adapt to 1,024 rotated images"
+	@echo "                    (DATA=$(DATA) ROTATE=$(ROTATE))"
 	@echo "make finetune-fp32  the same in FP32"
-	@echo "make pointnet-int8  train PointNet on point clouds with integers only (POINTS=$(POINTS) MODELNET=folder of a copy of ModelNet)"
+	@echo "make pointnet-int8  train PointNet on point clouds with integers only"
+	@echo "                    (POINTS=$(POINTS) MODELNET=folder of a copy of ModelNet)"
 	@echo "make pointnet-fp32  the same in FP32"
+	@echo "make results        make all results that are missing, after saying how long it takes (MODELNET=folder)"
+	@echo "make results-quick  the same scripts on a little of the data, into runs/quick; some minutes"
+	@echo "make figures        draw every figure from the results as they are"
 	@echo "make data           fetch MNIST and Fashion-MNIST into datasets/cache"
 	@echo "make test           run the test suite (no network needed)"
 	@echo "make golden-check   recompute the golden vectors and compare them (golden-update makes them anew)"
@@ -72,6 +80,15 @@ pointnet-int8: $(VENV)/ready
 pointnet-fp32: $(VENV)/ready
 	$(call POINTNET,fp32)
 
+results: $(VENV)/ready
+	@$(RUN) -m experiments.run $(if $(MODELNET),--modelnet "$(MODELNET)")
+
+results-quick: $(VENV)/ready
+	@ZO_NUMPY_QUICK=1 $(RUN) -m experiments.run
+
+figures: $(VENV)/ready
+	@$(RUN) -m experiments.figures
+
 data: $(VENV)/ready
 	@$(RUN) -m datasets.download mnist fashion-mnist
 
@@ -84,15 +101,19 @@ golden-check: $(VENV)/ready
 golden-update: $(VENV)/ready
 	@$(RUN) -m zo_numpy golden update
 
-# The environment: this folder's own, made once. Where nothing can be downloaded but PYTHON has the packages, it lends them.
+# The environment: this folder's own, made once.
+# Where nothing can be downloaded but PYTHON has the packages, it lends them.
 $(VENV)/ready: setup.cfg pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || \
-	    { echo 'error: "$(PYTHON)" is not a Python of 3.10 or newer; install one, or name it: make PYTHON=/path/to/python3' >&2; exit 2; }
+	    { echo 'error: "$(PYTHON)" is not a Python of 3.10 or newer; install one, or name it:' \
+	      'make PYTHON=/path/to/python3' >&2; exit 2; }
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
-	    { echo 'error: $(PYTHON) has no venv; install it (on Debian and Ubuntu: apt install python3-venv), or name another Python: make PYTHON=/path/to/python3' >&2; exit 2; }
+	    { echo 'error: $(PYTHON) has no venv; install it (on Debian and Ubuntu: apt install python3-venv),' \
+	      'or name another Python: make PYTHON=/path/to/python3' >&2; exit 2; }
 	@echo "making the environment $(VENV) (once)"
 	@said=$$($(PYTHON) -m venv --clear $(VENV) 2>&1) || \
-	    { echo "error: the environment $(VENV) cannot be made:" $$said '- or name another Python: make PYTHON=/path/to/python3' >&2; exit 2; }
+	    { echo "error: the environment $(VENV) cannot be made:" $$said \
+	      '- or name another Python: make PYTHON=/path/to/python3' >&2; exit 2; }
 	@$(VENV)/bin/pip install --quiet --disable-pip-version-check -e '.[test]' 2>$(VENV)/pip.log || \
 	    { $(PYTHON) -c 'import $(NEEDED)' 2>/dev/null && \
 	      echo 'nothing can be downloaded; using the packages that $(PYTHON) has' && \
@@ -100,7 +121,8 @@ $(VENV)/ready: setup.cfg pyproject.toml
 	      $(PYTHON) -c 'import sys; print(*[p for p in sys.path if p.endswith("-packages")], sep="\n")' \
 	        > "$$($(RUN) -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/lent.pth" && \
 	      $(RUN) -c 'import $(NEEDED)'; } || \
-	    { echo 'error: the packages cannot be installed ($(VENV)/pip.log says why); check the network, or name a Python that has $(NEEDED): make PYTHON=/path/to/python3' >&2; exit 2; }
+	    { echo 'error: the packages cannot be installed ($(VENV)/pip.log says why); check the network,' \
+	      'or name a Python that has $(NEEDED): make PYTHON=/path/to/python3' >&2; exit 2; }
 	@touch $@
 
 clean:

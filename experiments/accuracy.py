@@ -1,10 +1,10 @@
 """Accuracy of every method: every row is a run of the command line's `train`, resumable, its result committed.
 
-    python -m experiments.accuracy mnist-int8 [fine-tuning ...] [--jobs 2] [--seeds 3] [--only k2]
+    python -m experiments.accuracy mnist-int8 [fine-tuning ...] [--jobs 2] [--seeds N] [--only k2]
     python -m experiments.accuracy --list
 
-rows.py says what the tables are; `python -m experiments.tables` prints them. A row is trained in a process of its own in
-runs/experiments/TABLE/ROW; interrupted, it goes on where it stopped. Its result, that of the last epoch, is added to
+rows.py says what the tables are; `python -m experiments.tables` prints them. A row is trained in a process of its own
+in runs/experiments/TABLE/ROW; interrupted, it goes on where it stopped. Its result, that of the last epoch, is added to
 results/accuracy_TABLE.json as it finishes. Rows that have one are not run again, unless the defaults have changed.
 """
 import argparse
@@ -17,8 +17,8 @@ import subprocess
 import sys
 import threading
 
-from experiments.common import RESULTS, changing, provenance, save_result
-from experiments.rows import ADAPTED_TO, SEEDS, TABLES, as_json, is_current, rows_of
+from experiments.common import changing, provenance, read_result, save_result
+from experiments.rows import ADAPTED_TO, TABLES, as_json, is_current, rows_of
 from zo_numpy.clone import load_data, say
 from zo_numpy.config import make_config, option, read_config
 from zo_numpy.models import MODELS
@@ -38,8 +38,7 @@ def result_name(table):
 
 def results(table):
     """{row's name: result} of a table."""
-    path = RESULTS / f"{result_name(table)}.json"
-    return json.loads(path.read_text())["rows"] if path.exists() else {}
+    return read_result(result_name(table)).get("rows", {})
 
 
 def is_finished(row):
@@ -110,6 +109,7 @@ def run_row(row, shown=True, threads=None):
     metrics = [json.loads(line) for line in (row.folder / "metrics.jsonl").read_text().splitlines()]
     result = {"config": config, "last_epoch": metrics[-1], "seconds": round(sum(m["seconds"] for m in metrics), 1),
               "curve": [m.get("test_accuracy", m.get("validation_accuracy")) for m in metrics],
+              "losses": [m["train_loss"] for m in metrics],
               "weights_sha256": (row.folder / "steps.txt").read_text().split()[-1], "made_with": provenance()}
     return {**result, "right": right_of(row.folder, row.config)} if row.source else result
 
@@ -155,14 +155,14 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("tables", nargs="*", metavar="TABLE", help=", ".join(TABLES))
     parser.add_argument("--only", default="", help="rows whose name contains this")
-    parser.add_argument("--seeds", type=int, default=SEEDS, help=f"of each row, from 0 (default {SEEDS})")
+    parser.add_argument("--seeds", type=int, help="of each row, from 0 (default: 3 on MNIST, 1 elsewhere)")
     parser.add_argument("--jobs", type=int, default=1, help="rows at a time, each on one thread if several (default 1)")
     parser.add_argument("--list", action="store_true", help="name the rows and whether they have a result")
     options = parser.parse_args()
     unknown = set(options.tables) - set(TABLES)
     if unknown:
         parser.error(f"{sorted(unknown)[0]} is no table; choose of {', '.join(TABLES)}")
-    if options.seeds < 1 or options.jobs < 1:
+    if (options.seeds is not None and options.seeds < 1) or options.jobs < 1:
         parser.error("--seeds and --jobs are at least 1")
     rows = [row for table in options.tables or TABLES for row in rows_of(table, options.seeds)
             if options.only in row.name]

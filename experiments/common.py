@@ -1,12 +1,16 @@
-"""What every experiment shares: where results go and what stands beside the numbers."""
+"""What every experiment shares: where results go and what stands beside the numbers.
+
+`ZO_NUMPY_QUICK=1` makes every script quick: a little of the data and few repetitions, to see that everything works. Its
+results say "quick": true and go to runs/quick/results, never beside the committed ones. `ZO_NUMPY_RESULTS=FOLDER`
+is another folder for results, which begins empty: everything is measured again.
+"""
 import contextlib
+import importlib.metadata
 import json
 import os
 import pathlib
 import platform
 import subprocess
-
-import numpy as np
 
 from zo_numpy.files import write_atomically
 
@@ -15,7 +19,11 @@ try:
 except ImportError:   # Windows: no advisory locks
     fcntl = None
 
-RESULTS = pathlib.Path(__file__).resolve().parent / "results"
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+QUICK = os.environ.get("ZO_NUMPY_QUICK", "0") not in ("", "0")
+COMMITTED = ROOT / "experiments" / "results"
+RESULTS = pathlib.Path(os.environ.get("ZO_NUMPY_RESULTS") or (ROOT / "runs/quick/results" if QUICK else COMMITTED))
+PACKAGES = ("numpy", "scipy", "h5py", "matplotlib")
 
 
 def processor():
@@ -32,15 +40,27 @@ def processor():
 def commit():
     """The commit of the working tree, with a + behind it if the tree has changes; None outside a clone."""
     def git(*words):
-        return subprocess.run(["git", "-C", str(RESULTS), *words], capture_output=True, text=True).stdout.strip()
+        try:
+            return subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, text=True).stdout.strip()
+        except OSError:   # no git here
+            return ""
 
     head = git("rev-parse", "--short=12", "HEAD")
     return (head + ("+" if git("status", "--porcelain", "--untracked-files=no") else "")) or None
 
 
+def versions():
+    """{package: version} of those that are installed."""
+    found = {}
+    for name in PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
+
+
 def provenance():
     """What a number depends on beside the code: package versions, processor, cores, commit."""
-    return {"python": platform.python_version(), "numpy": np.__version__, "processor": processor(),
+    return {"python": platform.python_version(), **versions(), "processor": processor(),
             "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
             "commit": commit()}
 
@@ -48,16 +68,22 @@ def provenance():
 @contextlib.contextmanager
 def changing(name):
     """Holds results/NAME.json for whoever reads it, adds to it and writes it back; others wait."""
-    RESULTS.mkdir(exist_ok=True)
+    RESULTS.mkdir(parents=True, exist_ok=True)
     with open(RESULTS / f".{name}.lock", "w") as lock:
         if fcntl:
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
+def read_result(name):
+    """The mapping in results/NAME.json; {} if that has not been run."""
+    path = RESULTS / f"{name}.json"
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
 def save_result(name, result):
     """Writes results/NAME.json, with its provenance, and returns the path."""
-    RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"{name}.json"
-    write_atomically(path, (json.dumps({**result, "made_with": provenance()}, indent=1) + "\n").encode())
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    path, quick = RESULTS / f"{name}.json", {"quick": True} if QUICK else {}
+    write_atomically(path, (json.dumps({**quick, **result, "made_with": provenance()}, indent=1) + "\n").encode())
     return path

@@ -14,7 +14,8 @@ import argparse
 
 import numpy as np
 
-from experiments.common import RESULTS, save_result
+from experiments.common import QUICK, RESULTS, save_result
+from experiments.curves import pyplot
 from experiments.float_loss import float_cross_entropy
 from zo_numpy import models
 from zo_numpy.clone import datasets, say
@@ -23,7 +24,8 @@ from zo_numpy.int8 import elastic_zo
 from zo_numpy.int8.loss import coarse_cross_entropy, cross_entropy
 from zo_numpy.steps import batch_of, one_step, steps_in_epoch
 
-RUNS = ((0, 2, 2), (3, 5, 1))   # K, epochs, how many of the last of them are measured
+RUNS = ((0, 1, 1), (3, 2, 1)) if QUICK else ((0, 2, 2), (3, 5, 1))   # K, epochs, how many of the last are measured
+IMAGES = 2000 if QUICK else None   # training images, None for all
 GAPS = (0.0, 1e-4, 1e-3, 1e-2, 1e-1, np.inf)   # of |L+ - L-| / mean, in float64
 
 
@@ -56,7 +58,7 @@ def measure(bp_tail, epochs, measured, dataset, seed=0):
     """The table of one run: steps and agreements by gap, over its last `measured` epochs."""
     config = make_config(dict(bp_tail=bp_tail, epochs=epochs, seed=seed))
     weights = elastic_zo.initialise(config)
-    images, labels = dataset.train_images, dataset.train_labels
+    images, labels = dataset.train_images[:IMAGES], dataset.train_labels[:IMAGES]
     watcher = Watcher(models.weight_layers(models.LENET5.layers)[-1].name)
     per_epoch = steps_in_epoch(config, len(labels))
     rows = []
@@ -83,22 +85,20 @@ def table(rows):
 
 def draw(result, path):
     """Agreement of both losses by the gap of the float losses, a panel for each run."""
-    import matplotlib
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
+    plt = pyplot()
     figure, panels = plt.subplots(1, len(result["runs"]), figsize=(10, 4), layout="constrained", sharey=True)
     for axes, run in zip(panels, result["runs"]):
         rows = [row for row in run["by_gap"] if row["steps"]]
-        labels = [f"{100 * row['gap_from']:g} %\nand above" if row["gap_below"] is None else
-                  f"{100 * row['gap_from']:g}\nto {100 * row['gap_below']:g} %" for row in rows]
+        labels = [f"{100 * row['gap_from']:g} %\nor more" if row["gap_below"] is None else
+                  f"{100 * row['gap_from']:g} to\n{100 * row['gap_below']:g} %" for row in rows]
         for name, color, shift in (("integer", "tab:blue", -0.2), ("coarse", "tab:orange", 0.2)):
             shares = [100 * row[name + "_agrees"] / row["steps"] for row in rows]
             bars = axes.bar(np.arange(len(rows)) + shift, shares, 0.4, color=color, label=f"{name} loss")
-            axes.bar_label(bars, [f"{share:.4g}" for share in shares], fontsize=8)
+            axes.bar_label(bars, [f"{share:.3g}" for share in shares], fontsize=8)
         axes.set_xticks(range(len(rows)), [f"{label}\n{row['steps']:,} steps" for label, row in zip(labels, rows)],
                         fontsize=8)
-        axes.set(title=run["title"], xlabel="|L+ - L-| / mean, in float64", ylim=(0, 112))
+        axes.set(title=run["title"], xlabel="|L+ - L-| / mean, in float64", ylim=(0, 109))
+        axes.set_yticks(range(0, 101, 20))
         axes.spines[["top", "right"]].set_visible(False)
     panels[0].set_ylabel("sign of L+ - L- agrees with float64, %")
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)

@@ -10,13 +10,16 @@ writes memory_pointnet.json: batches of 32 clouds of 256 and of 1,024 points.
 """
 import argparse
 
-from experiments.common import RESULTS, save_result
+import numpy as np
+
+from experiments.common import QUICK, RESULTS, save_result
+from experiments.curves import pyplot
 from zo_numpy import bench, memory
 from zo_numpy.clone import say
 from zo_numpy.config import BP, make_config
 from zo_numpy.steps import PRECISIONS
 
-CASES = {"lenet5": [{"batch_size": batch} for batch in (1, 32, 256)],
+CASES = {"lenet5": [{"batch_size": batch} for batch in ((32,) if QUICK else (1, 32, 256))],
          "pointnet": [{"model": "pointnet", "data": "modelnet40", "batch_size": 32, "points": points}
                       for points in (256, 1024)]}
 STEPS = {"lenet5": 12, "pointnet": 3}   # that are measured
@@ -45,26 +48,28 @@ def overheads(rows):
 
 def draw(result, path):
     """A stacked bar of the predicted peak for each configuration at batch 32, a dot for the measured one."""
-    import matplotlib
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
+    plt = pyplot()
     figure, panels = plt.subplots(1, 2, figsize=(12, 4.5), layout="constrained", sharey=True)
-    for axes, precision in zip(panels, PRECISIONS):
+    for axes, precision in zip(panels, ("int8", "fp32")):
         rows = [row for row in result["rows"] if row["precision"] == precision and row["batch"] == 32]
-        names = [("Full BP" if row["bp_tail"] == BP else f"K = {row['bp_tail']}") + "\nfrozen" * row["frozen"]
+        names = [("full BP" if row["bp_tail"] == BP else f"K = {row['bp_tail']}") + "\ncontrol" * row["frozen"]
                  for row in rows]
         bottom = [0.0] * len(rows)
         for kind, colour in COLOURS.items():
             heights = [row["held"][kind] / 1e6 for row in rows]
             axes.bar(names, heights, bottom=bottom, label=kind, color=colour)
             bottom = [low + height for low, height in zip(bottom, heights)]
-        axes.plot(names, [row["measured"] / 1e6 for row in rows], "k_", markersize=30, label="measured")
-        axes.set_title(precision)
+        measured = [row["measured"] / 1e6 for row in rows]
+        axes.hlines(measured, np.arange(len(rows)) - 0.45, np.arange(len(rows)) + 0.45, color="black", linewidth=1.5,
+                    label="measured")
+        for place, value in enumerate(measured):
+            axes.annotate(f"{value:.2f}", (place, value), (0, 3), textcoords="offset points", ha="center", fontsize=9)
+        axes.set_title({"int8": "INT8", "fp32": "FP32"}[precision])
+        axes.spines[["top", "right"]].set_visible(False)
     panels[0].set_ylabel("MB at the peak of a step, batch 32")
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles[::-1], labels[::-1], loc="outside right center")
-    figure.suptitle("LeNet-5: what a training step holds")
+    figure.suptitle("LeNet-5: what a training step holds, as predicted (bars) and as measured (lines)")
     figure.savefig(path, dpi=120)
     plt.close(figure)
 
@@ -83,9 +88,9 @@ def main():
     result = {"threads": 1, "rows": rows, "percent_over_k0": overheads(rows)}
     for name, percent in result["percent_over_k0"].items():
         say(f"{name}: {percent:+.3f} % of K = 0")
+    say(f"wrote {save_result('memory' + f'_{model}' * (model != 'lenet5'), result)}")
     if model == "lenet5":
         draw(result, RESULTS / "memory.png")
-    say(f"wrote {save_result('memory' + f'_{model}' * (model != 'lenet5'), result)}")
 
 
 if __name__ == "__main__":

@@ -6,8 +6,8 @@
     python -m experiments.pointnet --data-dir DIR --list
 
 DIR holds ModelNet10 in the layout that datasets/modelnet.py describes (or ModelNet40, with --data modelnet40). A row is
-a run of the command line's `train` with the tuned defaults, in runs/experiments/pointnet-TABLE-pPOINTS/ROW; interrupted,
-it goes on where it stopped. Results are those of the last epoch on the test set, added to
+a run of the command line's `train` with the tuned defaults, in runs/experiments/pointnet-TABLE-pPOINTS/ROW;
+interrupted, it goes on where it stopped. Results are those of the last epoch on the test set, added to
 results/pointnet_TABLE_pPOINTS.json as rows finish, with curves beside it. Rows that have a result are not run again.
 """
 import argparse
@@ -16,15 +16,21 @@ import pathlib
 import subprocess
 import sys
 
-from experiments.common import RESULTS, provenance, save_result
+from experiments.common import QUICK, RESULTS, provenance, read_result, save_result
+from experiments.curves import pyplot
 from zo_numpy import models
 from zo_numpy.clone import load_data
 from zo_numpy.config import make_config, read_config, with_classes
 from zo_numpy.steps import PRECISIONS
 from zo_numpy.trainer import count_correct, load_weights, percent
 
-RUNS = pathlib.Path("runs/experiments")
+RUNS = pathlib.Path("runs/quick" if QUICK else "runs/experiments")
+QUICK_RUN = {"limit": 100, "epochs": 1} if QUICK else {}
 CHANGES = {"tilt": {"tilt": 20}, "jitter": {"jitter": 40}}   # of the shapes that a trained network is adapted to
+COLORS = {"k0": "tab:gray", "k1": "tab:blue", "k2": "tab:orange", "k3": "tab:green", "kall": "black",
+          "upright": "tab:brown", "as-it-is": "tab:red"}
+LABELS = {**{f"k{k}": f"K = {k}" for k in range(4)}, "kall": "full BP", "upright": "full BP, unchanged shapes",
+          "as-it-is": "the same, not adapted"}
 ADAPTED_ON = 1024                                           # training shapes that fine-tuning sees
 
 
@@ -45,7 +51,8 @@ def tuning_rows(change):
     for precision in ("fp32", "int8"):
         source = f"{precision}-upright"
         rows[source] = dict(precision=precision, bp_tail="all")
-        rows[f"{precision}-as-it-is"] = dict(precision=precision, bp_tail="all", source=source, untrained=True, **change)
+        rows[f"{precision}-as-it-is"] = dict(precision=precision, bp_tail="all", source=source, untrained=True,
+                                             **change)
         for k in (0, 2):
             rows[f"{precision}-k{k}"] = dict(precision=precision, bp_tail=k, source=source, limit=ADAPTED_ON, **change)
         rows[f"{precision}-k2-frozen"] = {**rows[f"{precision}-k2"], "zo_frozen": True}
@@ -60,13 +67,12 @@ class Table:
     """One table for one number of points: its rows, runs and results."""
 
     def __init__(self, name, data, data_dir, points):
-        self.rows, self.data, self.data_dir, self.points = TABLES[name](), data, data_dir, points
+        self.name, self.rows, self.data, self.data_dir, self.points = name, TABLES[name](), data, data_dir, points
         suffix = f"{name}_p{points}" if data == "modelnet10" else f"{name}_{data}_p{points}"
         self.result_name, self.runs = f"pointnet_{suffix}", RUNS / f"pointnet-{suffix.replace('_', '-')}"
 
     def results(self):
-        path = RESULTS / f"{self.result_name}.json"
-        return json.loads(path.read_text())["rows"] if path.exists() else {}
+        return read_result(self.result_name).get("rows", {})
 
     def words(self, name):
         """The options of `train` for a row."""
@@ -75,7 +81,7 @@ class Table:
             options["init_from"] = str(self.runs / source)
         if self.data_dir:
             options["data_dir"] = self.data_dir
-        given = {"model": "pointnet", "data": self.data, "points": self.points, "seed": 0, **options}
+        given = {"model": "pointnet", "data": self.data, "points": self.points, "seed": 0, **options, **QUICK_RUN}
         return [str(word) for option, value in given.items()
                 for word in (["--" + option.replace("_", "-")] + ([] if value is True else [value]))]
 
@@ -104,8 +110,8 @@ class Table:
         correct = count_correct(precision, models.of_run(config), weights, precision.decode_clouds(dataset.test_images),
                                 dataset.test_labels)
         total = len(dataset.test_labels)
-        return {"last_epoch": {"test_correct": correct, "test_images": total, "test_accuracy": float(percent(correct, total))},
-                "curve": [], "made_with": provenance()}
+        last = {"test_correct": correct, "test_images": total, "test_accuracy": float(percent(correct, total))}
+        return {"last_epoch": last, "curve": [], "made_with": provenance()}
 
     def run_all(self, only):
         wanted = [only] if only in self.rows else [name for name in self.rows if only in name]
@@ -120,36 +126,47 @@ class Table:
             result = self.run(name)
             save_result(self.result_name, {"experiment": "pointnet", "data": self.data, "points": self.points,
                                            "rows": {**self.results(), name: result}})
-            self.draw(RESULTS / f"{self.result_name}.png")
-
-    def draw(self, path):
-        """Test accuracy by epoch, a panel a precision; controls are dashed, networks without adaptation a line across."""
-        import matplotlib
-        matplotlib.use("Agg")
-        import matplotlib.pyplot as plt
-
-        figure, panels = plt.subplots(1, 2, figsize=(10, 4), layout="constrained", sharey=True)
-        for axes, precision in zip(panels, ("fp32", "int8")):
-            for name, result in self.results().items():
-                if not name.startswith(precision):
-                    continue
-                label, curve = name.removeprefix(f"{precision}-"), result["curve"]
-                if curve:
-                    axes.plot(range(1, len(curve) + 1), curve, "--" if "frozen" in name else "-", label=label)
-                else:
-                    axes.axhline(result["last_epoch"]["test_accuracy"], color="grey", label=label)
-            axes.set(title=f"{precision}, {self.points} points", xlabel="epoch")
-            axes.spines[["top", "right"]].set_visible(False)
-            if axes.has_data():
-                axes.legend(fontsize=8)
-        panels[0].set_ylabel("test accuracy, %")
-        figure.savefig(path, dpi=110)
-        plt.close(figure)
+            draw(read_result(self.result_name), RESULTS / f"{self.result_name}.png")
 
     def list(self):
         done = self.results()
         for name in self.rows:
             print(f"{name}: {done[name]['last_epoch']['test_accuracy'] if name in done else 'not run'}")
+
+
+def draw(result, path):
+    """Test accuracy by epoch, a panel a precision; controls are dashed, networks without adaptation a line across.
+
+    Returns whether there was anything to draw.
+    """
+    if not result.get("rows"):
+        return False
+    plt = pyplot()
+    figure, panels = plt.subplots(1, 2, figsize=(11, 4.5), layout="constrained", sharey=True)
+    for axes, precision in zip(panels, ("int8", "fp32")):
+        for name, row in sorted(result["rows"].items()):
+            if not name.startswith(precision):
+                continue
+            label, curve = name.removeprefix(f"{precision}-"), row["curve"]
+            text = f"{LABELS[label.removesuffix('-frozen')]}{', frozen control' * label.endswith('-frozen')}: " \
+                   f"{row['last_epoch']['test_accuracy']:.2f} %"
+            color = COLORS[label.removesuffix("-frozen")]
+            if curve:
+                axes.plot(range(1, len(curve) + 1), curve, "--" if "frozen" in name else "-", label=text, color=color,
+                          marker="." if len(curve) < 3 else None)
+            else:
+                axes.axhline(row["last_epoch"]["test_accuracy"], color=color, linestyle=":", label=text)
+        axes.set(title=f"{precision.upper()}, {result['points']} points", xlabel="epoch")
+        axes.grid(alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+        if axes.has_data():
+            axes.legend(fontsize=8)
+            axes.xaxis.get_major_locator().set_params(integer=True)
+    panels[0].set_ylabel("test accuracy, %")
+    figure.suptitle(f"PointNet, {result['data']}")
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+    return True
 
 
 def main():

@@ -3,20 +3,24 @@
     mnist-int8, mnist-fp32, fashion-mnist-int8, fashion-mnist-fp32
                   full training with the defaults: K = 0..3, full BP, and the frozen control of K = 1..3
     float-loss    MNIST in INT8 with float64 deciding the sign of g, K = 0..3
-    tail-passes   ten epochs of 10,000 images of MNIST, the tail's gradient from both passes and from the second, K = 1 and 2
-    fine-tuning   a network trained upright by full BP, adapted to 1,024 rotated images: not at all, frozen, K = 0..2, all
+    tail-passes   ten epochs of 10,000 images of MNIST, the tail's gradient from both passes and the second, K = 1, 2
+    fine-tuning   a network trained upright by full BP, adapted to 1,024 rotated images: not at all, frozen, K = 0..2,
+                  all
 
-Whatever a row does not say is a default of zo_numpy/defaults.py at the time it is run.
+Whatever a row does not say is a default of zo_numpy/defaults.py at the time it is run. Quick rows (common.py) are two
+epochs of a few training images, whatever the default says.
 """
 import json
 import pathlib
 from typing import NamedTuple
 
+from experiments.common import QUICK
 from zo_numpy.config import BP, as_json as config_as_json, make_config
 
-RUNS = pathlib.Path("runs/experiments")
-SEEDS = 3
-PRECISIONS, DATA_SETS, DEGREES = ("int8", "fp32"), ("mnist", "fashion-mnist"), (30, 45)
+RUNS = pathlib.Path("runs/quick" if QUICK else "runs/experiments")
+SEEDS = {"mnist-int8": 3, "mnist-fp32": 3, "tail-passes": 3}   # of each row; of other tables 1
+PRECISIONS, DATA_SETS, DEGREES = ("int8", "fp32"), ("mnist", "fashion-mnist"), (45,) if QUICK else (30, 45)
+QUICK_IMAGES, QUICK_EPOCHS = 1000, 2
 ADAPTED_TO = 1024            # rotated training images, and as many of the test images are reported on beside all
 METHODS = {                  # of fine-tuning; None: the weights as they are
     "none": None, "frozen": dict(bp_tail=2, zo_frozen=True), "k0": dict(bp_tail=0), "k1": dict(bp_tail=1),
@@ -96,8 +100,23 @@ TABLES = {
 }
 
 
-def rows_of(table, seeds=SEEDS):
-    return list(TABLES[table](table, seeds))
+def seeds_of(table):
+    """How many seeds a table is meant to have."""
+    return 1 if QUICK else SEEDS.get(table, 1)
+
+
+def quick(row):
+    """The row, and what it starts from, on few images for few epochs."""
+    if not isinstance(row, Row):
+        return row
+    less = {"limit": min(row.options.get("limit", QUICK_IMAGES), QUICK_IMAGES), "epochs": QUICK_EPOCHS}
+    return row._replace(options={**row.options, **less}, source=quick(row.source))
+
+
+def rows_of(table, seeds=None):
+    """The rows of a table.  seeds: how many of each, from 0; None for what the table is meant to have."""
+    made = TABLES[table](table, seeds or seeds_of(table))
+    return [quick(row) for row in made] if QUICK else list(made)
 
 
 def as_json(config):

@@ -11,7 +11,8 @@ writes speed_pointnet.json: steps of 32 clouds of 1,024 points, every K, and wha
 """
 import argparse
 
-from experiments.common import RESULTS, save_result
+from experiments.common import QUICK, RESULTS, save_result
+from experiments.curves import pyplot
 from zo_numpy import bench, bench_points, tiles
 from zo_numpy.clone import say
 
@@ -21,16 +22,14 @@ COLOURS = dict(zip(bench.PARTS, ("tab:blue", "tab:cyan", "tab:olive", "tab:orang
 
 def draw(result, path):
     """A stacked bar for each precision and K, a panel for each batch size."""
-    import matplotlib
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
+    plt = pyplot()
     batches = sorted({step["batch"] for step in result["steps"]})
     figure, panels = plt.subplots(1, len(batches), figsize=(6 * len(batches), 4.5), layout="constrained",
                                   squeeze=False)
     for axes, batch in zip(panels[0], batches):
         steps = [step for step in result["steps"] if step["batch"] == batch and step["parts"]]
-        names = [f"{step['precision']}\nK = {step['bp_tail']}" for step in steps]
+        steps.sort(key=lambda step: step["precision"] == "fp32")
+        names = [f"{step['precision'].upper()}\nK = {step['bp_tail']}" for step in steps]
         bottom = [0.0] * len(steps)
         for part, colour in COLOURS.items():
             heights = [step["parts"][part] for step in steps]
@@ -39,6 +38,7 @@ def draw(result, path):
         axes.set_title(f"batch {batch}")
         axes.set_ylabel("ms a step, one thread")
         axes.set_ylim(bottom=0)
+        axes.spines[["top", "right"]].set_visible(False)
     handles, labels = panels[0][0].get_legend_handles_labels()
     figure.legend(handles[::-1], labels[::-1], loc="outside right center")
     figure.suptitle("LeNet-5: where a training step spends its time")
@@ -48,7 +48,8 @@ def draw(result, path):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=30, help="steps of each configuration (default 30)")
+    parser.add_argument("--rounds", type=int, default=2 if QUICK else 30,
+                        help="steps of each configuration (default 30)")
     parser.add_argument("--model", choices=("lenet5", "pointnet"), default="lenet5")
     given = parser.parse_args()
     if given.model == "pointnet":
@@ -57,10 +58,11 @@ def main():
     else:
         result = bench.run((32, 256), given.rounds)
         lines, name = bench.report(result), "speed"
-        draw(result, RESULTS / "speed.png")
     for line in lines:
         say(line)
     say(f"wrote {save_result(name, result)}")
+    if given.model == "lenet5":
+        draw(result, RESULTS / "speed.png")
 
 
 if __name__ == "__main__":

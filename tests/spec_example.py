@@ -4,8 +4,6 @@ Each function returns {name as it is printed: int, nested list of ints, or text}
 (with the project's root on PYTHONPATH) prints them as SPEC.md does.
 """
 import hashlib
-import pprint
-import textwrap
 
 import numpy as np
 
@@ -15,33 +13,14 @@ from twins import flat, shaped
 from zo_numpy import models, rng, steps
 from zo_numpy.int8 import elastic_zo, loss, tail
 from zo_numpy.int8.arith import QTensor, bit_width, max_abs, pseudo_stochastic_shift
-from zo_numpy.models import Conv2d, Flatten, Linear, MaxPool2d, ReLU
 from zo_numpy.run_folder import digest
+from zo_numpy.tour import BP_TAIL, HEADROOM, IMAGES, INPUT, LABELS, SEED, SETTINGS, STEP, TINY, plain, written
 
-TINY = models.Model("tiny", (1, 4, 4), 3, (
-    Conv2d("conv1", 1, 2, kernel=3, pad=1), MaxPool2d(2), ReLU(), Flatten(),
-    Linear("fc1", 8, 4), ReLU(),
-    Linear("fc2", 4, 3),
-))
-BP_TAIL = 2
-SEED, STEP, LABELS = 133012, 0, [0, 2]
-IMAGES = [[[[0, 64, 255, 12], [0, 128, 250, 0], [0, 200, 191, 0], [9, 255, 90, 0]]],
-          [[[0, 0, 0, 0], [33, 90, 140, 60], [255, 255, 254, 201], [0, 17, 0, 0]]]]
-HEADROOM = {"conv1": 0, "fc1": 1, "fc2": 1}
-SETTINGS = elastic_zo.Settings(r_max=7, p_zero=64, b_zo=1, b_bp=3, r_limit=7)
 ZO_SHIFT = max(0, bit_width(SETTINGS.r_max) - SETTINGS.b_zo)
-INPUT = {"K": BP_TAIL, "seed": SEED, "step": STEP, "r_max": SETTINGS.r_max, "p_zero": SETTINGS.p_zero,
-         "b_zo": SETTINGS.b_zo, "b_bp": SETTINGS.b_bp, "R": SETTINGS.r_limit, "headroom": list(HEADROOM.values()),
-         "images": IMAGES, "labels": LABELS}
 ACCUMULATOR = {"Conv2d": "accumulator", "Linear": "accumulator", "MaxPool2d": "pooled", "ReLU": "relu"}
 LAYERS = models.weight_layers(TINY.layers)
 BLOCKS = {block[0].name: block for block in models.blocks(TINY.layers)}
 TAIL = [layer.name for layer in LAYERS][-BP_TAIL:]
-
-
-def plain(value):
-    """An array as nested lists, copied: weights change in place."""
-    return value.tolist() if isinstance(value, np.ndarray) else value
 
 
 def from_library():
@@ -215,19 +194,6 @@ def tail_from_twins(weights, inputs):
             noted, (error, error_exponent) = requantised("tail.fc1.error_", masked, error_exponent + weight_exponent)
             values |= noted
     return values
-
-
-def written(name, value, width=112):
-    """The lines of one value of the example."""
-    if name.endswith("words"):
-        digits = 4 if name.endswith("half_words") else 16
-        text = textwrap.fill(", ".join(f"0x{word:0{digits}x}" for word in value), width - 4)
-        text = "[" + text + "]"
-    else:
-        text = pprint.pformat(value, width=width - 4, compact=True)
-    if "\n" not in text and len(name) + 3 + len(text) <= width:
-        return f"{name} = {text}"
-    return f"{name} =\n" + textwrap.indent(text, "    ")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,13 @@
 """The tables of accuracies: rows run in parallel, resumably, each result kept as it comes; what is printed of them."""
 import json
+import os
 import re
+import subprocess
+import sys
 
 import pytest
 
-from experiments import accuracy, common, curves, rows, tables
+from experiments import accuracy, cells, common, curves, figures, rows, run as run_all, run_curves, tables
 from experiments.rows import BP, Row
 from small_runs import ROOT
 from zo_numpy.config import make_config
@@ -26,9 +29,9 @@ def place(tmp_path, monkeypatch):
     """An experiment of a few tiny rows, whose runs and results are in a folder of their own."""
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr(rows, "RUNS", tmp_path / "runs")
-    for module in (common, accuracy, tables, curves):
+    for module in (common, curves):
         monkeypatch.setattr(module, "RESULTS", tmp_path / "results")
-    for module in (rows, accuracy, tables):
+    for module in (rows, accuracy):
         monkeypatch.setattr(module, "TABLES", {"small": small})
     return tmp_path
 
@@ -120,7 +123,11 @@ def test_the_tables_are_those_asked_for():
 # What is printed.
 
 def fake(monkeypatch, tables_of_results):
-    monkeypatch.setattr(tables, "results", lambda table: tables_of_results.get(table, {}))
+    monkeypatch.setattr(cells, "results", lambda table: tables_of_results.get(table, {}))
+
+
+def markdown(name):
+    return tables.printed(name, cells.as_markdown)
 
 
 def result(row, correct):
@@ -133,13 +140,14 @@ def test_means_ranges_gains_and_what_has_not_run(monkeypatch):
     counts = {"k0": 8000, "k0-seed1": 8100, "k1": 9000, "k1-seed1": 9400, "k1-frozen": 8500, "k2-seed1": 9700}
     found = {name: result(made[name], count) for name, count in counts.items()}
     fake(monkeypatch, {"mnist-fp32": found})
-    text = tables.printed("mnist-fp32")
-    assert "| K = 0 | 80.50 (80.00 to 81.00, 2 seeds) | - | - | - |" in text
-    assert "| K = 1 | 92.00 (90.00 to 94.00, 2 seeds) | 85.00 (1 seed) | +11.50 | +5.00 |" in text
-    assert "| K = 2 | 97.00 (1 seed) | not run | +16.00 | not run |" in text
-    assert "| full BP | not run | - | not run | - |" in text
+    text = markdown("1")
+    text = text[text.index("mnist, fp32"):]
+    assert "| K = 0 | 80.50 (80.00 to 81.00, 2 seeds) | - | - | - | - |" in text
+    assert "| K = 1 | 92.00 (90.00 to 94.00, 2 seeds) | 85.00 (1 seed) | +11.50 | 5.2 to 9.5 | +5.00 |" in text
+    assert "| K = 2 | 97.00 (1 seed) | not run | +16.00 | 5.2 to 9.5 | not run |" in text
+    assert "| full BP | not run | - | not run | - | - |" in text
     found["k2-seed1"]["config"]["epochs"] += 1
-    assert "| K = 2 | 97.00 (1 seed) * |" in tables.printed("mnist-fp32")
+    assert "| K = 2 | 97.00 (1 seed) * |" in markdown("1")
 
 
 def test_fine_tuning_says_what_share_of_the_loss_is_recovered(monkeypatch):
@@ -149,12 +157,12 @@ def test_fine_tuning_says_what_share_of_the_loss_is_recovered(monkeypatch):
     upright = next(row for row in rows.rows_of("mnist-int8", 1) if row.name == BP)
     fake(monkeypatch, {"fine-tuning": {stem + name: result(made[stem + name], count) for name, count in counts.items()},
                        "mnist-int8": {BP: result(upright, 9900)}})
-    text = tables.printed("fine-tuning")
+    text = markdown("2")
     part = text[text.index("mnist, int8, rotated by 45 degrees (99.00 % upright)"):]
-    assert "| not adapted | 50.00 (1 seed) | 50.00 (1 seed) | - | -10.00 | -20.00 | - |" in part
-    assert ("| K = 2 | 83.00 (80.00 to 86.00, 2 seeds) | 50.00 (50.00 to 50.00, 2 seeds) | +33.00 | +20.00 | +10.00 | 67 % |"
-            in part)                                                    # (83 - 50) / (99 - 50)
-    assert "| K = 1 | not run | not run | not run | not run | not run | not run |" in part
+    assert "| not adapted | 50.00 (1 seed) | 50.00 (1 seed) | - | - | - | - | - |" in part
+    assert ("| K = 2 | 83.00 (80.00 to 86.00, 2 seeds) | 50.00 (50.00 to 50.00, 2 seeds) | +33.00 | +20.00 | 5.2 to 9.5 "
+            "| +10.00 | 67 % |" in part)                                # (83 - 50) / (99 - 50)
+    assert "| K = 1 | not run | not run | not run | not run | 5.2 to 9.5 | not run | not run |" in part
 
 
 def test_the_other_tables(monkeypatch):
@@ -162,19 +170,99 @@ def test_the_other_tables(monkeypatch):
     passes = {row.name: result(row, 9300 if "both" in row.name else 9000) for row in rows.rows_of("tail-passes", 1)}
     integer = {row.name: result(row, 9000) for row in rows.rows_of("mnist-int8", 1)}
     fake(monkeypatch, {"float-loss": exact, "tail-passes": passes, "mnist-int8": integer})
-    assert "| K = 0 | 90.00 (1 seed) | 91.00 (1 seed) | -1.00 |" in tables.printed("float-loss")
+    assert "| K = 0 | 90.00 (1 seed) | 91.00 (1 seed) | -1.00 |" in markdown("1")
     sizes = json.loads((ROOT / "experiments/results/step_bytes.json").read_text())["rows"]
     assert (f"| int8, K = 1 | 90.00 (1 seed) | 93.00 (1 seed) | +3.00 | 0 | {sizes['int8-k1-both']['held']:,} |"
-            in tables.printed("tail-passes"))
+            in markdown("tail-passes"))
 
 
-def test_every_table_prints_before_anything_has_run(monkeypatch, capsys):
+def test_memory_and_time_stand_beside_the_claims(tmp_path, monkeypatch):
+    """Ratios by hand: 210 / 200 is 5 % more; FP32 400 over INT8 250 is 1.6; a step 1.25 times as long is 0.80."""
+    memory = [{"precision": precision, "batch": 32, "bp_tail": k, "frozen": False, "measured": measured, "predicted": 9}
+              for precision, k, measured in (("int8", 0, 200), ("int8", 1, 210), ("fp32", 0, 320), ("fp32", 1, 336))]
+    parts = {"draws": 0.25, "matmul": 1.5}
+    steps = [{"precision": precision, "batch": 32, "bp_tail": 0, "milliseconds": value, "parts": parts}
+             for precision, value in (("int8", 5.0), ("fp32", 4.0))]
+    stored = {"memory": {"rows": memory},
+              "speed": {"threads": 2, "steps": steps, "ratios": {"int8_over_fp32_k0_b32": 1.25}}}
+    monkeypatch.setattr(tables, "read_result", lambda name: stored.get(name, {}))
+    assert ("| 32 | K = 1 | 210 | 9 | +5.00 % | 336 | 9 | +5.00 % | 0.072 to 1.7 % | 1.60 | 1.46 to 1.60 |"
+            in markdown("3"))
+    assert "| 32 | K = 2 | not run | not run | not run | not run |" in markdown("3")
+    assert "| 32 | K = 0 | 5.00 | 4.00 | 0.80 | 1.38 to 1.42 |" in markdown("4")
+    assert "| 32 | int8 | K = 0 | 0.25 | 1.50 |" in markdown("4")
+
+
+def test_rows_of_pointnet(monkeypatch):
+    row = {"last_epoch": {"test_correct": 454, "test_images": 908}}
+    found = cells.pointnet_cells({"rows": {"int8-k2": row, "int8-k0-frozen": row}}, "int8")
+    assert (str(found(2)), str(found(2, True)), str(found("all"))) == ("50.00 (1 seed)", "not run", "not run")
+
+
+def test_every_table_prints_before_anything_has_run(tmp_path, monkeypatch, capsys):
     fake(monkeypatch, {})
-    monkeypatch.setattr("sys.argv", ["tables"])
+    monkeypatch.setattr(tables, "read_result", lambda name: {})
+    monkeypatch.setattr(tables, "RESULTS", tmp_path)
+    monkeypatch.setattr("sys.argv", ["tables", "1", "2", "--markdown"])
     tables.main()
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| K = ")]
-    assert len(lines) == 4 * 4 + 4 + 2 * 2 * 2 * 4 and all("not run" in line for line in lines)
+    assert len(lines) == 4 * 4 + 4 + 2 * 4 + 2 * 2 * 2 * 4 and all("not run" in line for line in lines)
     assert not any(re.search(r"\d\.\d\d", line) for line in lines)
+    monkeypatch.setattr("sys.argv", ["tables"])
+    tables.main()
+    assert capsys.readouterr().out.count("not run") > 100
+
+
+def test_columns_of_text_stand_below_each_other():
+    table = cells.Table("Title", ["a", "bcd"], [["long one", 1], ["x", 22]], "A note.")
+    assert cells.as_text(table).splitlines() == [
+        "Title", "", "a         bcd", "--------  ---", "long one  1", "x         22", "", "A note."]
+
+
+def test_quick_rows_are_few_images_and_never_the_committed_results(tmp_path):
+    code = ("from experiments import common, rows; row = rows.rows_of('fine-tuning')[1]; print(row.config.limit, "
+            "row.config.epochs, row.source.config.limit, row.folder.parts[1], rows.seeds_of('mnist-int8'), "
+            "common.RESULTS == common.COMMITTED)")
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env={**os.environ, "ZO_NUMPY_QUICK": "1"}, text=True,
+                         capture_output=True)
+    assert run.stdout.split() == ["1000", "2", "1000", "quick", "1", "False"], run.stderr
+
+
+def test_quick_results_say_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(common, "RESULTS", tmp_path)
+    assert "quick" not in json.loads(common.save_result("one", {"rows": {}}).read_text())
+    monkeypatch.setattr(common, "QUICK", True)
+    made = json.loads(common.save_result("one", {"rows": {}}).read_text())
+    assert made["quick"] is True and {"python", "numpy", "processor", "commit"} <= made["made_with"].keys()
+
+
+def test_the_estimate_counts_what_is_missing(monkeypatch, capsys):
+    monkeypatch.setattr(run_all, "missing_measurements", lambda: ["speed"])
+    row = Row("small", "k1", dict(SMALL, bp_tail=1))
+    monkeypatch.setattr(run_all, "missing_rows", lambda: [row] * 4)
+    monkeypatch.setattr(run_all, "microseconds", lambda: {})
+    run_all.estimate(None, jobs=2)
+    out = capsys.readouterr().out
+    assert "1 measurements, about 3 minutes" in out and "4 rows of LeNet-5, about" in out
+    assert "PointNet is left out" in out and "rows at a time" in out
+    seconds = run_all.seconds_of(row, {("int8", 1): 1000})
+    assert seconds == run_all.STARTING + 1 * 1e-3 * (200 + 0.4 * 10_000)
+
+
+def test_what_fails_does_not_keep_the_others_from_running(monkeypatch, capsys):
+    called = []
+    monkeypatch.setattr(run_all, "run", lambda *words: called.append(words[0]) or words[0] == "speed")
+    monkeypatch.setattr(run_all, "missing_measurements", lambda: ["speed", "memory"])
+    assert run_all.make(None, 2) == ["speed"] and called == ["speed", "memory", "accuracy", "figures"]
+
+
+def test_figures_are_drawn_from_the_results_alone(tmp_path, monkeypatch):
+    assert run_curves.draw(tmp_path / "run.png") == ("losses" in accuracy.results("mnist-int8").get("k2", {}))
+    for name, draw in figures.figures().items():
+        path = tmp_path / f"{name}.png"
+        assert draw(path) == path.exists()
+        assert not path.exists() or path.read_bytes()[:4] == b"\x89PNG"
+    assert (tmp_path / "memory.png").exists() and (tmp_path / "zo_parameters.png").exists()
 
 
 def test_curves_are_drawn_of_what_has_run(tmp_path, monkeypatch):

@@ -69,7 +69,8 @@ def one_error(result):
 def test_make_lists_what_there_is(clone):
     result = make(clone)
     assert result.returncode == 0 and not result.calls
-    for target in ("mnist-int8", "mnist-fp32", "fashion-int8", "fashion-fp32", "finetune-int8", "finetune-fp32", "data", "test", "clean"):
+    for target in ("mnist-int8", "mnist-fp32", "fashion-int8", "fashion-fp32", "finetune-int8", "finetune-fp32",
+                   "results", "results-quick", "figures", "data", "test", "clean"):
         assert re.search(rf"^make {target}  +\S", result.stdout, re.MULTILINE)
     for default in ("SEED=0", "BP_TAIL=2", "DATA=mnist", "ROTATE=45"):
         assert default in result.stdout
@@ -79,7 +80,7 @@ def test_make_lists_what_there_is(clone):
 def test_every_target_that_is_listed_exists_and_needs_no_file_of_its_name(clone):
     text = (ROOT / "Makefile").read_text()
     targets = re.findall(r'echo "make ([a-z0-9-]+) ', text)
-    phony = re.search(r"^\.PHONY: (.*)$", text, re.MULTILINE).group(1).split()
+    phony = " ".join(re.findall(r"^\.PHONY: (.*)$", text, re.MULTILINE)).split()
     assert targets and set(targets) <= set(phony)
     assert not {name for name in phony if not re.search(rf"^{name}:", text, re.MULTILINE)}
 
@@ -89,6 +90,14 @@ def test_variables_reach_the_command(clone):
     assert result.returncode == 0, result.stderr
     assert result.calls[-1] == ("-m zo_numpy train --model lenet5 --seed 5 --resume --data mnist --precision int8 "
                                 "--bp-tail 1 --epochs 3")
+
+
+def test_results_figures_and_their_quick_form(clone):
+    (clone.parent / "python").write_text(FAKE_PYTHON.replace('echo "$*"', 'echo "$* ${ZO_NUMPY_QUICK:-}"', 1))
+    assert make(clone, "results").calls[-1].strip() == "-m experiments.run"
+    assert make(clone, "results", "MODELNET=my models").calls[-1].strip() == "-m experiments.run --modelnet my models"
+    assert make(clone, "figures").calls[-1].strip() == "-m experiments.figures"
+    assert make(clone, "results-quick").calls[-1] == "-m experiments.run 1"
 
 
 @pytest.mark.parametrize("target, data, precision", [

@@ -1,56 +1,81 @@
-"""The README: its numbers are those of committed results, its table of lines that of the files."""
+"""The documents: what they show is what committed results hold, what they name exists, what they tell to run runs."""
 import json
 import pathlib
 import re
+import subprocess
+import sys
 
 import pytest
 
-from experiments.tables import cell
+from experiments import readme
+from experiments.cells import cell
+from zo_numpy.arguments import parse
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
+EXPERIMENTS = (ROOT / "experiments/README.md").read_text()
 ROWS = json.loads((ROOT / "experiments/results/accuracy_mnist_int8.json").read_text())["rows"]
 
 
-def test_line_counts():
-    listed = re.findall(r"^\| `([\w/]+\.py)` \| (\d+) \|", README, re.M)
-    assert len(listed) >= 8
-    for name, lines in listed:
-        assert int(lines) == len((ROOT / "zo_numpy" / name).read_text().splitlines()), name
+def made(name, text=README):
+    """The text between the marks of one part."""
+    return re.search(rf"<!-- made: {name} -->\n(.*?)\n<!-- end -->", text, re.S)[1]
 
 
-def mean(table, name, part=None):
-    """How the README writes a cell of a table: the mean over its seeds, or that it was not run."""
-    found = cell(table, name, part)
-    return f"{found.mean():.2f}" if found.by_seed else "not run"
+def table(text):
+    return [[value.strip() for value in line.split("|")[1:-1]] for line in text.splitlines()]
 
 
-@pytest.mark.parametrize("data, title", [("mnist", "MNIST, the default"), ("fashion-mnist", "Fashion-MNIST, the same")])
-def test_results_are_those_of_the_committed_runs(data, title):
-    """| K = 2 | conv1 .. | INT8 | its frozen control | FP32 | its frozen control |, each the mean over its seeds."""
-    section = README[README.index("## Results"):]
-    lines = section[section.index(title):].split("\n\n")[1].splitlines()[2:]
-    for line, name in zip(lines, ("k0", "k1", "k2", "k3", "all"), strict=True):
-        _, label, _, *cells, _ = [text.strip() for text in line.split("|")]
+@pytest.mark.parametrize("name", readme.DOCUMENTS)
+def test_documents_are_as_the_results_are(name):
+    text = (ROOT / name).read_text()
+    assert set(re.findall(r"<!-- made: (.*?) -->", text)) <= readme.MADE.keys()
+    assert readme.renewed(text) == text, "python -m experiments.readme writes the results into the documents"
+    assert text.count("<!-- made: ") == text.count("<!-- end -->") > 0
+
+
+def test_a_drift_is_seen_and_mended():
+    figure = re.search(r"\d\d\.\d\d", made("training"))[0]
+    drifted = README.replace(figure, "12.34")
+    assert drifted != README == readme.renewed(drifted)
+
+
+def correct(data, precision, name, seed=0):
+    """The share of test images that a row has right, read from its JSON with nothing of the project between."""
+    rows = json.loads((ROOT / f"experiments/results/accuracy_{data}_{precision}.json").read_text())["rows"]
+    stem, frozen = name.removesuffix("-frozen"), "-frozen" * name.endswith("-frozen")
+    row = rows.get((f"{stem}-seed{seed}" if seed else stem) + frozen)
+    return row and 100 * row["last_epoch"]["test_correct"] / row["last_epoch"]["test_images"]
+
+
+def test_training_shows_means_of_the_committed_counts():
+    _, _, *lines = table(made("training"))
+    sets = [(data, precision) for data in ("mnist", "fashion_mnist") for precision in ("int8", "fp32")]
+    assert len(lines) == 5
+    for (label, *cells), name in zip(lines, ("k0", "k1", "k2", "k3", "all")):
         assert label == ("full BP" if name == "all" else f"K = {name[1]}")
-        controls = name in ("k1", "k2", "k3")
-        assert cells == [text for precision in ("int8", "fp32") for text in (
-            mean(f"{data}-{precision}", name), mean(f"{data}-{precision}", f"{name}-frozen") if controls else "-")]
+        for text, (data, precision) in zip(cells, sets, strict=True):
+            for shown, row in zip(text.split(" / "), (name, f"{name}-frozen")):
+                found = [value for seed in range(10) if (value := correct(data, precision, row, seed))]
+                assert shown == (f"{sum(found) / len(found):.2f}" if found else "not run"), (data, precision, row)
 
 
-def test_gains_are_those_of_the_committed_runs():
-    section = " ".join(README[README.index("## Results"):README.index("Fashion-MNIST, the same")].split())
-    for baseline, words in (("k0", "seed by seed"), ("k{}-frozen", "over the frozen control")):
-        written = re.findall(r"[+-]\d+\.\d\d", section[section.index(words):])
-        assert written[:6] == [cell(f"mnist-{precision}", f"k{k}").gain(cell(f"mnist-{precision}", baseline.format(k)))
-                               for precision in ("int8", "fp32") for k in (1, 2, 3)]
+def test_gains_are_differences_seed_by_seed():
+    first = table(made("claims"))[2]
+    assert first[0] == "over vanilla ZO, MNIST"
+    for shown, precision in zip(first[2:], ("int8", "fp32"), strict=True):
+        for value, k in zip(re.findall(r"[+-]\d+\.\d\d", shown), (1, 2, 3)):
+            pairs = [(correct("mnist", precision, f"k{k}", seed), correct("mnist", precision, "k0", seed))
+                     for seed in range(10)]
+            both = [one - zero for one, zero in pairs if one and zero]
+            assert value == f"{sum(both) / len(both):+.2f}"
 
 
-def test_fine_tuning_is_that_of_the_committed_runs():
-    lines = README[README.index("| adapted by |"):].split("\n\n")[0].splitlines()[2:]
-    for line, method in zip(lines, ("none", "k0", "k1", "frozen", "k2", "all"), strict=True):
-        assert [text.strip() for text in line.split("|")[2:4]] == [
-            mean("fine-tuning", f"mnist-{precision}-45-{method}", "all") for precision in ("int8", "fp32")]
+def test_fine_tuning_gains_are_of_the_committed_runs():
+    line = next(line for line in table(made("claims")) if line[0].endswith("turned by 45 degrees"))
+    for shown, precision in zip(line[2:], ("int8", "fp32"), strict=True):
+        k0, k2 = (cell("fine-tuning", f"mnist-{precision}-45-{name}", "all") for name in ("k0", "k2"))
+        assert k2.gain(k0) in shown
 
 
 def test_results_are_of_the_whole_test_set_and_the_last_epoch():
@@ -60,30 +85,28 @@ def test_results_are_of_the_whole_test_set_and_the_last_epoch():
         assert row["config"]["validate"] == 0
 
 
-def test_the_digest_shown_is_the_run_shown():
-    shown = re.search(r"weights\s+sha256\s+([0-9a-f]{64})", README)[1]
-    assert shown == ROWS["k2"]["weights_sha256"]
+def test_no_committed_result_is_a_quick_one():
+    paths = list((ROOT / "experiments/results").glob("*.json"))
+    assert paths and not any(json.loads(path.read_text()).get("quick") for path in paths)
 
 
-@pytest.mark.parametrize("target", re.findall(r"\bmake ([a-z][a-z0-9-]+)", README))
-def test_make_targets_exist(target):
-    assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.M)
+def test_the_run_shown_is_that_of_the_digest():
+    shown = made("last lines")
+    assert re.search(r"sha256\s+([0-9a-f]{64})", shown)[1] == ROWS["k2"]["weights_sha256"]
+    assert f"{ROWS['k2']['last_epoch']['test_correct']:,} of 10,000" in shown
 
 
-def test_files_and_functions_named_exist():
-    for path in re.findall(r"\]\(([\w/.]+)\)", README):
-        assert (ROOT / path).exists(), path
-    for module, function in re.findall(r"`(models|rng|elastic_zo|arith|layers|tail|loss)\.(?!py`)(\w+)`", README):
-        places = [ROOT / "zo_numpy" / f"{module}.py", ROOT / "zo_numpy/int8" / f"{module}.py"]
-        source = next(place for place in places if place.exists()).read_text()
-        assert re.search(rf"^def {function}\(", source, re.M), f"{module}.{function}"
+def test_line_counts():
+    listed = re.findall(r"^\| `([\w/]+\.py)` \| (\d+) \|", README, re.M)
+    assert len(listed) >= 8
+    for name, lines in listed:
+        assert int(lines) == len((ROOT / "zo_numpy" / name).read_text().splitlines()), name
 
 
 def test_agreements_of_the_loss_are_those_measured():
-    runs = json.loads((ROOT / "experiments/results/loss_sign.json").read_text())["runs"]
-    for run in runs:
-        assert f"{run['integer_agrees']:,}" in README and f"{run['coarse_agrees']:,}" in README
-        assert run["integer_agrees"] >= 0.995 * run["steps"]
+    for run in result("loss_sign")["runs"]:
+        assert f"{run['integer_agrees']:,} of {run['steps']:,}" in " ".join(README.split())
+        assert f"{run['coarse_agrees']:,}" in made("agreement") and run["integer_agrees"] >= 0.995 * run["steps"]
 
 
 def result(name):
@@ -91,19 +114,17 @@ def result(name):
 
 
 def test_time_and_memory_are_those_measured():
-    """Every figure of the README's section, and of the section on speed beside the experiments, is in a result."""
     ratios = result("speed")["ratios"]
-    section = README[README.index("## Time and memory"):README.index("## Limits")]
-    for name in ("int8_over_fp32_k1_b32", "peak_int8_mb", "peak_fp32_mb", "peak_fp32_over_int8", "full_bp_over_k0_int8",
-                 "full_bp_over_k0_fp32"):
-        assert f"{ratios[name]:.2f}" in section, name
-    assert max(abs(ratios[f"overhead_k{k}_{precision}"]) for k in (1, 2) for precision in ("int8", "fp32")) < 0.005
-    assert max(abs(ratios[f"zo_over_inference_{precision}"]) for precision in ("int8", "fp32")) < 0.005
+    text = made("claims")
+    for batch in (32, 256):
+        assert f"{1 / ratios[f'int8_over_fp32_k1_b{batch}']:.2f} (batch {batch})" in text
+    assert f"{ratios['peak_fp32_over_int8']:.2f} (batch 32)" in text
+    overheads = [ratios[f"overhead_k{k}_{precision}"] for k in (1, 2) for precision in ("int8", "fp32")]
+    assert max(map(abs, overheads)) < 0.005        # "add nothing", says the text below the claims
 
 
 def test_limits_of_the_speed_are_those_measured():
-    text = (ROOT / "experiments/README.md").read_text()
-    section = text[text.index("## What limits the speed"):]
+    section = EXPERIMENTS[EXPERIMENTS.index("## What limits the speed"):EXPERIMENTS.index("## The tables")]
     speed = result("speed")
     for name in ("einsum_int16", "einsum_int32", "einsum_int32_2mb", "einsum_int64", "float32_blas"):
         assert f"{speed['kernels'][name]:.1f}" in section, name
@@ -111,3 +132,48 @@ def test_limits_of_the_speed_are_those_measured():
         assert f"{row['zo_numpy_over_torch']:.2f}" in section, row
     for name in ("epoch_k2_b64_s_int8", "epoch_k2_b64_s_fp32", "matmul_1t"):
         assert f"{speed['ratios'][name]:.1f}" in section, name
+
+
+@pytest.mark.parametrize("target", sorted(set(re.findall(r"\bmake ([a-z][a-z0-9-]+)(?=[ `]|$)", README, re.M))))
+def test_make_targets_exist(target):
+    assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.M)
+
+
+def test_files_and_functions_named_exist():
+    for document, folder in ((README, ROOT), (EXPERIMENTS, ROOT / "experiments")):
+        for path in re.findall(r"\]\(([\w/.]+)\)", document):
+            assert (folder / path).exists(), path
+    named = re.findall(r"`(models|rng|elastic_zo|arith|layers|tail|loss)\.(?!py`)(\w+)`", README)
+    assert len(named) >= 10
+    for module, function in named:
+        places = [ROOT / "zo_numpy" / f"{module}.py", ROOT / "zo_numpy/int8" / f"{module}.py"]
+        source = next(place for place in places if place.exists()).read_text()
+        assert re.search(rf"^def {function}\(", source, re.M), f"{module}.{function}"
+
+
+def test_what_is_said_of_the_code_is_in_it():
+    """The three places that a reader looks for first."""
+    zo, layers, tail = ((ROOT / f"zo_numpy/int8/{name}.py").read_text() for name in ("elastic_zo", "layers", "tail"))
+    assert re.search(r"def train_step.*signs\.append\(zo_gradient\(loss_plus, loss_minus\)\)", zo, re.S)
+    assert re.search(r"def forward_block.* requantise\(accumulator", layers, re.S)
+    assert re.search(r"def tail_gradients.*softmax_error\(logits, labels\)", tail, re.S)
+
+
+def test_commands_shown_are_commands():
+    lines = re.findall(r"^    python -m zo_numpy (.*?)(?:  +#.*)?$", README, re.M)
+    assert len(lines) >= 5
+    for line in lines:
+        if "--help" not in line:
+            assert parse(line.split()).command == line.split()[0]
+
+
+def test_the_example_runs_and_learns():
+    code, = re.findall(r"```python\n(.*?)```", README, re.S)
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert float(run.stdout.split()[-1]) > 0.6
+
+
+@pytest.mark.parametrize("name", readme.DOCUMENTS)
+def test_lines_fit(name):
+    assert all(len(line) <= 120 for line in (ROOT / name).read_text().splitlines() if not line.startswith("|"))

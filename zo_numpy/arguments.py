@@ -119,6 +119,7 @@ def parse(arguments):
     diff = actions.add_parser("diff", help="compare a trace with a reference and name the first divergence")
     diff.add_argument("reference", type=pathlib.Path)
     diff.add_argument("mine", type=pathlib.Path)
+    subparsers.add_parser("tour", help="one training step of a tiny network, value by value, and what function did it")
     memory = subparsers.add_parser("memory", argument_default=argparse.SUPPRESS,
                                    help="bytes of a training step by kind of tensor, predicted and measured")
     for name in ("--model", "--precision", "--tail-passes"):

@@ -54,8 +54,8 @@ POINT_DEFAULTS = {
 BY_DATA = {
 }
 
-# What is otherwise for runs that start from the weights of another (`--init-from`): a fine-tuning set is small. Tuned on
-# 1,024 images of MNIST turned by 45 degrees, experiments/results/tuning_fine_tuning.json; point clouds: untuned.
+# What is otherwise for runs that start from the weights of another (`--init-from`): a fine-tuning set is small. Tuned
+# on 1,024 images of MNIST turned by 45 degrees, experiments/results/tuning_fine_tuning.json; point clouds: untuned.
 FINE_TUNING = {
     ("int8", 0): dict(epochs=60, batch_size=32, p_zero=(224, 248)),
     ("int8", 1): dict(epochs=60, batch_size=32, p_zero=(224, 252)),

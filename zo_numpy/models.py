@@ -97,7 +97,6 @@ NARROW_LENET = Model("narrow-lenet", (1, 28, 28), 10, (
 ))
 
 
-
 def pointnet(name, points, classes, shared, connected):
     """PointNet without its transformation networks (Qi et al., arXiv 1612.00593).
 

@@ -182,7 +182,7 @@ def read_checkpoint(path):
 
 
 def read_description(path):
-    """The JSON object in a run folder's config.json, with a `dataset` as `commands.describe` writes it.
+    """The JSON object in a run folder's config.json, with a `dataset` as `config.describe` writes it.
 
     Raises UserError if there is none.
     """

@@ -68,7 +68,8 @@ def parameters(layer):
 def init_weights(model, seed):
     """Kaiming-uniform weights in +-sqrt(3 / fan_in) * gain, gain sqrt(2) (float32, Philox); biases and beta 0, gamma 1.
 
-    Returns an ordered {"layer.weight": array, "layer.bias": array, ..}; a parameter's place is its index in the streams.
+    Returns an ordered {"layer.weight": array, "layer.bias": array, ..}; a parameter's place is its index in the
+    streams.
     Behind the parameters stand the running statistics of batch norm, "norm.mean" 0 and "norm.var" 1, which are none.
     """
     weights = {}
@@ -120,6 +121,11 @@ def perturb(weights, zo_names, times, seed, step, query=0):
         return change
 
     change_theta(weights, zo_names, seed, step, times_z)
+
+
+def zo_gradient(loss_plus, loss_minus, settings):
+    """g, the ZO gradient along z: the slope (L+ - L-) / 2 eps, clipped to +-clip.  Returns a float."""
+    return max(-settings.clip, min(settings.clip, (loss_plus - loss_minus) / (2 * settings.eps)))
 
 
 def restore_and_update(weights, zo_names, gs, seed, step, settings):
@@ -185,7 +191,7 @@ def train_step(model, bp_tail, weights, images, labels, seed, step, settings, re
         perturb(weights, zo_names, -2 * eps, seed, step, query)
         loss_minus, steps = forward_pass("minus", with_gradient=last)
         losses.append((loss_plus, loss_minus))
-        gs.append(max(-settings.clip, min(settings.clip, (loss_plus - loss_minus) / (2 * eps))))
+        gs.append(zo_gradient(loss_plus, loss_minus, settings))
         if not last:
             perturb(weights, zo_names, eps, seed, step, query)
     restore_and_update(weights, zo_names, gs, seed, step, settings)

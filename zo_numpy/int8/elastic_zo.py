@@ -99,6 +99,11 @@ def perturb(weights, zo_names, times, seed, step, settings, query=0):
     change_theta(weights, zo_names, seed, step, settings, times_z)
 
 
+def zo_gradient(loss_plus, loss_minus):
+    """g, the ZO gradient along z: the sign of L+ - L-, 0 where they are equal (CHOICE 23).  Returns -1, 0 or 1."""
+    return (loss_plus > loss_minus) - (loss_plus < loss_minus)
+
+
 def restore_and_update(weights, zo_names, g, seed, step, settings):
     """theta += z, which restores it exactly, then theta -= g * z scaled to b_zo bits, clipped to +-(127 - R)
     (CHOICE 25).
@@ -176,7 +181,7 @@ def train_step(model, bp_tail, weights, images, labels, seed, step, settings, re
             perturb(weights, zo_names, -2, seed, step, settings, query)
             loss_minus, steps = forward_pass("minus", with_gradient=last)         # nothing is kept from L+ (CHOICE 24)
             losses.append((loss_plus, loss_minus))
-            signs.append((loss_plus > loss_minus) - (loss_plus < loss_minus))     # 0 if they are equal (CHOICE 23)
+            signs.append(zo_gradient(loss_plus, loss_minus))
             if not last:
                 perturb(weights, zo_names, +1, seed, step, settings, query)
         g = signs[0] if len(signs) == 1 else tuple(signs)

@@ -1,0 +1,44 @@
+"""Draws every figure from the results as they are; trains and measures nothing.
+
+    python -m experiments.figures          (make figures)
+
+PNG files beside the JSON they are made of. What has not run is said, and left out.
+"""
+import argparse
+
+from experiments import curves, loss_sign, memory, pointnet, run_curves, speed, zo_parameters
+from experiments.common import RESULTS, read_result
+from experiments.rows import DATA_SETS
+from zo_numpy.clone import say
+
+
+def of_result(module, name):
+    """A function that draws results/NAME.json by the module that made it, if it is there."""
+    def draw(path):
+        result = read_result(name)
+        if result:
+            module.draw(result, path)
+        return bool(result)
+    return draw
+
+
+def figures():
+    """{name of a PNG: function that draws it to a path and returns whether there was anything to draw}."""
+    made = {f"curves_{data.replace('-', '_')}": lambda path, data=data: curves.draw(data, path) for data in DATA_SETS}
+    made |= {"zo_parameters": zo_parameters.draw, "mnist_int8_k2": run_curves.draw}
+    made |= {name: of_result(module, name) for name, module in (("memory", memory), ("speed", speed),
+                                                                ("loss_sign", loss_sign))}
+    for path in sorted(RESULTS.glob("pointnet_*.json")):
+        made[path.stem] = lambda png, name=path.stem: pointnet.draw(read_result(name), png)
+    return made
+
+
+def main():
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
+    for name, draw in figures().items():
+        path = RESULTS / f"{name}.png"
+        say(f"wrote {path}" if draw(path) else f"{name}: not run")
+
+
+if __name__ == "__main__":
+    main()

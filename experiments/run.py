@@ -1,0 +1,139 @@
+"""Makes all results: what is measured, then every row of every table that has no result yet, then the figures.
+
+    python -m experiments.run [--modelnet DIR] [--jobs 2]          (make results; --estimate ends after the estimate)
+    ZO_NUMPY_QUICK=1 python -m experiments.run                     (make results-quick)
+
+Says first what there is to do and about how long it takes. Each experiment is a process of its own. Measurements run
+one at a time, as others would disturb them; rows of tables two at a time, on one thread each. What is finished is kept
+and not made again: interrupt it when you like, the same command goes on. PointNet runs where --modelnet names a copy of
+ModelNet10 (quick: on synthetic solids).
+"""
+import argparse
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+from experiments import accuracy, pointnet
+from experiments.common import COMMITTED, QUICK, RESULTS, ROOT, read_result
+from experiments.rows import QUICK_IMAGES, TABLES, rows_of
+from zo_numpy.clone import say
+
+# {result: (the experiment that makes it, seconds on two cores)}
+MEASUREMENTS = {"step_bytes": (("step_bytes",), 10), "memory": (("memory",), 20), "speed": (("speed",), 180),
+                "memory_pointnet": (("memory", "--model", "pointnet"), 60),
+                "speed_pointnet": (("speed", "--model", "pointnet"), 60), "loss_sign": (("loss_sign",), 300)}
+TRAINING_IMAGES, TEST_IMAGES = 60_000, 10_000
+INFERENCE = 0.4             # of the time of a step, for an image of the test set
+STARTING = 5                # seconds of a process: reading data, the last evaluation one image at a time
+POINTNET_POINTS, QUICK_POINTS = 256, 64
+QUICK_SECONDS = 5           # of a row or a measurement
+POINTNET_SECONDS = 8 * 3600 / 16   # of a row of ModelNet10 at 256 points, on average
+
+
+def microseconds():
+    """{(precision, K): microseconds an image of a step at batch 32}, as the committed bench measured them."""
+    path = COMMITTED / "speed.json"
+    steps = json.loads(path.read_text())["steps"] if path.exists() else []
+    return {(step["precision"], step["bp_tail"]): step["microseconds_an_image"] for step in steps
+            if step["batch"] == 32}
+
+
+def seconds_of(row, speeds):
+    """About how long a row of a table trains and evaluates."""
+    if QUICK or not row.trained:
+        return QUICK_SECONDS
+    config = row.config
+    an_image = speeds.get((config.precision, config.bp_tail), 300) / 1e6
+    an_epoch = an_image * ((config.limit or TRAINING_IMAGES) + INFERENCE * TEST_IMAGES)
+    return STARTING + config.epochs * an_epoch
+
+
+def duration(seconds):
+    return f"{seconds / 3600:.1f} hours" if seconds >= 5400 else f"{max(1, round(seconds / 60))} minutes"
+
+
+def missing_measurements():
+    return [name for name in MEASUREMENTS if not read_result(name)]
+
+
+def missing_rows():
+    return [row for table in TABLES for row in rows_of(table) if not accuracy.is_finished(row)]
+
+
+def pointnet_tables(modelnet):
+    """The tables of PointNet that can run here: [pointnet.Table]."""
+    if QUICK:
+        return [pointnet.Table("full", "synthetic-solids", None, QUICK_POINTS)]
+    names = pointnet.TABLES if modelnet else ()
+    return [pointnet.Table(name, "modelnet10", modelnet, POINTNET_POINTS) for name in names]
+
+
+def estimate(modelnet, jobs):
+    """Says what there is to do."""
+    measurements, rows, speeds = missing_measurements(), missing_rows(), microseconds()
+    clouds = sum(name not in table.results() for table in pointnet_tables(modelnet) for name in table.rows)
+    training = sum(seconds_of(row, speeds) for row in rows) / jobs
+    parts = [("measurements", len(measurements), sum(QUICK_SECONDS if QUICK else MEASUREMENTS[name][1]
+                                                     for name in measurements)),
+             ("rows of LeNet-5", len(rows), training),
+             ("rows of PointNet", clouds, clouds * (QUICK_SECONDS if QUICK else POINTNET_SECONDS))]
+    for name, count, seconds in parts:
+        say(f"{count:4} {name}" + (f", about {duration(seconds)}" if count else " to make"))
+    if not QUICK and not modelnet:
+        say("     PointNet is left out: name a copy of ModelNet10 with --modelnet DIR (make results MODELNET=DIR)")
+    say(f"about {duration(sum(seconds for *_, seconds in parts))} in all, {jobs} rows at a time, into {RESULTS}")
+    if QUICK:
+        say(f"QUICK: two epochs of {QUICK_IMAGES:,} images, to see that everything runs: no measure of anything")
+
+
+def run(*words):
+    """One experiment in a process of its own.  Returns its exit status."""
+    say(f"--- python -m experiments.{' '.join(words)}")
+    return subprocess.run([sys.executable, "-m", f"experiments.{words[0]}", *words[1:]], cwd=ROOT).returncode
+
+
+def make(modelnet, jobs):
+    """Makes what is missing.  Returns the names of the experiments that failed."""
+    failed = [name for name in missing_measurements() if run(*MEASUREMENTS[name][0])]
+    if run("accuracy", *TABLES, "--jobs", str(jobs)):
+        failed.append("accuracy")
+    for table in pointnet_tables(modelnet):
+        words = ["--data", table.data, "--points", str(table.points), "--table", table.name]
+        if run("pointnet", *words, *(["--data-dir", str(modelnet)] if table.data == "modelnet10" else [])):
+            failed.append(f"pointnet {table.name}")
+    if run("figures"):
+        failed.append("figures")
+    return failed
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--modelnet", type=pathlib.Path, help="a folder that holds ModelNet10")
+    parser.add_argument("--jobs", type=int, default=2, help="rows of LeNet-5 at a time (default 2)")
+    parser.add_argument("--estimate", action="store_true", help="say what there is to do, and end")
+    options = parser.parse_args()
+    if options.jobs < 1:
+        parser.error("--jobs is at least 1")
+    if options.modelnet and not options.modelnet.is_dir():
+        parser.error(f"{options.modelnet} is no folder; name one that holds ModelNet10")
+    os.chdir(ROOT)
+    estimate(options.modelnet, options.jobs)
+    if options.estimate:
+        return 0
+    try:
+        failed = make(options.modelnet and options.modelnet.resolve(), options.jobs)
+    except KeyboardInterrupt:
+        print("interrupted: the same command goes on where it stopped", file=sys.stderr)
+        return 130
+    for name in failed:
+        print(f"error: {name} did not end well; what was made is kept, and the same command tries again",
+              file=sys.stderr)
+    say("python -m experiments.tables prints the tables; python -m experiments.readme writes them into the README"
+        if not QUICK else f"ZO_NUMPY_QUICK=1 {sys.executable} -m experiments.tables prints what this made")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

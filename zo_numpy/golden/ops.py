@@ -15,7 +15,7 @@ import pathlib
 from typing import NamedTuple
 
 from ..errors import UserError
-from ..files import write_atomically
+from ..files import read_bounded, unique_names, write_atomically
 from . import (FORMAT_VERSION, cases_draws, cases_layers, cases_loss, cases_loss_parts, cases_points, cases_products,
                cases_quantise, cases_random, cases_shifts, cases_step, cases_tail, cases_tail_update,
                cases_zo)
@@ -141,12 +141,8 @@ def load_vectors(path):
     """The contents of one op's file.  Raises UserError if it is missing, damaged or of another format."""
     path = pathlib.Path(path)
     try:
-        with open(path, "rb") as file:
-            data = file.read(LARGEST_FILE + 1)
-        if len(data) > LARGEST_FILE:
-            raise ValueError(f"it is longer than {LARGEST_FILE} bytes")
-        content = json.loads(data.decode("ascii"), parse_int=bounded_int, parse_float=refuse_float,
-                             parse_constant=refuse_float)
+        content = json.loads(read_bounded(path, LARGEST_FILE).decode("ascii"), parse_int=bounded_int,
+                             parse_float=refuse_float, parse_constant=refuse_float, object_pairs_hook=unique_names)
         check_layout(content, path.stem)
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; {MEND}") from None

@@ -1,6 +1,7 @@
 """curves.png: a run's training loss and accuracy by epoch."""
 import io
 
+from .config import SCHEDULES
 from .errors import UserError
 from .files import read_bounded, strict_json, write_atomically
 from .run_folder import CURVES, METRICS
@@ -30,7 +31,8 @@ def check_line(line, number, kind):
     number: of the epoch, from 1.  kind: test or validation.
     """
     accuracy, correct, total = (f"{kind}_{name}" for name in ("accuracy", "correct", "images"))
-    if not {"epoch", "train_loss", "seconds", accuracy, correct, total} <= line.keys() or \
+    names = {"epoch", "step", "train_loss", "seconds", "images_per_second", accuracy, correct, total}
+    if not names <= line.keys() or line.keys() - names not in (set(), *map(set, SCHEDULES.values())) or \
             any(type(value) not in (int, float) or abs(value) > LARGEST_NUMBER for value in line.values()):
         raise ValueError(f"line {number} is no epoch's")
     if line["epoch"] != number or not 0 <= line[correct] <= line[total] or line["seconds"] < 0 or \

@@ -241,7 +241,7 @@ def all_formats(place):
     np.save(cloud, RANDOM.uniform(-0.5, 0.5, (2, 16, 3)))
     np.save(image, RANDOM.integers(0, 256, (28, 28), np.uint8))
     import matplotlib.image
-    matplotlib.image.imsave(png, np.load(image), cmap="gray", format="png")
+    matplotlib.image.imsave(png, np.load(image, allow_pickle=False), cmap="gray", format="png")
     archive, cache = place / "archive" / "x.zip", place / "archive" / "cache"
     cache.mkdir(parents=True)
     archive.write_bytes(packed(clouds))

@@ -2,7 +2,6 @@
 import ast
 import io
 import os
-import pathlib
 import signal
 import struct
 import zipfile
@@ -257,18 +256,13 @@ def test_a_few_hundred_damaged_inputs_are_refused_or_right():
     assert (failures, int(inputs) >= 400) == ("0", True), first
 
 
+LATER = ("from experiments.trust import formats; real = formats.{name}; seen = []\n"
+         "formats.{name} = lambda *given: seen.append(1) or (real(*given) if len(seen) < 3 else {bug})")
+
+
 @pytest.mark.parametrize("only, plant", [
-    ("checkpoint", "from zo_numpy import run_folder; run_folder.seal_of = lambda *_: bytes(32); "
-                   "run_folder.npy.read_npz = lambda path: {'weight.conv1': 1 / 0}"),
-    ("idx with", "from datasets import image_set; image_set.ImageSet.verified = lambda self, file, data, where: data"),
-    ("npy image", "from experiments.trust import formats; formats.read_image = lambda path, shape: bytearray(1 << 40)")])
+    ("checkpoint", LATER.format(name="of_run", bug="1 / 0")),   # from the third call on: the first are the sound file's
+    ("npy image", LATER.format(name="read_image", bug="bytearray(1 << 40)")),
+    ("idx with", "from datasets import image_set; image_set.ImageSet.verified = lambda self, file, data, where: data")])
 def test_the_harness_finds_a_planted_bug(only, plant):
-    if only == "checkpoint":   # an error nobody expects, from the second call on: the first are the sound file's
-        plant = ("from experiments.trust import formats; real = formats.of_run\n"
-                 "seen = []\n"
-                 "formats.of_run = lambda path: seen.append(1) or (real(path) if len(seen) < 3 else 1 / 0)")
-    if only == "npy image":
-        plant = ("from experiments.trust import formats; real = formats.read_image; seen = []\n"
-                 "formats.read_image = lambda path, shape: seen.append(1) or (real(path, shape) if len(seen) < 2 else "
-                 "bytearray(1 << 40))")
     assert int(harness(plant, only)[0]) > 0

@@ -17,6 +17,7 @@ from zo_numpy import npy, plots
 from zo_numpy.clouds import read_clouds
 from zo_numpy.errors import UserError
 from zo_numpy.files import strict_json
+from zo_numpy.golden import ops
 from zo_numpy.images import read_image
 from zo_numpy.run_folder import RunFolder, read_checkpoint, write_checkpoint
 
@@ -266,3 +267,11 @@ LATER = ("from experiments.trust import formats; real = formats.{name}; seen = [
     ("idx with", "from datasets import image_set; image_set.ImageSet.verified = lambda self, file, data, where: data")])
 def test_the_harness_finds_a_planted_bug(only, plant):
     assert int(harness(plant, only)[0]) > 0
+
+
+def test_a_shift_that_would_fill_the_memory_is_refused(tmp_path):
+    vectors = (ROOT / "tests" / "golden" / "ops" / "round_shift.json").read_text()
+    assert '"shift": 1}' in vectors
+    (tmp_path / "round_shift.json").write_text(vectors.replace('"shift": 1}', '"shift": 1099511627776}', 1))
+    with pytest.raises(UserError, match="asks for more than"):
+        ops.check_file(tmp_path / "round_shift.json")

@@ -9,6 +9,7 @@ POINTS  ?= 256
 MODELNET ?=
 DATA    ?= mnist
 ROTATE  ?= 45
+FUZZ    ?=
 
 VENV := .venv
 RUN  := $(VENV)/bin/python
@@ -24,7 +25,7 @@ POINTNET = @chosen=$$($(RUN) -m datasets.modelnet "$(MODELNET)") && eval "$(RUN)
     $$chosen --points $(POINTS) $(ADAPT) --seed $(SEED) --resume --precision $(1)"
 
 .PHONY: help mnist-int8 mnist-fp32 fashion-int8 fashion-fp32 finetune-int8 finetune-fp32 pointnet-int8
-.PHONY: pointnet-fp32 results results-quick figures data test golden-check golden-update clean
+.PHONY: pointnet-fp32 results results-quick figures data test golden-check golden-update fuzz clean
 
 help:
 	@echo "make mnist-int8     train LeNet-5 on MNIST with integers only"
@@ -44,6 +45,7 @@ help:
 	@echo "make data           fetch MNIST and Fashion-MNIST into datasets/cache"
 	@echo "make test           run the test suite (no network needed)"
 	@echo "make golden-check   recompute the golden vectors and compare them (golden-update makes them anew)"
+	@echo "make fuzz           damage every kind of file the project reads, and its command line, 21,000 times (FUZZ= for its options)"
 	@echo "make clean          remove the environment and Python's caches; runs/ and datasets/cache stay"
 
 mnist-int8: $(VENV)/ready
@@ -100,6 +102,9 @@ golden-check: $(VENV)/ready
 
 golden-update: $(VENV)/ready
 	@$(RUN) -m zo_numpy golden update
+
+fuzz: $(VENV)/ready
+	@ZO_NUMPY_THREADS=1 $(RUN) -m experiments.trust.fuzz $(FUZZ)
 
 # The environment: this folder's own, made once.
 # Where nothing can be downloaded but PYTHON has the packages, it lends them.

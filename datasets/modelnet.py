@@ -7,28 +7,28 @@ published with PointNet (Qi et al., arXiv 1612.00593):
     train_files.txt, test_files.txt    HDF5 files, a line each; looked for by file name beside the list
     *.h5                               `data` (N, M, 3) floats in the unit sphere, y upwards; `label` (N, 1) or (N,) integers
 
-Of a cloud's M points the ones asked for are taken at even steps (zo_numpy/clouds.py, `chosen`). Left out: the archives' other members
-(normals, faces, the shapes' original names).
+HDF5 is read by a child process, see hdf5.py. Of a cloud's M points the ones asked for are taken at even steps
+(zo_numpy/clouds.py, `chosen`). Left out: the archives' other members (normals, faces, the shapes' original names).
 """
 
+import contextlib
 import hashlib
 import os
 import shlex
 import sys
 from pathlib import Path
 
-import h5py
 import numpy as np
 
 from datasets import DataError, Dataset
+from datasets.hdf5 import read_files
 from datasets.store import short
-from zo_numpy.clouds import RADIUS, chosen
+from zo_numpy.clouds import RADIUS
 
 LISTS = ("train_files.txt", "test_files.txt")
 NAMES = "shape_names.txt"
 MAX_FILES, MAX_CLASSES = 1000, 256
 MAX_TEXT = 1 << 20              # bytes of a list
-MAX_VALUES = 1 << 28            # coordinates in one file: 1 GB as float32
 COMPLETE = {"modelnet40": (40, 9840, 2468), "modelnet10": (10, 3991, 908)}   # classes, training and test clouds
 TITLES = {"modelnet40": "ModelNet40", "modelnet10": "ModelNet10", "modelnet": "the data set"}
 
@@ -82,8 +82,7 @@ def found_folder(name, data_dir, offline, announce):
 def read_folder(name, folder, points):
     """The `Dataset` in a folder.  Raises DataError naming the file that is not as it should be, and the mend."""
     classes = read_names(folder / NAMES)
-    parts = [read_part(folder, listing, len(classes), points) for listing in LISTS]
-    (train, train_labels), (test, test_labels) = parts
+    (train, train_labels), (test, test_labels) = read_parts(folder, len(classes), points)
     counts = len(classes), len(train_labels), len(test_labels)
     if counts != COMPLETE.get(name, counts):
         wanted = COMPLETE[name]
@@ -127,8 +126,8 @@ def read_names(path):
     return names
 
 
-def read_part(folder, listing, classes, points):
-    """(clouds, labels) of the files that a list names: (N, points, 3) float32, (N,) uint8."""
+def listed(folder, listing):
+    """The paths of the files that a list names."""
     files = []
     for line in read_text(folder / listing):
         path = folder / line.replace("\\", "/").rsplit("/", 1)[-1]
@@ -139,50 +138,23 @@ def read_part(folder, listing, classes, points):
     if len(files) > MAX_FILES or len(set(files)) < len(files):
         raise DataError(f"{short(folder / listing)} names {'a file twice' if len(files) <= MAX_FILES else 'too many files'}: "
                         "restore it from the data set")
-    clouds, labels = zip(*(read_file(path, classes, points) for path in files))
-    return np.concatenate(clouds), np.concatenate(labels)
+    return files
 
 
-def read_file(path, classes, points):
-    """(clouds, labels) of one HDF5 file, checked."""
-    try:
-        with h5py.File(path, "r") as file:
-            data, label = (member(file, name, path) for name in ("data", "label"))
-            check_shapes(path, data, label, points)
-            clouds, labels = data[()], label[()].reshape(-1)
-    except DataError:
-        raise
-    except Exception as error:   # HDF5's own, of many kinds; its text may have several lines
-        what = " ".join(str(error).split())[:120]
-        raise DataError(f"{short(path)} is not a sound HDF5 file ({what}): get it anew, it may have been cut off") from None
-    clouds = np.ascontiguousarray(clouds[:, chosen(clouds.shape[1], points)], np.float32)
+def read_parts(folder, classes, points):
+    """(clouds, labels) of the training and of the test part: (N, points, 3) float32, (N,) uint8."""
+    parts = [listed(folder, listing) for listing in LISTS]
+    files = [path for part in parts for path in part]
+    with contextlib.closing(read_files(files, points)) as arrays:
+        pairs = [checked(path, *pair, classes) for path, pair in zip(files, arrays)]
+    split = len(parts[0])
+    return [tuple(map(np.concatenate, zip(*part))) for part in (pairs[:split], pairs[split:])]
+
+
+def checked(path, clouds, labels, classes):
+    """The same clouds, and labels as uint8.  Raises DataError."""
     check_values(path, clouds, labels, classes)
     return clouds, labels.astype(np.uint8)
-
-
-def member(file, name, path):
-    """A data set inside an HDF5 file that keeps its values in that same file."""
-    found = file.get(name)
-    if not isinstance(found, h5py.Dataset):
-        raise DataError(f"{short(path)} has no `{name}`: a file of this layout holds `data` and `label`; restore it from "
-                        "the data set")
-    if isinstance(file.get(name, getlink=True), h5py.ExternalLink) or found.external or found.is_virtual:
-        raise DataError(f"{short(path)} keeps its `{name}` in another file: store it in this one")
-    return found
-
-
-def check_shapes(path, data, label, points):
-    if data.ndim != 3 or data.shape[2] != 3 or data.dtype.kind != "f" or not data.shape[0]:
-        raise DataError(f"{short(path)} holds `data` of {data.dtype} {data.shape} where floats (clouds, points, 3) are "
-                        "expected: restore it from the data set")
-    if data.size > MAX_VALUES:
-        raise DataError(f"{short(path)} holds {data.size:,} coordinates: split it into files of at most {MAX_VALUES:,}")
-    if label.dtype.kind not in "iu" or label.shape not in ((len(data), 1), (len(data),)):
-        raise DataError(f"{short(path)} holds `label` of {label.dtype} {label.shape} where {len(data)} integers are "
-                        "expected, one a cloud: restore it from the data set")
-    if data.shape[1] < points:
-        raise DataError(f"{short(path)} has {data.shape[1]} points a cloud: ask for at most that many with --points "
-                        f"{data.shape[1]}")
 
 
 def check_values(path, clouds, labels, classes):
@@ -190,6 +162,9 @@ def check_values(path, clouds, labels, classes):
     if not finite.all():
         raise DataError(f"{short(path)}: cloud {int(finite.argmin())} has a coordinate that is not a number or not finite: "
                         "remove or repair it")
+    reach = np.abs(clouds).max(axis=(1, 2))
+    if not reach.all():   # as HDF5 gives what was never written
+        raise DataError(f"{short(path)}: all points of cloud {int((reach == 0).argmax())} are the origin: remove or repair it")
     radius = np.sqrt((clouds.astype(np.float64) ** 2).sum(axis=2).max(axis=1))
     if radius.max() > RADIUS:
         raise DataError(f"{short(path)}: cloud {int(radius.argmax())} reaches {radius.max():.4g} from the origin: centre each "

@@ -10,6 +10,7 @@ no cloud was changed: compare the run's `dataset.digest` with somebody else's fo
 import os
 import re
 import shutil
+import struct
 import tempfile
 import zipfile
 import zlib
@@ -29,6 +30,8 @@ MAX_MEMBER = 1 << 28        # of one unpacked file; they have up to about 120 MB
 MAX_UNPACKED = 1 << 31
 MAX_MEMBERS = 100
 CHUNK = 1 << 20
+DAMAGED = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, NotImplementedError, RuntimeError, LookupError,
+           OverflowError, UnicodeError)   # what zipfile raises
 
 
 def obtain(folder, offline, announce):
@@ -74,6 +77,22 @@ def install(url, folder, announce):
         os.replace(unpacked, folder)
 
 
+def corrupt(error):
+    return DataError(f"{ARCHIVE} is a corrupt archive ({' '.join(str(error).split())[:100]})")
+
+
+def chunks(packed, member):
+    """Yields the bytes of a member of an open archive, deflated or stored.  Raises DataError if it is damaged."""
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):   # others can ask for much memory
+        raise corrupt(f"it packs {member.filename[-60:]} in an unknown way")
+    try:
+        with packed.open(member) as source:
+            while chunk := source.read(CHUNK):
+                yield chunk
+    except (OSError, *DAMAGED) as error:   # of a place before the archive's start
+        raise corrupt(error) from None
+
+
 def unpack(archive, folder):
     """Writes the files of the layout that a zip archive holds into `folder`, whatever folders it names for them.
 
@@ -89,15 +108,15 @@ def unpack(archive, folder):
                 if match[1] in written or len(written) >= MAX_MEMBERS:
                     raise DataError(f"{ARCHIVE} holds {match[1]} twice, or too many files")
                 written.add(match[1])
-                with packed.open(member) as source, open(folder / match[1], "xb") as target:
+                with open(folder / match[1], "xb") as target:
                     size = 0
-                    while chunk := source.read(CHUNK):
+                    for chunk in chunks(packed, member):
                         size += len(chunk)
                         total += len(chunk)
                         if size > MAX_MEMBER or total > MAX_UNPACKED:
                             raise DataError(f"{ARCHIVE}: {match[1]} is larger than it may be")
                         target.write(chunk)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-        raise DataError(f"{ARCHIVE} is a corrupt archive ({' '.join(str(error).split())[:100]})") from None
+    except DAMAGED as error:
+        raise corrupt(error) from None
     if not written:
         raise DataError(f"{ARCHIVE} holds none of the files of its layout")

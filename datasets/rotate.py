@@ -13,6 +13,7 @@ import numpy as np
 import scipy.ndimage
 
 from datasets.store import write
+from zo_numpy.npy import read_npz
 
 BATCH = 4096    # images turned at a time
 
@@ -60,9 +61,10 @@ def _checksum(images):
 def _cached(path, shapes):
     """The two arrays of a cache file; None if there is none, or it is damaged or of something else."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            images = archive["train"], archive["test"]
-            sound = archive["sha256"].tobytes() == _checksum(images)
+        arrays = read_npz(path)
+        images = arrays["train"], arrays["test"]
+        sound = arrays["sha256"].tobytes() == _checksum(images)
     except Exception:   # missing, cut short, damaged: made anew
         return None
-    return images if sound and tuple(part.shape for part in images) == shapes else None
+    return images if sound and tuple((part.shape, part.dtype) for part in images) == tuple(
+        (shape, np.uint8) for shape in shapes) else None

@@ -17,6 +17,7 @@ from small_runs import (ROOT, environment, main, metrics, one_line, python, refu
                         train_options, write_digits)
 from zo_numpy.config import SCHEDULES
 from zo_numpy.progress import Progress, duration
+from zo_numpy.run_folder import read_checkpoint, write_checkpoint
 
 
 @pytest.fixture(scope="module")
@@ -441,6 +442,8 @@ def test_predict_never_unpickles(run, tmp_path, capsys):
 def test_predict_needs_a_name_for_every_class(run, tmp_path, capsys):
     shutil.copytree(run, tmp_path / "run")
     config = tmp_path / "run" / "config.json"
+    checkpoint = read_checkpoint(tmp_path / "run" / "checkpoint.npz")
     config.write_text(config.read_text().replace('"8",\n      "9"', '"8"'))
+    write_checkpoint(tmp_path / "run" / "checkpoint.npz", *checkpoint)   # sealed together with what it is beside
     np.save(tmp_path / "image.npy", a_digit(1))
     assert "9 classes" in refused(capsys, "predict", tmp_path / "run", tmp_path / "image.npy")

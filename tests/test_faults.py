@@ -267,7 +267,9 @@ def test_resume_refuses_a_damaged_run_and_leaves_it_alone(run, digits, capsys, w
 
 
 def test_resume_refuses_a_checkpoint_beyond_the_end_of_the_run(run, digits, capsys):
+    checkpoint = read_checkpoint(run / "checkpoint.npz")
     damage(run, "config.json", lambda content: content.replace(b'"epochs": 2', b'"epochs": 1'))
+    write_checkpoint(run / "checkpoint.npz", *checkpoint)   # sealed together with what it is beside
     before = snapshot(run)
     assert "step 26 of 13" in refused(capsys, "train", "--data-dir", digits, "--out", run, "--resume")
     assert snapshot(run) == before

@@ -9,7 +9,7 @@ from numpy.testing import assert_array_equal
 from datasets import Dataset
 from small_runs import assert_same_run, metrics, python, refused, train, train_options, write_digits
 from zo_numpy import rng, steps, trainer
-from zo_numpy.config import make_config
+from zo_numpy.config import describe, make_config
 from zo_numpy.errors import UserError
 from zo_numpy.run_folder import RunFolder, digest, read_checkpoint
 from zo_numpy.trainer import Interrupted, Run, count_correct, json_line, percent
@@ -57,7 +57,7 @@ def run_on(dataset, path, should_stop=lambda: False, **given):
         def __enter__(self):
             folder.__enter__()
             if not folder.exists():
-                folder.start({"made": "up"})
+                folder.start(describe(config, dataset))
             return Run(config, dataset, folder, Silent(), should_stop)
 
         def __exit__(self, *error):

@@ -22,6 +22,7 @@ import numpy as np
 
 from . import rng
 from .errors import UserError
+from .npy import read_npy
 
 RADIUS = 1.001   # of a cloud that fits the unit sphere, what rounding did to it allowed for
 SOLID, SURFACE, SPIN, NOISE, JITTER = range(5)
@@ -105,8 +106,7 @@ def read_clouds(path, points):
     """
     wanted = f"an .npy file of floats, (points, 3) or (clouds, points, 3), at least {points} points"
     try:
-        with open(path, "rb") as file:
-            clouds = np.lib.format.read_array(file, allow_pickle=False)
+        clouds = read_npy(path)
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}); give {wanted}") from None
     except Exception as error:   # damaged headers raise many kinds
@@ -115,7 +115,8 @@ def read_clouds(path, points):
             clouds.shape[-2] < points or not len(clouds):
         raise UserError(f"{path} holds {clouds.dtype} {clouds.shape}; give {wanted}")
     clouds = clouds.reshape(-1, *clouds.shape[-2:])
-    clouds = clouds[:, chosen(clouds.shape[1], points)].astype(np.float32)
+    with np.errstate(over="ignore"):   # to an infinity, which is refused
+        clouds = clouds[:, chosen(clouds.shape[1], points)].astype(np.float32)
     if not np.isfinite(clouds).all() or np.square(clouds.astype(np.float64)).sum(axis=2).max() > RADIUS**2:
         raise UserError(f"{path} has points outside the unit sphere, or that are no numbers; centre each cloud and scale "
                         "it into the unit sphere")

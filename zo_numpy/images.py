@@ -2,13 +2,19 @@
 
 Left out: scaling and cropping, which decide what a network sees and are the user's business, and other formats.
 """
+import io
 import struct
+import zlib
 
 import numpy as np
 
 from .errors import UserError
+from .files import read_bounded
+from .npy import read_npy
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+PNG_PIXELS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")   # the chunks that decide what a picture shows
+LARGEST_PNG = 1 << 24   # bytes, a camera's notes included
 
 
 def read_image(path, shape):
@@ -19,36 +25,67 @@ def read_image(path, shape):
     size = shape[1:]
     wanted = "a PNG of {1} x {0} pixels, or .npy of uint8 ({0}, {1}) or (N, {0}, {1})".format(*size)
     try:
-        with open(path, "rb") as file:
-            image = np.lib.format.read_array(file, allow_pickle=False) if path.suffix == ".npy" else \
-                read_png(file, size)
+        image = read_npy(path) if path.suffix == ".npy" else read_png(read_bounded(path, LARGEST_PNG), size)
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; give {wanted}") from None
     except Exception as error:   # Pillow and NumPy each raise their own for damaged bytes
-        raise UserError(f"{path} cannot be read ({type(error).__name__}: {error}); give {wanted}") from None
+        raise UserError(f"{path} cannot be read ({type(error).__name__}: {' '.join(str(error).split())[:200]}); give {wanted}") from None
     if image.dtype != np.uint8 or image.ndim not in (2, 3) or image.shape[-2:] != size or image.size == 0:
         raise UserError(f"{path} holds {image.dtype} of shape {image.shape}; give {wanted}")
     return image.reshape(-1, *shape)
 
 
-def read_png(file, size):
-    """(height, width) uint8 from an open PNG of any kind: colours averaged, what is transparent laid on white.
+def read_png(content, size):
+    """(height, width) uint8 from the bytes of a PNG of any kind: colours averaged, what is transparent laid on white.
 
     size: the (height, width) it must have; otherwise ValueError, before a pixel is unpacked.
     """
     import matplotlib.image   # takes its time, and only a PNG needs it
 
-    start = file.read(24)     # signature, length and name of the header chunk, width, height
-    if len(start) < 24 or not start.startswith(PNG_SIGNATURE):
-        raise ValueError("it is no PNG")
-    width, height = struct.unpack(">2I", start[16:])
-    if (height, width) != size:
-        raise ValueError(f"it has {width} x {height} pixels")
-    file.seek(0)
-    image = np.atleast_3d(matplotlib.image.imread(file, format="png"))   # (height, width, 1..4) float32 in 0..1
-    colours = image.shape[2] - (image.shape[2] % 2 == 0)                 # of 2 and 4, the last one is opacity
+    image = matplotlib.image.imread(io.BytesIO(sound_png(content, size)), format="png")
+    image = np.atleast_3d(image)                            # (height, width, 1..4) float32 in 0..1
+    colours = image.shape[2] - (image.shape[2] % 2 == 0)    # of 2 and 4, the last one is opacity
     grey = image[..., :colours].mean(axis=2)
     if colours < image.shape[2]:
         opacity = image[..., -1]
         grey = grey * opacity + (1 - opacity)
     return (grey * 255).round().astype(np.uint8)
+
+
+def sound_png(content, size):
+    """The PNG again with nothing but the chunks that decide its pixels, all checksums compared.
+
+    Pillow compares neither the checksum of pixels nor what follows them. Raises ValueError saying what is wrong.
+    """
+    if not content.startswith(PNG_SIGNATURE):
+        raise ValueError("it is no PNG")
+    kept, pixels, place, name = [PNG_SIGNATURE], [], len(PNG_SIGNATURE), None
+    while name != b"IEND":
+        length, name = struct.unpack_from(">I4s", content, place) if place + 8 <= len(content) else (0, b"")
+        chunk = content[place:place + 12 + length]
+        if len(chunk) < 12 + length:
+            raise ValueError("it is cut off")
+        if zlib.crc32(chunk[4:-4]) != int.from_bytes(chunk[-4:], "big"):
+            raise ValueError(f"the checksum of its chunk {name!r} is wrong")
+        if place == len(PNG_SIGNATURE):
+            width, height = struct.unpack_from(">2I", chunk, 8) if name == b"IHDR" and length == 13 else (0, 0)
+            if (height, width) != size:
+                raise ValueError(f"it has {width} x {height} pixels")
+        if name in PNG_PIXELS:
+            kept.append(chunk)
+        if name == b"IDAT":
+            pixels.append(chunk[8:-4])
+        place += len(chunk)
+    if place != len(content):
+        raise ValueError("it has bytes after its end")
+    check_pixels(b"".join(pixels), size)
+    return b"".join(kept)
+
+
+def check_pixels(packed, size):
+    """Refuses pixels that do not inflate to the end, where their checksum is, or to more than an image may have."""
+    height, width = size
+    inflate = zlib.decompressobj()
+    inflate.decompress(packed, 2 * height * (1 + 8 * width))   # 8 bytes a pixel at most; 2: an interlaced one has more rows
+    if not inflate.eof or inflate.unused_data:
+        raise ValueError("its pixels are cut off, or too many")

@@ -10,6 +10,11 @@
 The logs only grow; each is flushed to disk before the checkpoint that counts it. A run that is cut off leaves a
 checkpoint and perhaps lines behind it: resuming cuts the logs back to what the checkpoint counts and goes on, and as
 every step is a function of (seed, step), it ends in the bytes of a run that was never cut.
+
+A checkpoint seals what it counts: `seal` is a sha256 of all else in it and of config.json, but for the digest of the data,
+which is compared with the data, and where they were found; `steps_sha256` is of its lines of steps.txt. A folder in which
+any of them has changed is refused. Checkpoints that have neither, as other programs and earlier versions write them,
+are read as they are.
 """
 import contextlib
 import hashlib
@@ -20,8 +25,9 @@ import pathlib
 
 import numpy as np
 
+from . import npy
 from .errors import UserError
-from .files import write_atomically
+from .files import read_bounded, strict_json, write_atomically
 
 try:
     import fcntl
@@ -32,6 +38,10 @@ CONFIG, STEPS, METRICS, CHECKPOINT, CURVES = "config.json", "steps.txt", "metric
 LOCK = ".lock"
 RUN_FILES = (CONFIG, STEPS, METRICS, CHECKPOINT, CURVES)
 FORMAT_VERSION = 0   # of config.json and of all that is beside it
+SEAL, STEPS_SEAL = "seal", "steps_sha256"   # in a checkpoint
+SEALED = ("training_samples", "classes")     # of what config.json says of the data
+LARGEST_CONFIG, LONGEST_LINE = 1 << 22, 1 << 16   # bytes; a line of 64 queries has 3,000
+NO_RESUME = "the run cannot be resumed: start it again in another --out"
 DATASET_FIELDS = {"source": str, "complete": bool, "digest": str, "training_samples": int, "classes": list}
 
 
@@ -44,10 +54,9 @@ def digest(arrays):
 
 
 def read_npz(path, mend):
-    """The arrays of an .npz file as a dict; a UserError ending in `mend` if it is missing, cut short or damaged."""
+    """The arrays of an .npz file as a dict.  Raises UserError, ending in `mend`, if it is missing, cut short or damaged."""
     try:
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
+        return npy.read_npz(path)
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; {mend}") from None
     except Exception as error:   # zipfile, zlib and NumPy each raise their own for damaged bytes
@@ -64,6 +73,7 @@ class RunFolder:
     def __init__(self, path):
         self.path = pathlib.Path(path)
         self.made, self.lock, self.logs = [], None, {}
+        self.logged = hashlib.sha256()   # of steps.txt
 
     def __enter__(self):
         try:
@@ -122,17 +132,17 @@ class RunFolder:
     def open_logs(self, steps, epochs):
         """Cuts the logs back to the steps and epochs of the checkpoint, and opens them for appending.
 
-        Raises UserError, with nothing changed, if the logs have fewer lines.
+        Raises UserError, with nothing changed, if the logs have fewer lines or are not those of the checkpoint.
         """
         lengths = {}
         for name, count in ((STEPS, steps), (METRICS, epochs)):
-            path = self.path / name
-            content = path.read_bytes() if path.exists() else b""
-            *lines, rest = content.split(b"\n", count)
-            if len(lines) < count:
-                raise UserError(f"{path} has {len(lines):,} lines where {CHECKPOINT} counts {count:,}; the run cannot be "
-                                "resumed: start it again in another --out")
-            lengths[name] = len(content) - len(rest)
+            log = self.logged if name == STEPS else hashlib.sha256()
+            lines, lengths[name] = measure(self.path / name, count, log)
+            if lines < count:
+                raise UserError(f"{self.path / name} has {lines:,} lines where {CHECKPOINT} counts {count:,}; {NO_RESUME}")
+        sealed = read_npz(self.path / CHECKPOINT, NO_RESUME).get(STEPS_SEAL) if self.has_checkpoint() else None
+        if sealed is not None and sealed.tobytes() != self.logged.digest():
+            raise UserError(f"{self.path / STEPS} is not the log that {CHECKPOINT} counts: it has changed; {NO_RESUME}")
         for name in RUN_FILES:
             for remains in self.path.glob(f".{name}.*.part"):   # of a process that was killed while it wrote
                 remains.unlink()
@@ -142,7 +152,10 @@ class RunFolder:
             self.logs[name].seek(length)
 
     def append(self, name, line):
-        self.logs[name].write(line.encode() + b"\n")
+        content = line.encode() + b"\n"
+        self.logs[name].write(content)
+        if name == STEPS:
+            self.logged.update(content)
 
     def save(self, arrays, numbers):
         """Flushes the logs, then replaces the checkpoint.
@@ -152,25 +165,65 @@ class RunFolder:
         for log in self.logs.values():
             log.flush()
             os.fsync(log.fileno())
-        write_checkpoint(self.path / CHECKPOINT, arrays, numbers)
+        write_checkpoint(self.path / CHECKPOINT, arrays, numbers, self.logged.digest())
 
     def has_checkpoint(self):
         """False if the run was cut off before its first."""
         return (self.path / CHECKPOINT).exists()
 
 
-def write_checkpoint(path, arrays, numbers):
-    """Weights and numbers as an .npz whose bytes depend on nothing else."""
-    content = io.BytesIO()
-    np.savez(content, **{"weight." + name: array for name, array in arrays.items()},
-             **{name: np.asarray(value) for name, value in numbers.items()})
-    write_atomically(path, content.getvalue())
+def measure(path, count, log):
+    """(lines, their bytes) of the first `count` lines of a file that may be missing.  log: a sha256 that takes them in."""
+    lines = length = 0
+    if path.exists():
+        with open(path, "rb") as file:
+            while lines < count and (line := file.readline(LONGEST_LINE)).endswith(b"\n"):
+                log.update(line)
+                lines, length = lines + 1, length + len(line)
+    return lines, length
+
+
+def write_checkpoint(path, arrays, numbers, steps_digest=None):
+    """Weights and numbers as an .npz whose bytes depend on them and on the config.json beside it, and on nothing else.
+
+    steps_digest: the sha256 (bytes) of the steps.txt it counts, where there is one.
+    """
+    content = {**{"weight." + name: array for name, array in arrays.items()},
+               **{name: np.asarray(value) for name, value in numbers.items()}}
+    if steps_digest:
+        content[STEPS_SEAL] = np.frombuffer(steps_digest, np.uint8)
+    packed = io.BytesIO()
+    np.savez(packed, **content, **{SEAL: np.frombuffer(seal_of(path, content), np.uint8)})
+    write_atomically(path, packed.getvalue())
+
+
+def seal_of(path, content):
+    """The sha256 (bytes) of the configuration beside a checkpoint and of the arrays in it, names, types and order included.
+
+    Raises OSError or ValueError if config.json cannot be read.
+    """
+    config = path.with_name(CONFIG)
+    description = strict_json(read_bounded(config, LARGEST_CONFIG)) if config.exists() else {}
+    if "dataset" in description:
+        description["dataset"] = {name: description["dataset"][name] for name in SEALED}
+    total = hashlib.sha256(json.dumps(description, sort_keys=True).encode())
+    for name, array in content.items():
+        total.update(f"\n{name} {array.dtype.newbyteorder('<').str} {array.shape}\n".encode())
+        total.update(np.ascontiguousarray(array, array.dtype.newbyteorder("<")))
+    return total.digest()
 
 
 def read_checkpoint(path):
     """({name: weight array}, {name: number}) of a checkpoint.  Raises UserError if it is damaged."""
     mend = "the run cannot be read: train it again in another --out"
     content = read_npz(path, mend)
+    seal = content.pop(SEAL, None)
+    try:
+        if seal is not None and seal.tobytes() != seal_of(path, content):
+            raise UserError(f"{path} or the {CONFIG} beside it is damaged: they are not as they were written; {mend}")
+    except (OSError, ValueError, TypeError, LookupError, RecursionError) as error:
+        raise UserError(f"{path.with_name(CONFIG)} cannot be read ({error}); {mend}") from None
+    content.pop(STEPS_SEAL, None)
     arrays = {name[len("weight."):]: array for name, array in content.items() if name.startswith("weight.")}
     numbers = {name: array for name, array in content.items() if not name.startswith("weight.")}
     if any(array.shape != () or array.dtype.kind not in "iuf" for array in numbers.values()):
@@ -189,7 +242,7 @@ def read_description(path):
     name = pathlib.Path(path) / CONFIG
     mend = "give a run folder that `train --out` made"
     try:
-        description = json.loads(name.read_text(encoding="utf-8"))
+        description = strict_json(read_bounded(name, LARGEST_CONFIG))
     except (FileNotFoundError, NotADirectoryError):
         raise UserError(f"{path} is not a run folder: it has no {CONFIG}; {mend}") from None
     except (OSError, ValueError, RecursionError) as error:

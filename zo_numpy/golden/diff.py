@@ -13,7 +13,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .. import npy
 from ..errors import UserError
+from ..files import read_bounded, unique_names
 from . import FORMAT_VERSION
 from .tolerances import SUMMARY, summary, tolerances_of
 from .trace import MANIFEST, array_digest
@@ -90,9 +92,7 @@ def read_manifest(folder, reference=None):
     """
     path = pathlib.Path(folder) / MANIFEST
     try:
-        if path.stat().st_size > LARGEST_MANIFEST:
-            raise ValueError("it is too large")
-        manifest = json.loads(path.read_bytes())
+        manifest = json.loads(read_bounded(path, LARGEST_MANIFEST).decode("utf-8"), object_pairs_hook=unique_names)
         if manifest["format_version"] != FORMAT_VERSION:
             raise ValueError(f"format_version is not {FORMAT_VERSION}")
         floats = tolerances_of(reference or manifest, path) is not None
@@ -121,9 +121,7 @@ def read_bin(path, dtype, shape):
 def read_header(path, file):
     """(shape, whether in Fortran order, dtype) of an open .npy file.  Raises Problem."""
     try:
-        version = np.lib.format.read_magic(file)
-        read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
-        return read(file)
+        return npy.read_header(file)
     except Exception as error:   # a damaged header can fail in many ways
         why = " ".join(str(error).split())[:200]
         raise Problem(f"{path.name} is no .npy file ({type(error).__name__}: {why})") from None
@@ -157,6 +155,8 @@ def read_array(folder, record):
         if path.stat().st_size == 0:
             raise Problem(f"{path.name} is empty")
         return read(path, dtype, shape)
+    except (ValueError, OverflowError) as error:   # of a shape that no array can have
+        raise error if isinstance(error, Problem) else Problem(f"{path.name} cannot be of shape {str(shape)[:80]}") from None
     except FileNotFoundError:
         raise Problem(f"{path.name} is missing") from None
     except OSError as error:

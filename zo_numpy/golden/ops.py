@@ -15,7 +15,7 @@ import pathlib
 from typing import NamedTuple
 
 from ..errors import UserError
-from ..files import write_atomically
+from ..files import read_bounded, unique_names, write_atomically
 from . import (FORMAT_VERSION, cases_draws, cases_layers, cases_loss, cases_loss_parts, cases_points, cases_products,
                cases_quantise, cases_random, cases_shifts, cases_step, cases_tail, cases_tail_update,
                cases_zo)
@@ -30,7 +30,7 @@ OPS = {name: op.compute for name, op in DEFINITIONS.items()}   # op(inputs, para
 LARGEST_FILE = 4 << 20       # bytes
 DEEPEST = 12                 # lists and objects within each other
 LARGEST_SIZE = 10**5         # of what a parameter asks to be drawn or laid out
-SIZES = ("count", "samples", "batch_size", "epochs", "fan_in", "pad", "size")
+SIZES = ("count", "samples", "batch_size", "epochs", "fan_in", "pad", "size", "shift")
 MEND = "restore it, or write it anew with `make golden-update`"
 HEADER = ("format_version", "op", "description", "flags", "cases")
 CASE = ("id", "comment", "flags", "inputs", "parameters", "expected")
@@ -141,12 +141,8 @@ def load_vectors(path):
     """The contents of one op's file.  Raises UserError if it is missing, damaged or of another format."""
     path = pathlib.Path(path)
     try:
-        with open(path, "rb") as file:
-            data = file.read(LARGEST_FILE + 1)
-        if len(data) > LARGEST_FILE:
-            raise ValueError(f"it is longer than {LARGEST_FILE} bytes")
-        content = json.loads(data.decode("ascii"), parse_int=bounded_int, parse_float=refuse_float,
-                             parse_constant=refuse_float)
+        content = json.loads(read_bounded(path, LARGEST_FILE).decode("ascii"), parse_int=bounded_int,
+                             parse_float=refuse_float, parse_constant=refuse_float, object_pairs_hook=unique_names)
         check_layout(content, path.stem)
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; {MEND}") from None

@@ -21,7 +21,7 @@ import pathlib
 import numpy as np
 
 from .errors import UserError
-from .files import write_atomically
+from .files import remove_remains, write_atomically
 
 try:
     import fcntl
@@ -134,8 +134,7 @@ class RunFolder:
                                 "resumed: start it again in another --out")
             lengths[name] = len(content) - len(rest)
         for name in RUN_FILES:
-            for remains in self.path.glob(f".{name}.*.part"):   # of a process that was killed while it wrote
-                remains.unlink()
+            remove_remains(self.path / name)
         for name, length in lengths.items():
             self.logs[name] = open(self.path / name, "ab")
             self.logs[name].truncate(length)

@@ -22,7 +22,7 @@ UPRIGHT = runs/$(DATA)-$(1)-upright-s$(SEED)
 POINTNET = @chosen=$$($(RUN) -m datasets.modelnet "$(MODELNET)") && eval "$(RUN) -m zo_numpy train --model pointnet \
     $$chosen --points $(POINTS) $(ADAPT) --seed $(SEED) --resume --precision $(1)"
 
-.PHONY: help mnist-int8 mnist-fp32 pointnet-int8 pointnet-fp32 fashion-int8 fashion-fp32 finetune-int8 finetune-fp32 data test golden-check golden-update clean
+.PHONY: help mnist-int8 mnist-fp32 pointnet-int8 pointnet-fp32 fashion-int8 fashion-fp32 finetune-int8 finetune-fp32 data test golden-check golden-update faults matrix clean
 
 help:
 	@echo "make mnist-int8     train LeNet-5 on MNIST with integers only (SEED=$(SEED) BP_TAIL=$(BP_TAIL) PYTHON=$(PYTHON), EPOCHS= if not the tuned ones)"
@@ -36,6 +36,8 @@ help:
 	@echo "make data           fetch MNIST and Fashion-MNIST into datasets/cache"
 	@echo "make test           run the test suite (no network needed)"
 	@echo "make golden-check   recompute the golden vectors and compare them (golden-update makes them anew)"
+	@echo "make faults         kill, interrupt and starve training, downloads and exports at 200 random moments (15 minutes)"
+	@echo "make matrix         compare INT8 digests over Pythons, NumPys, threads, tiles, SIMD, hash seeds, locales, time zones"
 	@echo "make clean          remove the environment and Python's caches; runs/ and datasets/cache stay"
 
 mnist-int8: $(VENV)/ready
@@ -83,6 +85,12 @@ golden-check: $(VENV)/ready
 
 golden-update: $(VENV)/ready
 	@$(RUN) -m zo_numpy golden update
+
+faults: $(VENV)/ready
+	@$(RUN) -m experiments.trust.faults
+
+matrix: $(VENV)/ready
+	@$(RUN) -m experiments.trust.matrix
 
 # The environment: this folder's own, made once. Where nothing can be downloaded but PYTHON has the packages, it lends them.
 $(VENV)/ready: setup.cfg pyproject.toml

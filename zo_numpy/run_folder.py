@@ -162,8 +162,24 @@ def write_checkpoint(path, arrays, numbers):
     """Weights and numbers as an .npz whose bytes depend on nothing else."""
     content = io.BytesIO()
     np.savez(content, **{"weight." + name: array for name, array in arrays.items()},
-             **{name: np.asarray(value) for name, value in numbers.items()})
+             **{name: as_array(value) for name, value in numbers.items()})
     write_atomically(path, content.getvalue())
+
+
+def as_array(number):
+    """A number as it is saved.  An integer of more than 64 bits, which NumPy would pickle, as its decimal digits."""
+    return np.asarray(str(number) if type(number) is int and number >= 2**64 else number)
+
+
+def as_number(array):
+    """The inverse of `as_array`; None of what it does not make."""
+    if array.shape != () or array.dtype.kind not in "iufU":
+        return None
+    value = array.item()
+    if type(value) is not str:
+        return value
+    big = int(value) if value.isascii() and value.isdecimal() and 20 <= len(value) <= 100 else 0
+    return big if big >= 2**64 else None
 
 
 def read_checkpoint(path):
@@ -172,10 +188,8 @@ def read_checkpoint(path):
     content = read_npz(path, mend)
     arrays = {name[len("weight."):]: array for name, array in content.items() if name.startswith("weight.")}
     numbers = {name: array for name, array in content.items() if not name.startswith("weight.")}
-    if any(array.shape != () or array.dtype.kind not in "iuf" for array in numbers.values()):
-        raise UserError(f"{path} is not a checkpoint of a run; {mend}")
-    numbers = {name: value.item() for name, value in numbers.items()}
-    if type(numbers.get("step")) is not int or numbers["step"] < 0:
+    numbers = {name: as_number(array) for name, array in numbers.items()}
+    if None in numbers.values() or type(numbers.get("step")) is not int or numbers["step"] < 0:
         raise UserError(f"{path} is not a checkpoint of a run; {mend}")
     return arrays, numbers
 

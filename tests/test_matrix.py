@@ -1,0 +1,37 @@
+"""A small matrix: the committed INT8 digests, whatever the threads, hash seed, time zone, tiles and SIMD loops are."""
+import json
+
+import pytest
+
+from experiments.common import RESULTS
+from experiments.trust import matrix
+
+METHODS = ["LeNet-5 K=2", "PointNet K=0"]
+EXPECTED = json.loads((RESULTS / "trust_matrix.json").read_text())["digests"]
+
+
+def small(**options):
+    return {"methods": METHODS, **options}
+
+
+def check(found):
+    assert found["digests"] == {name: EXPECTED[name] for name in METHODS}
+
+
+def test_threads_hash_seed_zone_and_tiles():
+    found = matrix.cell(options=small(patch={**matrix.TILES["odd"], **matrix.WORTH}), ZO_NUMPY_THREADS="3",
+                        PYTHONHASHSEED="1", TZ="Pacific/Kiritimati", LC_ALL="C")
+    assert found["threads"] == "3" and found["time zone"] != ["UTC", "UTC"]
+    check(found)
+
+
+def test_simd_off():
+    try:
+        check(matrix.simd_off(options=small()))
+    except matrix.NotAtHand as error:
+        pytest.skip(str(error))
+
+
+def test_a_digest_that_differs_is_named():
+    found = {"python": "3", "numpy": "2", "digests": {"a": "0", "b": "1"}, "golden": {"c": ["line 1"], "d": None}}
+    assert matrix.judge(found, {"a": "0", "b": "2"})["state"] == "DIFFERS: b, golden run c"

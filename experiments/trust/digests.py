@@ -2,8 +2,8 @@
 
     python -m experiments.trust.digests [JSON]
 
-JSON: {"methods": names, all by default; "golden": names of committed runs to be made again; "patch": {"module.NAME": number}
-of what may change how long something takes}. Prints one line of JSON. Needs no package but NumPy.
+JSON: {"methods": names, all by default; "golden": names of committed runs to be made again;
+"patch": {"module.NAME": number} of what may change how long something takes}. Prints one line of JSON. Needs no package but NumPy.
 """
 import hashlib
 import importlib
@@ -20,7 +20,8 @@ from zo_numpy.golden import check, runs
 from zo_numpy.golden.commands import GOLDEN, load
 
 IMAGES = dict(model="lenet5", data="mnist-subset", limit=25, validate=20, batch_size=10, epochs=1, seed=3)
-CLOUDS = dict(model="pointnet", data="synthetic-solids", points=24, limit=10, validate=6, batch_size=4, epochs=1, seed=3)
+CLOUDS = dict(model="pointnet", data="synthetic-solids", points=24, limit=10, validate=6, batch_size=4, epochs=1,
+              seed=3)
 METHODS = {
     **{f"LeNet-5 K={k}": dict(IMAGES, bp_tail=k) for k in (0, 1, 2, 3, "all")},
     **{f"PointNet K={k}": dict(CLOUDS, bp_tail=k) for k in (0, 1, 2, 3, "all")},
@@ -38,7 +39,7 @@ def digest_of(options):
 
 
 def golden_run(name):
-    """What of a committed run is not made again line by line, bit for bit: sentences; None where its data are missing."""
+    """What of a committed run is not made again, bit for bit: sentences; None where its data are missing."""
     _, differences, skipped = check.check_run(name, GOLDEN, load)
     return None if skipped else differences
 

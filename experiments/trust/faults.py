@@ -2,11 +2,11 @@
 
 After each of them no file is half-written, and the same command goes on to the same bytes as an undisturbed run.
 
-    python -m experiments.trust.faults [--kills 200] [--seed 0] [--scratch DIR] [--no-result]
+    python -m experiments.trust.faults [--kills 200] [--seed 0] [--scratch DIR] [--few] [--no-result]
 
-A child is forked with everything imported and sent SIGKILL at a moment of its life; the moments are drawn from the seed and
-spread evenly over the life of an undisturbed child. A third of the children that go on are killed again. Hidden .part files
-may be left by a kill; the next one who writes the same file removes them. Writes experiments/results/trust_faults.json;
+A child is forked with everything imported and sent SIGKILL at a moment of its life; the moments are drawn from the
+seed and spread evenly over the life of an undisturbed child. A third of the children that go on are killed again.
+Hidden .part files may be left by a kill; the next one who writes the same file removes them. Writes experiments/results/trust_faults.json;
 exit status 1 if anything was not as it must be.
 """
 import argparse
@@ -27,6 +27,7 @@ import time
 
 from zo_numpy.__main__ import main as command   # first: it keeps BLAS from threads of its own
 from experiments.common import save_result
+from experiments.trust.bench import Bench
 from experiments.trust.children import Child, Moments, disturbed, run
 from experiments.trust.tasks import Download, GoldenExport, RunExport, Training, below, is_part, serve
 
@@ -35,60 +36,6 @@ KILLS = {"training, INT8": 50, "training, FP32": 20, "checkpointing": 50, "downl
 AGAIN = 1 / 3         # of the children that go on after a kill are killed again
 DISK = 16 << 20       # bytes of a small disk
 NOBODY = 65534
-
-
-class Bench:
-    """Where tasks are disturbed: numbered scratch folders, the undisturbed results, what was found."""
-
-    def __init__(self, scratch, seed):
-        self.scratch, self.seed, self.problems = scratch, seed, []
-        self.numbers = itertools.count()
-        self.undisturbed, self.seconds = {}, {}
-
-    def new(self):
-        folder = self.scratch / f"f{next(self.numbers)}"
-        folder.mkdir()
-        return folder
-
-    def know(self, task):
-        """Runs a task undisturbed, three times: its result and the shortest time it takes."""
-        times = []
-        for _ in range(3):
-            folder = self.new()
-            self.finish(task, folder, None)
-            times.append(self.last.seconds)
-        self.undisturbed[task.name], self.seconds[task.name] = folder, min(times)
-
-    def blame(self, task, what):
-        self.problems.append(f"{task.name}: {what}")
-        print("    PROBLEM", self.problems[-1], flush=True)
-
-    def check(self, task, folder):
-        """Blames what is half-written."""
-        for what in task.half_written(folder, self.undisturbed[task.name]):
-            self.blame(task, what)
-
-    def finish(self, task, folder, undisturbed=...):
-        """Begins the task again and lets it end; blames all that is not as it must be; removes the folder."""
-        self.last = run(lambda: task.work(folder))
-        if self.last.status or self.last.err:
-            self.blame(task, f"it did not go on: status {self.last.status}, {self.last.err[-500:]!r}")
-        if undisturbed is None:
-            return
-        for what in task.differences(folder, self.undisturbed[task.name]):
-            self.blame(task, what)
-        shutil.rmtree(folder)
-
-    def refused(self, task, end, statuses=(2,)):
-        """Blames a child that did not end with one line that begins with `error: `, or as another status says it."""
-        if end.status not in statuses or end.status == 2 and not (
-                end.err.startswith("error: ") and end.err.count("\n") == 1 and end.err.endswith("\n")):
-            self.blame(task, f"status {end.status}, {end.err[-500:]!r}")
-
-    def no_parts(self, task, folder):
-        """Blames what an error or a Ctrl-C left under a hidden name: only a kill may."""
-        for path in folder.rglob(".*.part"):
-            self.blame(task, f"{path.name} is left")
 
 
 def kill(bench, task, kills):

@@ -1,4 +1,4 @@
-"""INT8 digests over everything that must not matter: Pythons, NumPys, threads, tile sizes, SIMD, hash seeds, locales, zones.
+"""INT8 digests over all that must not matter: Pythons, NumPys, threads, tiles, SIMD, hash seeds, locales, time zones.
 
     python -m experiments.trust.matrix [--cache DIR] [--no-result]
 
@@ -20,7 +20,8 @@ from zo_numpy.clone import ROOT
 
 PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
 NUMPYS = ("1.26.4", "2.2.6", "newest")
-GOLDEN = ("solids-int8-k0", "solids-int8-k3", "subset-int8-k1-coarse", "subset-int8-k2-limit", "subset-int8-k0-queries3")
+GOLDEN = ("solids-int8-k0", "solids-int8-k3", "subset-int8-k1-coarse", "subset-int8-k2-limit",
+          "subset-int8-k0-queries3")
 WORTH = {"zo_numpy.tiles.WORTH_A_THREAD": 1}   # or small tiles would not be given to threads
 TILES = {
     "one sample": {"zo_numpy.tiles.TILE_BYTES": 1, "zo_numpy.int8.points.TILE_BYTES": 400},
@@ -29,7 +30,8 @@ TILES = {
             "zo_numpy.int8.arith.CHUNK": 601, "zo_numpy.int8.tail.CHUNK": 77, "zo_numpy.rng.CHUNK": 404},
     "all at once": {"zo_numpy.tiles.TILE_BYTES": 1 << 30, "zo_numpy.int8.points.TILE_BYTES": 1 << 30,
                     "zo_numpy.int8.arith.COLUMN_BLOCK": 1 << 24, "zo_numpy.int8.arith.WIDENED_BYTES": 1 << 28,
-                    "zo_numpy.int8.arith.CHUNK": 1 << 24, "zo_numpy.int8.tail.CHUNK": 1 << 24, "zo_numpy.rng.CHUNK": 1 << 20},
+                    "zo_numpy.int8.arith.CHUNK": 1 << 24, "zo_numpy.int8.tail.CHUNK": 1 << 24,
+                    "zo_numpy.rng.CHUNK": 1 << 20},
 }
 
 
@@ -40,8 +42,8 @@ class NotAtHand(Exception):
 def cell(python=sys.executable, options=None, **variables):
     """What digests.py says in a child.  variables: of its environment.  Raises NotAtHand with its last line."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "ZO_NUMPY_THREADS": "1", **variables}
-    child = subprocess.run([str(python), "-m", "experiments.trust.digests", json.dumps(options or {})], cwd=ROOT, text=True,
-                           env=environment, capture_output=True, timeout=600)
+    child = subprocess.run([str(python), "-m", "experiments.trust.digests", json.dumps(options or {})], cwd=ROOT,
+                           text=True, env=environment, capture_output=True, timeout=600)
     if child.returncode:
         raise NotAtHand((child.stderr.strip().splitlines() or ["no word"])[-1])
     return json.loads(child.stdout)

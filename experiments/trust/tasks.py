@@ -1,7 +1,7 @@
-"""What is disturbed: training, a download, exports. A task is begun in an empty folder, and goes on by being begun again.
+"""What is disturbed: training, a download, exports. A task begins in an empty folder and goes on by being begun again.
 
-Each knows the folder of an undisturbed task, and says of another one what in it is half-written and, at the end, what is
-not the same.
+Each is shown the folder of an undisturbed task, and says of another one what in it is half-written and, at the end,
+what is not the same.
 """
 import functools
 import http.server
@@ -77,7 +77,8 @@ class GoldenExport(Files):
     def work(self, folder):
         if (folder / "trace").exists():
             return 0
-        return main(["golden", "export", str(folder / "trace"), *DATA, "--epochs", "1", "--bp-tail", "1", "--steps", "2"])
+        return main(["golden", "export", str(folder / "trace"), *DATA, "--epochs", "1", "--bp-tail", "1",
+                     "--steps", "2"])
 
 
 class RunExport(Files):

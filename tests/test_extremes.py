@@ -1,4 +1,4 @@
-"""The ends of every range: int32 sums at +-127 throughout, the loss at its limits, floats that are huge, tiny or alone."""
+"""The ends of every range: int32 sums at +-127 throughout, the loss at its limits, floats huge, tiny or alone."""
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal

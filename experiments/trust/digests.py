@@ -3,7 +3,8 @@
     python -m experiments.trust.digests [JSON]
 
 JSON: {"methods": names, all by default; "golden": names of committed runs to be made again;
-"patch": {"module.NAME": number} of what may change how long something takes}. Prints one line of JSON. Needs no package but NumPy.
+"patch": {"module.NAME": number} of what may change how long something takes}.
+Prints one line of JSON. Needs no package but NumPy.
 """
 import hashlib
 import importlib

@@ -6,8 +6,8 @@ After each of them no file is half-written, and the same command goes on to the 
 
 A child is forked with everything imported and sent SIGKILL at a moment of its life; the moments are drawn from the
 seed and spread evenly over the life of an undisturbed child. A third of the children that go on are killed again.
-Hidden .part files may be left by a kill; the next one who writes the same file removes them. Writes experiments/results/trust_faults.json;
-exit status 1 if anything was not as it must be.
+Hidden .part files may be left by a kill; the next one who writes the same file removes them. Writes
+experiments/results/trust_faults.json; exit status 1 if anything was not as it must be.
 """
 import argparse
 import collections
@@ -92,7 +92,8 @@ def interrupt(bench, task, count):
 def small_disk(bench):
     """A tmpfs to be filled, or None where none can be mounted."""
     disk = bench.new()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK}", "tmpfs", str(disk)], capture_output=True).returncode:
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK}", "tmpfs", str(disk)]
+    if subprocess.run(mount, capture_output=True).returncode:
         yield None
         return
     try:
@@ -133,7 +134,7 @@ def fill(bench, task, count):
 
 
 def forbid(bench, task):
-    """Folders that cannot be written: read-only disks, and folders of another user.  Fresh ones and interrupted ones."""
+    """Folders that cannot be written: read-only disks, folders of another user.  Fresh and interrupted ones."""
     seen = collections.Counter()
     for share in (0, 0.5):
         with small_disk(bench) as disk:

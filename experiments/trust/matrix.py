@@ -123,7 +123,8 @@ def judge(found, expected):
 def main():
     parser = argparse.ArgumentParser(prog="python -m experiments.trust.matrix", description=__doc__.split("\n\n")[0])
     home = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache"))
-    parser.add_argument("--cache", type=pathlib.Path, default=home / "zo_numpy-matrix", help="where environments are kept")
+    parser.add_argument("--cache", type=pathlib.Path, default=home / "zo_numpy-matrix",
+                        help="where environments are kept")
     parser.add_argument("--no-result", action="store_true", help="leave experiments/results as it is")
     options = parser.parse_args()
     options.cache.mkdir(parents=True, exist_ok=True)

@@ -40,3 +40,10 @@ def test_simd_off(expected):
 def test_a_digest_that_differs_is_named():
     found = {"python": "3", "numpy": "2", "digests": {"a": "0", "b": "1"}, "golden": {"c": ["line 1"], "d": None}}
     assert matrix.judge(found, {"a": "0", "b": "2"})["state"] == "DIFFERS: b, golden run c"
+
+
+def test_a_child_that_fails_is_not_called_not_at_hand():
+    with pytest.raises(matrix.Failed, match="there is no|no attribute"):
+        matrix.cell(options=small(patch={"zo_numpy.tiles.NOTHING": 1}))
+    with pytest.raises(matrix.NotAtHand):
+        matrix.cell(options=small(), LC_ALL="xx_XX.UTF-8")

@@ -39,13 +39,21 @@ class NotAtHand(Exception):
     """What this machine does not have."""
 
 
+class Failed(Exception):
+    """A cell that is at hand and does not give its digests."""
+
+
 def cell(python=sys.executable, options=None, **variables):
-    """What digests.py says in a child.  variables: of its environment.  Raises NotAtHand with its last line."""
+    """What digests.py says in a child.  variables: of its environment.
+
+    Raises NotAtHand if the system lacks the locale, Failed if the child fails in any other way.
+    """
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "ZO_NUMPY_THREADS": "1", **variables}
     child = subprocess.run([str(python), "-m", "experiments.trust.digests", json.dumps(options or {})], cwd=ROOT,
                            text=True, env=environment, capture_output=True, timeout=600)
     if child.returncode:
-        raise NotAtHand((child.stderr.strip().splitlines() or ["no word"])[-1])
+        last = (child.stderr.strip().splitlines() or [f"status {child.returncode}"])[-1]
+        raise (NotAtHand if last.startswith("locale.Error") else Failed)(last)
     return json.loads(child.stdout)
 
 
@@ -56,7 +64,7 @@ def simd_off(python=sys.executable, options=None):
         raise NotAtHand("this NumPy has no loops to choose from on this processor")
     found = cell(python, options, NPY_DISABLE_CPU_FEATURES=" ".join(on))
     if any(found["simd"].values()):
-        raise AssertionError(f"still on: {found['simd']}")
+        raise Failed(f"still on: {found['simd']}")
     return found
 
 
@@ -134,6 +142,8 @@ def main():
             entry = judge(make(), expected)
         except NotAtHand as error:
             entry = {"state": f"not at hand: {error}"}
+        except Failed as error:
+            entry = {"state": f"DIFFERS: it failed: {error}"}
         matrix.setdefault(axis, {})[value] = entry
         print(f"{axis}: {value}: {entry['state']}"
               + (f" (Python {entry['python']}, NumPy {entry['numpy']})" if "python" in entry else ""), flush=True)

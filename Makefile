@@ -25,7 +25,8 @@ POINTNET = @chosen=$$($(RUN) -m datasets.modelnet "$(MODELNET)") && eval "$(RUN)
     $$chosen --points $(POINTS) $(ADAPT) --seed $(SEED) --resume --precision $(1)"
 
 .PHONY: help mnist-int8 mnist-fp32 fashion-int8 fashion-fp32 finetune-int8 finetune-fp32 pointnet-int8
-.PHONY: pointnet-fp32 results results-quick figures data test golden-check golden-update fuzz clean
+.PHONY: pointnet-fp32 results results-quick figures data test golden-check golden-update
+.PHONY: fuzz faults matrix clean
 
 help:
 	@echo "make mnist-int8     train LeNet-5 on MNIST with integers only"
@@ -45,7 +46,9 @@ help:
 	@echo "make data           fetch MNIST and Fashion-MNIST into datasets/cache"
 	@echo "make test           run the test suite (no network needed)"
 	@echo "make golden-check   recompute the golden vectors and compare them (golden-update makes them anew)"
-	@echo "make fuzz           damage every kind of file the project reads, and its command line, 21,000 times (FUZZ= for its options)"
+	@echo "make fuzz           damage every kind of file the project reads, and its command line, 22,000 times"
+	@echo "make faults         kill, interrupt and starve training, downloads and exports at 200 random moments"
+	@echo "make matrix         compare INT8 digests over Pythons, NumPys, threads, tiles, SIMD, hash seeds, locales"
 	@echo "make clean          remove the environment and Python's caches; runs/ and datasets/cache stay"
 
 mnist-int8: $(VENV)/ready
@@ -105,6 +108,12 @@ golden-update: $(VENV)/ready
 
 fuzz: $(VENV)/ready
 	@ZO_NUMPY_THREADS=1 $(RUN) -m experiments.trust.fuzz $(FUZZ)
+
+faults: $(VENV)/ready
+	@$(RUN) -m experiments.trust.faults
+
+matrix: $(VENV)/ready
+	@$(RUN) -m experiments.trust.matrix
 
 # The environment: this folder's own, made once.
 # Where nothing can be downloaded but PYTHON has the packages, it lends them.

@@ -14,10 +14,10 @@ import struct
 import tempfile
 import zipfile
 import zlib
-from pathlib import Path
 
 from datasets import DataError, mirrors
 from datasets.store import short
+from zo_numpy.files import scratch_folder
 
 ARCHIVE = "modelnet40_ply_hdf5_2048.zip"
 MIRRORS = (
@@ -61,8 +61,8 @@ def install(url, folder, announce):
     """Downloads, unpacks and checks the archive at `url`; only then `folder` appears, whole."""
     from datasets.modelnet import read_folder
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as scratch:
-        archive, unpacked = Path(scratch) / ARCHIVE, Path(scratch) / "unpacked"
+    with scratch_folder(folder) as scratch:
+        archive, unpacked = scratch / ARCHIVE, scratch / "unpacked"
         unpacked.mkdir()
         with open(archive, "wb") as file:
             mirrors.fetch(url, MAX_ARCHIVE, announce, file)

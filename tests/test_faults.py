@@ -15,6 +15,8 @@ import pytest
 
 from small_runs import (ROOT, assert_same_run, at_default_signals, environment, main, metrics, one_line,
                         python, refused, snapshot, start, train, train_options, write_digits)
+from experiments.trust.runs import half_written
+from zo_numpy.files import hidden_name, scratch_folder, write_atomically
 from zo_numpy.run_folder import RunFolder, read_checkpoint, write_checkpoint
 
 EPOCHS = 30   # 390 steps, one or two seconds
@@ -442,3 +444,43 @@ def test_clock_that_jumps(tmp_path, digits, short, monkeypatch):
     assert_same_run(out, short)
     assert all(line["seconds"] >= 0 for line in map(json.loads, open(out / "metrics.jsonl")))
     assert metrics(out) == metrics(short)
+
+
+# Random moments, as `make faults` has them
+
+def damage_checks(folder, undisturbed):
+    for name, change in (("checkpoint.npz", lambda c: c[:-9]), ("curves.png", lambda c: c[:-3]),
+                         ("config.json", lambda c: c[:40]), ("steps.txt", lambda c: c[:50]),
+                         ("metrics.jsonl", lambda c: c.replace(b'"epoch": 1', b'"epoch": 7'))):
+        shutil.copytree(undisturbed, folder / name)
+        damage(folder / name, name, change)
+        yield name, half_written(folder / name, undisturbed)
+
+
+def test_what_is_half_written_is_seen(tmp_path, short):
+    assert half_written(short, short) == []
+    for name, found in damage_checks(tmp_path, short):
+        assert any(name in what for what in found), name
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="children are forked")
+def test_a_few_kills_of_every_task():
+    result = python("-m", "experiments.trust.faults", "--kills", 6, "--few", "--no-result", timeout=300)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert re.search(r"^\d+ kills and the other faults in \d+ s: 0 problems$", result.stdout, re.MULTILINE)
+
+
+def test_remains_are_removed_unless_somebody_writes(tmp_path):
+    remains, other = tmp_path / ".a file.0123abcd.part", tmp_path / ".another.0123abcd.part"
+    for path in (remains, other):
+        path.write_bytes(b"half")
+    with hidden_name(tmp_path / "another.part"):   # somebody writes in the folder
+        write_atomically(tmp_path / "a file", b"whole")
+        assert remains.exists()
+    write_atomically(tmp_path / "a file", b"whole")
+    assert not remains.exists() and other.exists()
+    remains.mkdir()
+    (remains / "half").write_bytes(b"")
+    with scratch_folder(tmp_path / "a file") as scratch:
+        assert not remains.exists() and scratch.is_dir()
+    assert not scratch.exists()

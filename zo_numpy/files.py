@@ -1,27 +1,78 @@
-"""Files written whole or not at all, whatever happens meanwhile; files and JSON read with distrust."""
+"""Files and folders written whole or not at all, whatever happens meanwhile; files and JSON read with distrust.
+
+What is being written has a hidden name beside its place, `.NAME.xxxxxxxx.part`, until it is whole. Only kill -9 and power
+failures leave such a one behind, and whoever writes the same NAME next removes it: a lock on the folder, shared by all
+who write in it, says whether one may still be growing.
+"""
+import contextlib
+import glob
 import json
 import math
 import os
 import secrets
+import shutil
+
+try:
+    import fcntl
+except ImportError:   # Windows: no advisory locks
+    fcntl = None
+
+
+def remove_remains(path):
+    """Removes what killed processes left half-written in the place of `path`."""
+    for remains in path.parent.glob(f".{glob.escape(path.name)}.????????.part"):
+        with contextlib.suppress(OSError):
+            shutil.rmtree(remains) if remains.is_dir() else remains.unlink()
+
+
+@contextlib.contextmanager
+def hidden_name(path):
+    """A name beside `path` to write under; remains are removed before, if nobody else is writing in the folder.
+
+    Where a file system has no locks, remains stay.
+    """
+    with contextlib.ExitStack() as stack:
+        if fcntl:
+            with contextlib.suppress(OSError):
+                folder = os.open(path.parent, os.O_RDONLY)
+                stack.callback(os.close, folder)
+                with contextlib.suppress(BlockingIOError):
+                    fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    remove_remains(path)
+                fcntl.flock(folder, fcntl.LOCK_SH)
+        yield path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
 
 
 def write_atomically(path, content):
-    """Replaces a file by `content` (bytes), or leaves it as it was.  Raises OSError.
+    """Replaces a file by `content` (bytes), or leaves it as it was.  Raises OSError."""
+    with hidden_name(path) as temporary:
+        try:
+            with open(temporary, "xb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        except OSError as error:
+            error.filename = str(path)   # what the user knows of
+            raise
+        finally:
+            with contextlib.suppress(OSError):   # what went wrong before is what is told
+                temporary.unlink()
 
-    A hidden temporary file beside it is flushed to disk and takes its place; only kill -9 can leave that one behind.
-    """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        with open(temporary, "xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        error.filename = str(path)   # what the user knows of
-        raise
-    finally:
-        temporary.unlink(missing_ok=True)
+
+@contextlib.contextmanager
+def scratch_folder(path):
+    """A new empty folder beside the place of `path`, removed at the end unless it has moved there.  Raises OSError."""
+    with hidden_name(path) as scratch:
+        try:
+            scratch.mkdir()
+            yield scratch
+        except OSError as error:
+            if error.filename and str(error.filename).startswith(str(scratch)):
+                error.filename, error.filename2 = str(path), None
+            raise
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
 
 
 def read_bounded(path, most):

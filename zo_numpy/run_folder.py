@@ -27,7 +27,7 @@ import numpy as np
 
 from . import npy
 from .errors import UserError
-from .files import read_bounded, strict_json, write_atomically
+from .files import read_bounded, remove_remains, strict_json, write_atomically
 
 try:
     import fcntl
@@ -144,8 +144,7 @@ class RunFolder:
         if sealed is not None and sealed.tobytes() != self.logged.digest():
             raise UserError(f"{self.path / STEPS} is not the log that {CHECKPOINT} counts: it has changed; {NO_RESUME}")
         for name in RUN_FILES:
-            for remains in self.path.glob(f".{name}.*.part"):   # of a process that was killed while it wrote
-                remains.unlink()
+            remove_remains(self.path / name)
         for name, length in lengths.items():
             self.logs[name] = open(self.path / name, "ab")
             self.logs[name].truncate(length)
@@ -189,7 +188,7 @@ def write_checkpoint(path, arrays, numbers, steps_digest=None):
     steps_digest: the sha256 (bytes) of the steps.txt it counts, where there is one.
     """
     content = {**{"weight." + name: array for name, array in arrays.items()},
-               **{name: np.asarray(value) for name, value in numbers.items()}}
+               **{name: as_array(value) for name, value in numbers.items()}}
     if steps_digest:
         content[STEPS_SEAL] = np.frombuffer(steps_digest, np.uint8)
     packed = io.BytesIO()
@@ -213,6 +212,21 @@ def seal_of(path, content):
     return total.digest()
 
 
+def as_array(number):
+    """A number as it is saved.  An integer of more than 64 bits, which NumPy would pickle, as its little-endian bytes."""
+    if type(number) is int and number >= 2**64:
+        return np.frombuffer(number.to_bytes((number.bit_length() + 7) // 8, "little"), np.uint8)
+    return np.asarray(number)
+
+
+def as_number(array):
+    """The inverse of `as_array`; None of what it does not make."""
+    if array.shape == () and array.dtype.kind in "iuf":
+        return array.item()
+    big = int.from_bytes(array.tobytes(), "little") if array.dtype == np.uint8 and array.ndim == 1 else 0
+    return big if 2**64 <= big < 2**256 else None
+
+
 def read_checkpoint(path):
     """({name: weight array}, {name: number}) of a checkpoint.  Raises UserError if it is damaged."""
     mend = "the run cannot be read: train it again in another --out"
@@ -226,10 +240,8 @@ def read_checkpoint(path):
     content.pop(STEPS_SEAL, None)
     arrays = {name[len("weight."):]: array for name, array in content.items() if name.startswith("weight.")}
     numbers = {name: array for name, array in content.items() if not name.startswith("weight.")}
-    if any(array.shape != () or array.dtype.kind not in "iuf" for array in numbers.values()):
-        raise UserError(f"{path} is not a checkpoint of a run; {mend}")
-    numbers = {name: value.item() for name, value in numbers.items()}
-    if type(numbers.get("step")) is not int or numbers["step"] < 0:
+    numbers = {name: as_number(array) for name, array in numbers.items()}
+    if None in numbers.values() or type(numbers.get("step")) is not int or numbers["step"] < 0:
         raise UserError(f"{path} is not a checkpoint of a run; {mend}")
     return arrays, numbers
 

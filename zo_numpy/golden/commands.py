@@ -1,11 +1,11 @@
 """The `golden` commands: check, update, export and diff."""
+import contextlib
 import os
-import pathlib
-import tempfile
 
 from ..clone import ROOT, datasets, load_data, say
 from ..config import check_number, make_config, whole, with_classes
 from ..errors import UserError
+from ..files import scratch_folder
 from ..steps import parts, steps_in_epoch
 from . import check, diff, trace
 
@@ -27,6 +27,11 @@ def update_all():
     check.update(GOLDEN, load, say)
 
 
+def check_empty(folder):
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(f"{folder} is not empty; name a new folder")
+
+
 def export_one(folder, steps=3, compact=False, data_dir=None, offline=False, **given):
     """Writes a trace; a folder that is there must be empty."""
     config = make_config(given)
@@ -34,19 +39,18 @@ def export_one(folder, steps=3, compact=False, data_dir=None, offline=False, **g
     dataset = load_data(config, data_dir, offline)
     config = with_classes(config, dataset)
     check_number("steps", steps, whole(1, config.epochs * steps_in_epoch(config, len(parts(config, dataset)[0][1]))))
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UserError(f"{folder} is not empty; name a new folder")
+    check_empty(folder)
     made = [parent for parent in folder.parents if not parent.exists()]
     folder.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as scratch:
-            new = pathlib.Path(scratch) / "trace"
-            new.mkdir()
+        with scratch_folder(folder) as new:
             records = trace.export_trace(config, dataset, new, steps, compact)
+            check_empty(folder)       # another process may have been faster
             os.replace(new, folder)   # whole or not at all
     except BaseException:
-        for parent in made:
-            parent.rmdir()
+        with contextlib.suppress(OSError):   # of a folder that another process put something into
+            for parent in made:
+                parent.rmdir()
         raise
     say(f"wrote {folder}: {records} records of {steps} steps")
 

@@ -12,6 +12,8 @@ ROTATE  ?= 45
 VENV := .venv
 RUN  := $(VENV)/bin/python
 NEEDED := numpy, scipy, h5py, matplotlib, pytest
+SOURCES := zo_numpy datasets experiments tests
+RULES := E4,E7,E9,F
 
 # Without EPOCHS a run has as many as are tuned for its precision, tail and data set (zo_numpy/defaults.py).
 TRAIN   = $(RUN) -m zo_numpy train --model lenet5 --seed $(SEED) --resume
@@ -22,7 +24,7 @@ UPRIGHT = runs/$(DATA)-$(1)-upright-s$(SEED)
 POINTNET = @chosen=$$($(RUN) -m datasets.modelnet "$(MODELNET)") && eval "$(RUN) -m zo_numpy train --model pointnet \
     $$chosen --points $(POINTS) $(ADAPT) --seed $(SEED) --resume --precision $(1)"
 
-.PHONY: help mnist-int8 mnist-fp32 pointnet-int8 pointnet-fp32 fashion-int8 fashion-fp32 finetune-int8 finetune-fp32 data test golden-check golden-update clean
+.PHONY: help mnist-int8 mnist-fp32 pointnet-int8 pointnet-fp32 fashion-int8 fashion-fp32 finetune-int8 finetune-fp32 data test golden-check golden-update mutants lint clean
 
 help:
 	@echo "make mnist-int8     train LeNet-5 on MNIST with integers only (SEED=$(SEED) BP_TAIL=$(BP_TAIL) PYTHON=$(PYTHON), EPOCHS= if not the tuned ones)"
@@ -36,6 +38,8 @@ help:
 	@echo "make data           fetch MNIST and Fashion-MNIST into datasets/cache"
 	@echo "make test           run the test suite (no network needed)"
 	@echo "make golden-check   recompute the golden vectors and compare them (golden-update makes them anew)"
+	@echo "make mutants        change the arithmetic a line at a time and see the tests notice (half an hour; goes on where it stopped)"
+	@echo "make lint           a linter and a type checker over everything: ruff or flake8, mypy or pyright, if you have them"
 	@echo "make clean          remove the environment and Python's caches; runs/ and datasets/cache stay"
 
 mnist-int8: $(VENV)/ready
@@ -83,6 +87,19 @@ golden-check: $(VENV)/ready
 
 golden-update: $(VENV)/ready
 	@$(RUN) -m zo_numpy golden update
+
+mutants: $(VENV)/ready
+	@$(RUN) -m experiments.trust.mutants
+
+# Tools of the developer's own, none of them installed here. pycodestyle's and pyflakes' rules, whoever checks them.
+lint: $(VENV)/ready
+	@if command -v ruff >/dev/null; then ruff check --isolated --quiet --select $(RULES) $(SOURCES); \
+	 elif command -v flake8 >/dev/null; then flake8 --isolated --max-line-length 120 --select $(RULES) $(SOURCES); \
+	 else echo "no linter: install ruff or flake8"; fi
+	@if command -v mypy >/dev/null; then \
+	   mypy --python-executable $(RUN) --ignore-missing-imports --no-error-summary $(filter-out tests,$(SOURCES)); \
+	 elif command -v pyright >/dev/null; then pyright --pythonpath $(RUN) $(filter-out tests,$(SOURCES)); \
+	 else echo "no type checker: install mypy or pyright"; fi
 
 # The environment: this folder's own, made once. Where nothing can be downloaded but PYTHON has the packages, it lends them.
 $(VENV)/ready: setup.cfg pyproject.toml

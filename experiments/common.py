@@ -13,7 +13,7 @@ from zo_numpy.files import write_atomically
 try:
     import fcntl
 except ImportError:   # Windows: no advisory locks
-    fcntl = None
+    fcntl = None   # type: ignore[assignment]
 
 RESULTS = pathlib.Path(__file__).resolve().parent / "results"
 

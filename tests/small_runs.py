@@ -106,3 +106,12 @@ def assert_same_run(mine, undisturbed):
     assert metrics(mine) == metrics(undisturbed)
     expected = {".lock", "config.json", "steps.txt", "metrics.jsonl", "checkpoint.npz", "curves.png"}
     assert {path.name for path in mine.iterdir()} == expected
+
+
+def golden_said(capsys, *words):
+    """(exit status, lines printed) of a `golden` command that says nothing on stderr."""
+    capsys.readouterr()
+    status = main(["golden", *map(str, words)])
+    printed = capsys.readouterr()
+    assert printed.err == ""
+    return status, printed.out.splitlines()

@@ -152,8 +152,8 @@ def test_fine_tuning_says_what_share_of_the_loss_is_recovered(monkeypatch):
     text = tables.printed("fine-tuning")
     part = text[text.index("mnist, int8, rotated by 45 degrees (99.00 % upright)"):]
     assert "| not adapted | 50.00 (1 seed) | 50.00 (1 seed) | - | -10.00 | -20.00 | - |" in part
-    assert ("| K = 2 | 83.00 (80.00 to 86.00, 2 seeds) | 50.00 (50.00 to 50.00, 2 seeds) | +33.00 | +20.00 | +10.00 | 67 % |"
-            in part)                                                    # (83 - 50) / (99 - 50)
+    assert ("| K = 2 | 83.00 (80.00 to 86.00, 2 seeds) | 50.00 (50.00 to 50.00, 2 seeds) "
+            "| +33.00 | +20.00 | +10.00 | 67 % |") in part                              # (83 - 50) / (99 - 50)
     assert "| K = 1 | not run | not run | not run | not run | not run | not run |" in part
 
 
@@ -179,7 +179,8 @@ def test_every_table_prints_before_anything_has_run(monkeypatch, capsys):
 
 def test_curves_are_drawn_of_what_has_run(tmp_path, monkeypatch):
     made = {row.name: row for row in rows.rows_of("mnist-int8", 2)}
-    found = {name: {**result(made[name], 9000), "curve": [80.0, 85.0, 90.0]} for name in ("k1", "k1-seed1", "k1-frozen")}
+    found = {name: {**result(made[name], 9000), "curve": [80.0, 85.0, 90.0]}
+             for name in ("k1", "k1-seed1", "k1-frozen")}
     monkeypatch.setattr(curves, "results", lambda table: found if table == "mnist-int8" else {})
     assert curves.curves_of("mnist-int8", 1, False).shape == (2, 3)
     assert curves.draw("mnist", tmp_path / "curves.png")

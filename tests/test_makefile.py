@@ -69,7 +69,8 @@ def one_error(result):
 def test_make_lists_what_there_is(clone):
     result = make(clone)
     assert result.returncode == 0 and not result.calls
-    for target in ("mnist-int8", "mnist-fp32", "fashion-int8", "fashion-fp32", "finetune-int8", "finetune-fp32", "data", "test", "clean"):
+    for target in ("mnist-int8", "mnist-fp32", "fashion-int8", "fashion-fp32", "finetune-int8", "finetune-fp32",
+                   "data", "test", "mutants", "lint", "clean"):
         assert re.search(rf"^make {target}  +\S", result.stdout, re.MULTILINE)
     for default in ("SEED=0", "BP_TAIL=2", "DATA=mnist", "ROTATE=45"):
         assert default in result.stdout

@@ -1,4 +1,4 @@
-"""Bytes of a step on point clouds: prediction against what tracemalloc sees, and what streaming the widest layer spares."""
+"""Bytes of a step on point clouds: prediction against what tracemalloc sees; what streaming the widest layer spares."""
 import pytest
 
 from zo_numpy import memory

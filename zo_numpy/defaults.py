@@ -30,7 +30,7 @@ DEFAULTS = {
 
 POINT_DATA = ("modelnet10", "modelnet40", "modelnet", "synthetic-solids")   # the data sets of point clouds
 # Theirs: starting points, tuned on a few short runs of ModelNet10 (`--validate 800`).
-POINT_DEFAULTS = {
+POINT_DEFAULTS: dict = {
     ("int8", 0): dict(epochs=20, batch_size=16, headroom=(0,) * 8, r_max=(15,), p_zero=(192, 224, 240, 248),
                       b_zo=(1,), b_bp=(1,)),
     ("int8", 1): dict(epochs=20, batch_size=32, headroom=(0,) * 7 + (2,), r_max=(15,), p_zero=(224, 240, 248, 252),
@@ -49,7 +49,7 @@ POINT_DEFAULTS = {
 
 
 # What is otherwise for a data set: ("fashion-mnist", "int8", 2): dict(epochs=30). One option or several.
-BY_DATA = {
+BY_DATA: dict = {
 }
 
 # What is otherwise for runs that start from the weights of another (`--init-from`): a fine-tuning set is small. Tuned on

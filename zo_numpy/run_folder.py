@@ -26,7 +26,7 @@ from .files import write_atomically
 try:
     import fcntl
 except ImportError:   # Windows: no advisory locks
-    fcntl = None
+    fcntl = None   # type: ignore[assignment]
 
 CONFIG, STEPS, METRICS, CHECKPOINT, CURVES = "config.json", "steps.txt", "metrics.jsonl", "checkpoint.npz", "curves.png"
 LOCK = ".lock"

@@ -34,7 +34,8 @@ LEAST = 6        # mutants of a file, where it has as many
 A_LINE = 3       # mutants of a line, at most
 SWAPS = 2        # of a file's mutants, at most, swap arguments: most of those end in a traceback at once
 STAGES = ("own", "wider", "widest")
-SECONDS = dict(zip(STAGES, (90, 300, 400)))
+SECONDS = dict(zip(STAGES, (90, 300, 400)))   # of processor time
+PATIENCE = 5     # times as long by the clock: a busy machine kills nothing, what sleeps for ever is ended
 MEMORY = 6 << 30
 
 # Names of test files, in the order in which they run; control runs of some epochs come last.
@@ -80,8 +81,12 @@ def chosen(count, seed=0):
     return sorted(result, key=lambda mutant: hashlib.sha256(mutant.key.encode()).digest()), total
 
 
-def limited():
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+def limits(seconds):
+    """What a child process calls first: it may not use more than so much time and MEMORY."""
+    def limited():
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+        resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+    return limited
 
 
 def tested(tree, arguments, seconds):
@@ -90,12 +95,14 @@ def tested(tree, arguments, seconds):
                    "OPENBLAS_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--tb=no", "-rfE", *arguments]
     process = subprocess.Popen(command, cwd=tree, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                               text=True, errors="replace", start_new_session=True, preexec_fn=limited)
+                               text=True, errors="replace", start_new_session=True, preexec_fn=limits(seconds))
     try:
-        said, _ = process.communicate(timeout=seconds)
+        said, _ = process.communicate(timeout=PATIENCE * seconds)
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
+        return f"more than {PATIENCE * seconds} s"
+    if process.returncode in (-signal.SIGXCPU, -signal.SIGKILL):
         return f"more than {seconds} s"
     if process.returncode == 0:
         return None

@@ -68,8 +68,9 @@ def parameters(layer):
 def init_weights(model, seed):
     """Kaiming-uniform weights in +-sqrt(3 / fan_in) * gain, gain sqrt(2) (float32, Philox); biases and beta 0, gamma 1.
 
-    Returns an ordered {"layer.weight": array, "layer.bias": array, ..}; a parameter's place is its index in the streams.
-    Behind the parameters stand the running statistics of batch norm, "norm.mean" 0 and "norm.var" 1, which are none.
+    Returns an ordered {"layer.weight": array, "layer.bias": array, ..}; a parameter's place is its index in the
+    streams. Behind the parameters stand the running statistics of batch norm, "norm.mean" 0 and "norm.var" 1, which
+    are none.
     """
     weights = {}
     for layer in model.layers:

@@ -1,4 +1,4 @@
-"""FP32 forwards of every layer, and the forward pass of a list of layers. No backwards: those of the tail are in tail.py.
+"""FP32 forwards of every layer, and the forward pass of a list of layers. The backwards of the tail are in tail.py.
 
 The twin of int8/layers.py: the same functions with biases, without an integer accumulator to bring back to int8.
 Parameters are an ordered mapping {"conv1.weight": array, "conv1.bias": array, ...}, all float32.

@@ -1,4 +1,4 @@
-"""INT8 forwards of every layer, and the forward pass of a list of layers. No backwards: those of the tail are in tail.py.
+"""INT8 forwards of every layer, and the forward pass of a list of layers. The backwards of the tail are in tail.py.
 
 A layer with weights takes int8 and returns its int32 accumulator; the weightless layers behind it (max-pool, ReLU,
 flatten) work on the accumulator; one requantisation at the end of the block brings it back to int8, so that int8's

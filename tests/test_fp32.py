@@ -1,6 +1,6 @@
 """The FP32 twin: forwards, loss, tail gradients, the perturbation and the step."""
-from decimal import Decimal
 import math
+from decimal import Decimal
 
 import numpy as np
 import pytest

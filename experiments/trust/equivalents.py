@@ -8,6 +8,8 @@ REASONS: dict[tuple[str, str], str] = {
         "1,000 classes sum to less than 2^40, so a power of two more is never reached",
     ("@functools.lru_cache(maxsize=2)", "@functools.lru_cache(maxsize=1)"):
         "how many orders are remembered changes the time alone",
+    ("if piece.stop - start > free:", "if piece.stop - start >= free:"):
+        "a piece that just fits begins a group of its own: no number depends on how pieces are grouped",
     ('return whole.astype("<u8", copy=False).view("<u2")', 'return whole.astype("<u8", copy=True).view("<u2")'):
         "a copy has the same values",
     ("kernels = np.ascontiguousarray(weight.transpose(0, 2, 1, 3), np.int32).reshape(c_out, k, -1)",

@@ -25,7 +25,7 @@ import time
 
 from ..common import save_result
 from .equivalents import REASONS
-from .mutations import mutants_of
+from .mutations import is_one, mutants_of
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 LOG = ROOT / "runs" / "mutants.jsonl"
@@ -63,18 +63,19 @@ def plan(file):
 
 def chosen(count, seed=0):
     """At least `count` mutants of all files; a mutant's place in the order depends on nothing but its own text."""
-    candidates = {}
+    candidates, sources = {}, {}
     for path in sorted(path for pattern in FOLDERS for path in ROOT.glob(pattern)):
         file = path.relative_to(ROOT).as_posix()
-        found = mutants_of(file, path.read_text(encoding="utf-8"))
-        candidates[file] = sorted(found, key=lambda mutant: hashlib.sha256(f"{seed} {mutant.key}".encode()).digest())
+        sources[file] = path.read_text(encoding="utf-8")
+        candidates[file] = sorted(mutants_of(file, sources[file]),
+                                  key=lambda mutant: hashlib.sha256(f"{seed} {mutant.key}".encode()).digest())
     total, result = sum(map(len, candidates.values())), []
     for file, found in candidates.items():
         share, met = max(LEAST, -(-count * len(found) // total)), collections.Counter()
         taken = []
         for mutant in found:
             place, most = (mutant.kind, SWAPS) if mutant.kind == "arguments swapped" else (mutant.line, A_LINE)
-            if len(taken) < share and met[place] < most:
+            if len(taken) < share and met[place] < most and is_one(mutant, sources[file]):
                 met[place] += 1
                 taken.append(mutant)
         result += taken
@@ -152,7 +153,7 @@ def summary(mutants, candidates, finished):
             survivors.append({"file": mutant.file, "line": mutant.line, "function": mutant.function,
                               "kind": mutant.kind, "before": mutant.before, "after": mutant.after,
                               "equivalent because": REASONS.get((mutant.before, mutant.after), "")})
-    done, killed = sum(counts["mutants"] for counts in files.values()), 0
+    done = sum(counts["mutants"] for counts in files.values())
     killed = done - len(survivors)
     missed = sum(not survivor["equivalent because"] for survivor in survivors)
     return {"candidates": candidates, "chosen": len(mutants), "finished": done, "killed": killed,

@@ -172,24 +172,25 @@ def last(node):
 
 
 def mutants_of(file, source):
-    """All mutants of a source, each once.  file: its name, for the records.  Returns a list of Mutant."""
+    """All mutants of a source, each once; a few are none (`is_one`).  file: its name, for the records."""
     finder, found = Finder(source), {}
-    tree = ast.parse(source)
-    finder.visit(tree)
+    finder.visit(ast.parse(source))
     for function, kind, number, start, stop, new in finder.edits:
         line = finder.lines[number - 1]
         changed = line[:start] + new.encode() + line[stop:]
         lines = [*finder.lines[:number - 1], changed, *finder.lines[number:]]
         mutated = b"\n".join(lines).decode()
-        try:
-            same = ast.dump(ast.parse(mutated)) == ast.dump(tree)
-            compile(mutated, file, "exec")
-        except SyntaxError:
-            continue
         mutant = Mutant(file, number, function, kind, code_of(line), code_of(changed), mutated)
-        if not same:
-            found.setdefault(mutant.key, mutant)
+        found.setdefault(mutant.key, mutant)
     return list(found.values())
+
+
+def is_one(mutant, source):
+    """Whether it compiles, and to something else than its source does."""
+    try:
+        return ast.dump(compile(mutant.source, mutant.file, "exec", ast.PyCF_ONLY_AST)) != ast.dump(ast.parse(source))
+    except SyntaxError:
+        return False
 
 
 def code_of(line):

@@ -14,6 +14,8 @@ FUZZ    ?=
 VENV := .venv
 RUN  := $(VENV)/bin/python
 NEEDED := numpy, scipy, h5py, matplotlib, pytest
+SOURCES := zo_numpy datasets experiments tests
+RULES := E4,E7,E9,F
 
 # Without EPOCHS a run has as many as are tuned for its precision, tail and data set (zo_numpy/defaults.py).
 TRAIN   = $(RUN) -m zo_numpy train --model lenet5 --seed $(SEED) --resume

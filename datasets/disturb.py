@@ -1,4 +1,4 @@
-"""A data set of point clouds that changed, for fine-tuning a trained network to it: tipped over, or disturbed by noise."""
+"""A data set of point clouds that changed, for fine-tuning a trained network to it: tipped over or shaken by noise."""
 
 import hashlib
 

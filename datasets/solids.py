@@ -1,8 +1,8 @@
 """A SYNTHETIC data set of point clouds: points on the surfaces of ten parametric solids, for tests and first runs.
 
 It says nothing of how a network does on scanned or designed shapes. Every cloud is made from numbers of the DATA stream
-(zo_numpy/clouds.py) by exactly rounded arithmetic alone: the same bits on every machine. Solids stand upright, vary in their
-proportions, are turned about the vertical axis, and fill the unit sphere.
+(zo_numpy/clouds.py) by exactly rounded arithmetic alone: the same bits on every machine. Solids stand upright, vary in
+their proportions, are turned about the vertical axis, and fill the unit sphere.
 """
 
 import hashlib

@@ -17,7 +17,7 @@ from zo_numpy.files import write_atomically
 try:
     import fcntl
 except ImportError:   # Windows: no advisory locks
-    fcntl = None
+    fcntl = None   # type: ignore[assignment]
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 QUICK = os.environ.get("ZO_NUMPY_QUICK", "0") not in ("", "0")

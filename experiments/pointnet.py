@@ -11,6 +11,7 @@ interrupted, it goes on where it stopped. Results are those of the last epoch on
 results/pointnet_TABLE_pPOINTS.json as rows finish, with curves beside it. Rows that have a result are not run again.
 """
 import argparse
+import functools
 import json
 import pathlib
 import subprocess
@@ -60,7 +61,7 @@ def tuning_rows(change):
     return rows
 
 
-TABLES = {"full": full_rows, **{name: lambda change=change: tuning_rows(change) for name, change in CHANGES.items()}}
+TABLES = {"full": full_rows, **{name: functools.partial(tuning_rows, change) for name, change in CHANGES.items()}}
 
 
 class Table:

@@ -93,7 +93,7 @@ def fine_tuning(table, seeds):
 
 
 TABLES = {
-    **{f"{data}-{precision}": (lambda table, seeds, data=data, precision=precision:
+    **{f"{data}-{precision}": (lambda table, seeds, data=data, precision=precision:   # type: ignore[misc]
                                full_training(table, data, precision, seeds))
        for data in DATA_SETS for precision in PRECISIONS},
     "float-loss": float_loss, "tail-passes": tail_passes, "fine-tuning": fine_tuning,

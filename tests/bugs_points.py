@@ -29,11 +29,13 @@ DECODE_POINTS = {
     "Scale128": decoded(lambda x: clip(nearest(x, 128), 127))}
 
 POINT_LINEAR = {
-    "FirstPointOnly": answering(accumulator=lambda i, p, right: [[cloud[0]] * len(cloud) for cloud in right["accumulator"]]),
+    "FirstPointOnly": answering(accumulator=lambda i, p, right: [
+        [cloud[0]] * len(cloud) for cloud in right["accumulator"]]),
     "FirstCloudOnly": answering(accumulator=lambda i, p, right: [right["accumulator"][0]] * len(i["x"])),
-    "ChannelsFirst": answering(accumulator=lambda i, p, right: np.array(right["accumulator"]).transpose(0, 2, 1).reshape(
-        np.shape(right["accumulator"])).tolist()),
-    "Int16Accumulator": answering(accumulator=lambda i, p, right: mapped(lambda v: wrapped(v, 16), right["accumulator"])),
+    "ChannelsFirst": answering(accumulator=lambda i, p, right: np.array(right["accumulator"]).transpose(
+        0, 2, 1).reshape(np.shape(right["accumulator"])).tolist()),
+    "Int16Accumulator": answering(accumulator=lambda i, p, right: mapped(
+        lambda v: wrapped(v, 16), right["accumulator"])),
     "UnsignedActivations": of_bits("x", unsigned)}
 
 
@@ -51,7 +53,8 @@ MAX_OVER_POINTS = {
     "ZeroStart": over(lambda values: max(0, *values)),
     "LargestMagnitude": over(lambda values: max(values, key=lambda v: (abs(v), v))),
     "OverChannels": over_channels,
-    "OverTheBatch": answering(result=lambda i, p, right: [[max(column) for column in zip(*right["result"])]] * len(i["x"])),
+    "OverTheBatch": answering(result=lambda i, p, right: [
+        [max(column) for column in zip(*right["result"])]] * len(i["x"])),
     "LastPointDropped": misread(lambda i: {"x": [cloud[:-1] or cloud for cloud in i["x"]]}),
     "NarrowedFirst": of_bits("x", lambda v: wrapped(v, 16))}
 

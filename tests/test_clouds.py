@@ -25,7 +25,8 @@ def data(tmp_path_factory):
 
 # Turning and shaking
 
-@pytest.mark.parametrize("axis, start, end", [(1, (0, 0, 1), (1, 0, 0)), (0, (0, 1, 0), (0, 0, 1)), (2, (1, 0, 0), (0, 1, 0))])
+@pytest.mark.parametrize("axis, start, end", [
+    (1, (0, 0, 1), (1, 0, 0)), (0, (0, 1, 0), (0, 0, 1)), (2, (1, 0, 0), (0, 1, 0))])
 def test_a_quarter_turn_is_counter_clockwise(axis, start, end):
     assert_allclose(turned(np.float32([[start]]), 90, axis), [[end]], atol=1e-6)
     assert_allclose(turned(np.float32([[start]]), -90, axis), -np.float32([[end]]), atol=1e-6)
@@ -69,8 +70,8 @@ def test_even_steps():
 # Variants
 
 def variants(ahead, count=3, **changes):
-    return Variants(SOME, **{"count": count, "spin": 180, "noise": 10, "seed": 7, "decode": quantised_clouds, **changes},
-                    ahead=ahead)
+    options = {"count": count, "spin": 180, "noise": 10, "seed": 7, "decode": quantised_clouds, **changes}
+    return Variants(SOME, **options, ahead=ahead)
 
 
 def test_variants_follow_the_epochs_and_are_the_same_made_ahead_or_when_needed():
@@ -155,7 +156,8 @@ def test_a_changed_data_set_is_another_one():
 
 @pytest.mark.parametrize("precision, options", [
     ("fp32", ("--bp-tail", 2, "--eta", 3e-4, "--eta-tail", 0.05)), ("int8", ("--bp-tail", 2)),
-    ("int8", ("--bp-tail", 1, "--augment", 2, "--queries", 2)), ("fp32", ("--bp-tail", 0, "--augment", 3, "--tilt", 20))])
+    ("int8", ("--bp-tail", 1, "--augment", 2, "--queries", 2)),
+    ("fp32", ("--bp-tail", 0, "--augment", 3, "--tilt", 20))])
 def test_a_run_is_reproduced_and_resumed(tmp_path, data, precision, options):
     run = train(data, tmp_path / "run", "--precision", precision, *options, epochs=3)
     config = json.loads((run / "config.json").read_text())
@@ -167,7 +169,8 @@ def test_a_run_is_reproduced_and_resumed(tmp_path, data, precision, options):
 
 
 def test_a_tail_learns(tmp_path, data):
-    run = train(data, tmp_path / "run", "--precision", "fp32", "--bp-tail", 3, "--eta", 1e-4, "--eta-tail", 0.1, epochs=20)
+    options = ("--precision", "fp32", "--bp-tail", 3, "--eta", 1e-4, "--eta-tail", 0.1)
+    run = train(data, tmp_path / "run", *options, epochs=20)
     losses = [line["train_loss"] for line in metrics(run)]
     assert losses[-1] < 0.7 * losses[0] and metrics(run)[-1]["test_accuracy"] > 50
 
@@ -176,7 +179,8 @@ def test_runs_are_named_for_what_they_are(tmp_path, data, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     options = train_options(data, "out", "--augment", 2, "--tilt", 30, "--jitter", 5, epochs=1)
     assert main([word for word in options if word not in ("--out", "out")]) == 0
-    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["modelnet-p16-int8-k2-augment2-tilt30-jitter5-e1-s0"]
+    made = [path.name for path in (tmp_path / "runs").iterdir()]
+    assert made == ["modelnet-p16-int8-k2-augment2-tilt30-jitter5-e1-s0"]
 
 
 @pytest.mark.parametrize("precision", ["int8", "fp32"])
@@ -218,8 +222,8 @@ def test_other_data_is_refused(tmp_path, data, capsys):
     assert "in 10: choose another" in refused(capsys, "evaluate", run, "--data", "synthetic-solids")
     options = train_options(data, run, "--resume", "--points", 8, epochs=1)
     assert "points = 16, not 8" in refused(capsys, *options)
-    options = ["train", "--model", "narrow-pointnet", "--data", "synthetic-solids", "--points", "16", "--init-from", str(run),
-               "--out", str(tmp_path / "tuned")]
+    options = ["train", "--model", "narrow-pointnet", "--data", "synthetic-solids", "--points", "16", "--init-from",
+               str(run), "--out", str(tmp_path / "tuned")]
     assert "3 classes" in refused(capsys, *options)
 
 
@@ -251,7 +255,8 @@ def test_batch_norm_between_the_precisions(tmp_path, data):
         clipped = np.clip(weight, -112 * step, 112 * step)                    # for ZO, R = 15
         assert_allclose(after[0][f"mlp{i}"] * step, clipped, atol=step / 2 + 1e-6)
         assert not np.allclose(scale, 1)
-    back = train(data, tmp_path / "back", "--precision", "fp32", "--init-from", there, "--bp-tail", 1, "--zo-frozen", epochs=1)
+    options = ("--precision", "fp32", "--init-from", there, "--bp-tail", 1, "--zo-frozen")
+    back = train(data, tmp_path / "back", *options, epochs=1)
     again = read_checkpoint(back / "checkpoint.npz")[0]
     assert_array_equal(again["mlp3.weight"], after[0]["mlp3"] * np.float32(2.0 ** after[1]["mlp3.exponent"]))
     assert (again["norm3.gamma"] == 1).all() and not again["norm3.beta"].any()

@@ -22,7 +22,8 @@ def weights_of(run):
     return read_checkpoint(run / CHECKPOINT)[0]
 
 
-@pytest.mark.parametrize("bp_tail, options", [(0, WILD), (2, WILD), ("all", ("--precision", "fp32", "--eta-tail", "0.1,10"))])
+@pytest.mark.parametrize("bp_tail, options", [
+    (0, WILD), (2, WILD), ("all", ("--precision", "fp32", "--eta-tail", "0.1,10"))])
 def test_the_last_good_checkpoint_is_kept_and_named(tmp_path, digits, capsys, monkeypatch, bp_tail, options):
     """Full BP tends to end in dead units instead, so its second epoch begins with a weight that no unit outlives."""
     out = tmp_path / "run"
@@ -59,7 +60,8 @@ def test_before_the_first_checkpoint(tmp_path, digits, capsys):
 
 @pytest.mark.parametrize("threads", ["1", "2"])
 def test_stderr_has_one_line_and_no_warning(tmp_path, digits, threads):
-    result = python("-m", "zo_numpy", *train_options(digits, tmp_path / "run", *WILD), env={"ZO_NUMPY_THREADS": threads})
+    options = train_options(digits, tmp_path / "run", *WILD)
+    result = python("-m", "zo_numpy", *options, env={"ZO_NUMPY_THREADS": threads})
     assert result.returncode == 2 and result.stderr.startswith("error: the loss of step ")
     assert result.stderr.count("\n") == 1
 

@@ -267,7 +267,8 @@ def test_figures_are_drawn_from_the_results_alone(tmp_path, monkeypatch):
 
 def test_curves_are_drawn_of_what_has_run(tmp_path, monkeypatch):
     made = {row.name: row for row in rows.rows_of("mnist-int8", 2)}
-    found = {name: {**result(made[name], 9000), "curve": [80.0, 85.0, 90.0]} for name in ("k1", "k1-seed1", "k1-frozen")}
+    found = {name: {**result(made[name], 9000), "curve": [80.0, 85.0, 90.0]}
+             for name in ("k1", "k1-seed1", "k1-frozen")}
     monkeypatch.setattr(curves, "results", lambda table: found if table == "mnist-int8" else {})
     assert curves.curves_of("mnist-int8", 1, False).shape == (2, 3)
     assert curves.draw("mnist", tmp_path / "curves.png")

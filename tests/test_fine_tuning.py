@@ -141,4 +141,4 @@ def test_both_precisions_offer_the_trainer_the_same_functions():
                 if callable(value) and getattr(value, "__module__", None) == module.__name__}
 
     assert public(int8) - public(fp32) == {"clip_for_zo"}
-    assert public(fp32) - public(int8) == {"from_pixels", "parameters"}   # arith.from_pixels; layer.weight_shape in INT8
+    assert public(fp32) - public(int8) == {"from_pixels", "parameters"}   # arith.from_pixels, layer.weight_shape

@@ -1,5 +1,6 @@
 """The FP32 twin: forwards, loss, tail gradients, the perturbation and the step."""
 import math
+from decimal import Decimal
 
 import numpy as np
 import pytest
@@ -34,7 +35,8 @@ def loss_of(weights, images, labels):
     logits = layers.forward(TINY.layers, weights, images.astype(np.float64) / 255)
     assert logits.dtype == np.float64
     largest = logits.max(axis=1)
-    return (np.log(np.exp(logits - largest[:, None]).sum(axis=1)) + largest - logits[np.arange(len(labels)), labels]).mean()
+    log_sums = np.log(np.exp(logits - largest[:, None]).sum(axis=1)) + largest
+    return (log_sums - logits[np.arange(len(labels)), labels]).mean()
 
 
 def test_conv2d_is_scipys_correlation():
@@ -196,7 +198,8 @@ def test_frozen_trains_the_tail_alone():
     images, labels = batch(4)
     weights = elastic_zo.init_weights(TINY, 2)
     start = {name: array.copy() for name, array in weights.items()}
-    loss_plus, loss_minus, g = elastic_zo.train_step(TINY, 2, weights, images, labels, 0, 0, SETTINGS._replace(frozen=True))
+    frozen = SETTINGS._replace(frozen=True)
+    loss_plus, loss_minus, g = elastic_zo.train_step(TINY, 2, weights, images, labels, 0, 0, frozen)
     assert loss_plus == loss_minus == pytest.approx(loss_of(in_float64(start), images, labels), abs=1e-5) and g == 0
     changed = {name for name in weights if not np.array_equal(weights[name], start[name])}
     assert changed == {"fc2.weight", "fc2.bias", "fc3.weight", "fc3.bias"}
@@ -264,3 +267,8 @@ def test_fp32_weights_become_int8_and_back():
     assert all(not back[name].any() for name in back if name.endswith("bias"))
     zero, exponent = transfer.quantised(np.zeros((2, 2), np.float32), 0)
     assert not zero.any() and exponent == 0
+
+
+def test_a_mean_loss_has_four_decimals():
+    assert elastic_zo.mean_loss(6.0, 2) == Decimal("3.0000")
+    assert elastic_zo.mean_loss(2.0, 3) == Decimal("0.6667")

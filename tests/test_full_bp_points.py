@@ -1,4 +1,4 @@
-"""Full BP of PointNet: INT8 against its loop twin to the bit, FP32 against central differences, bugs planted in both."""
+"""Full BP of PointNet: INT8 equals its loop twin to the bit, FP32 central differences; bugs are planted in both."""
 import importlib
 import pathlib
 import shutil
@@ -47,11 +47,13 @@ def steps_equal_the_twin(module):
         weights, (x, labels) = int8_weights(seed), int8_batch(n, seed, bound)
         for b_bp in (6, 2):
             expected, loss = twins_full_bp.train_step(TINY, as_pairs(weights), x.tolist(), labels.tolist(), b_bp)
-            assert module.train_step(TINY, "all", weights, x, labels, 0, 0, SETTINGS._replace(b_bp=b_bp)) == (loss, loss, 0)
+            settings = SETTINGS._replace(b_bp=b_bp)
+            assert module.train_step(TINY, "all", weights, x, labels, 0, 0, settings) == (loss, loss, 0)
             assert as_pairs(weights) == expected
     block, sum_of_two = TINY.layers[6:10], QTensor(np.int8([[1, 1]]), 0)       # different points of equal sums
     block = (block[0]._replace(name="sum", in_channels=2, out_channels=1), *block[1:])
-    _, where = module.int8_points.forward_block_kept(block, {"sum": sum_of_two}, QTensor(np.int8([[[0, 0], [1, 2], [2, 1]]]), 0))
+    x = QTensor(np.int8([[[0, 0], [1, 2], [2, 1]]]), 0)
+    _, where = module.int8_points.forward_block_kept(block, {"sum": sum_of_two}, x)
     assert where.tolist() == [[1]]                                                # the first of them
 
 
@@ -77,7 +79,8 @@ def test_gradients_over_more_points_than_an_int32_holds_are_exact():
 def test_a_recorded_step_is_the_same_step():
     for module, weights, (x, labels), settings in (
             (int8, int8_weights(2), int8_batch(4, 2), SETTINGS),
-            (fp32, fp32_zo.init_weights(TINY, 2), fp32_batch(4, 2, np.float32), fp32_zo.Settings(1e-3, 1e-4, 1.0, 0.1))):
+            (fp32, fp32_zo.init_weights(TINY, 2), fp32_batch(4, 2, np.float32),
+             fp32_zo.Settings(1e-3, 1e-4, 1.0, 0.1))):
         copy = {name: QTensor(w.data.copy(), w.exponent) if module is int8 else w.copy() for name, w in weights.items()}
         seen = []
         one = module.train_step(TINY, "all", weights, x, labels, 0, 0, settings, lambda *record: seen.append(record))
@@ -102,7 +105,8 @@ def fp32_weights(seed):
 
 def fp32_batch(n, seed, dtype=np.float64):
     draw = np.random.default_rng(seed)
-    return draw.uniform(-0.57, 0.57, (n, *TINY.input_shape)).astype(dtype), draw.integers(0, TINY.classes, n).astype(np.uint8)
+    clouds = draw.uniform(-0.57, 0.57, (n, *TINY.input_shape)).astype(dtype)
+    return clouds, draw.integers(0, TINY.classes, n).astype(np.uint8)
 
 
 def gradients_are_central_differences(module):

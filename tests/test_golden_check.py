@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from small_runs import refused, snapshot
+from small_runs import golden_said, refused, snapshot
 from zo_numpy.__main__ import main
 from zo_numpy.golden import check, commands
 from zo_numpy.int8 import arith, elastic_zo, tail
@@ -51,12 +51,7 @@ def golden(tmp_path, monkeypatch):
 
 
 def checked(capsys):
-    """(exit status, lines printed) of `golden check`."""
-    capsys.readouterr()
-    status = main(["golden", "check"])
-    printed = capsys.readouterr()
-    assert printed.err == ""
-    return status, printed.out.splitlines()
+    return golden_said(capsys, "check")
 
 
 def test_update_makes_the_committed_bytes_and_check_finds_them_equal(golden, capsys):

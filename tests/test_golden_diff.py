@@ -8,7 +8,7 @@ import shutil
 import numpy as np
 import pytest
 
-from small_runs import refused
+from small_runs import golden_said, refused
 from zo_numpy.__main__ import main
 from zo_numpy.golden import diff
 
@@ -17,7 +17,7 @@ NARROW, COMPACT = TRACES / "narrow-lenet-int8-k2", TRACES / "lenet5-int8-k1"
 RECORDS = diff.read_manifest(NARROW)["records"]
 WITH_FILE = [number for number, record in enumerate(RECORDS) if "file" in record]
 SAMPLE = sorted(random.Random(20).sample(WITH_FILE, 40))   # of 190 or so
-FIRST, LAST = WITH_FILE[0], WITH_FILE[-1]
+LAST = WITH_FILE[-1]
 SOME = next(number for number in WITH_FILE if RECORDS[number]["dtype"] == "int32")
 
 
@@ -28,12 +28,7 @@ def mine(tmp_path):
 
 
 def compared(capsys, mine, reference=NARROW):
-    """(exit status, lines printed) of `golden diff`."""
-    capsys.readouterr()
-    status = main(["golden", "diff", str(reference), str(mine)])
-    printed = capsys.readouterr()
-    assert printed.err == ""
-    return status, printed.out.splitlines()
+    return golden_said(capsys, "diff", reference, mine)
 
 
 def place(record):

@@ -7,8 +7,8 @@ import shutil
 import numpy as np
 import pytest
 
-from small_runs import refused, snapshot
-from zo_numpy import models, rng, trainer
+from small_runs import golden_said, refused, snapshot
+from zo_numpy import rng, trainer
 from zo_numpy.__main__ import main
 from zo_numpy.fp32 import elastic_zo, layers, tail
 from zo_numpy.golden import check, commands, diff, runs, tolerances, trace
@@ -17,7 +17,7 @@ from zo_numpy.golden.tolerances import Tolerances, first_beyond, summary
 GOLDEN = pathlib.Path(__file__).parent / "golden"
 TRACES = GOLDEN / "traces"
 NAMES = [name for name in check.TRACES if "fp32" in name]
-NARROW, LENET = TRACES / "narrow-lenet-fp32-k2", TRACES / "lenet5-fp32-k1"
+NARROW = TRACES / "narrow-lenet-fp32-k2"
 RUN = "short-fp32-k1"     # made for these tests
 SUBSET = commands.load("mnist-subset")
 
@@ -143,12 +143,7 @@ def test_a_summary_by_hand():
 
 
 def compared(capsys, mine, reference=NARROW):
-    """(exit status, lines printed) of `golden diff`."""
-    capsys.readouterr()
-    status = main(["golden", "diff", str(reference), str(mine)])
-    printed = capsys.readouterr()
-    assert printed.err == ""
-    return status, printed.out.splitlines()
+    return golden_said(capsys, "diff", reference, mine)
 
 
 @pytest.fixture
@@ -171,8 +166,8 @@ KINDS = one_of_each()
 
 def test_every_kind_of_record_is_there():
     ops = {kind[0] for kind, _ in KINDS}
-    assert ops == {"weights", "perturbation", "input", "Conv2d", "MaxPool2d", "ReLU", "Flatten", "Linear", "loss", "clip",
-                   "softmax_error", "linear_gradient", "linear_backward", "relu_backward", "gradient_step"}
+    assert ops == {"weights", "perturbation", "input", "Conv2d", "MaxPool2d", "ReLU", "Flatten", "Linear", "loss",
+                   "clip", "softmax_error", "linear_gradient", "linear_backward", "relu_backward", "gradient_step"}
     assert {kind[2] for kind, _ in KINDS} == {"file", "summary", "value"}
 
 
@@ -324,8 +319,10 @@ def test_check_passes_with_other_last_bits_and_update_keeps_what_is_committed(go
 BUGS = {
     "bias forgotten": (layers, "linear", lambda right: lambda x, weight, bias: right(x, weight, 0 * bias)),
     "gradient of a sum": (tail, "softmax_error", lambda right: lambda logits, labels: right(logits, labels) * 2),
-    "a rate off by a thousandth": (elastic_zo, "gradient_step", lambda right: lambda grad, eta: right(grad, 1.001 * eta)),
-    "z off by a hundred-thousandth": (elastic_zo, "normal", lambda right: lambda *given: right(*given) * np.float32(1.00001)),
+    "a rate off by a thousandth": (
+        elastic_zo, "gradient_step", lambda right: lambda grad, eta: right(grad, 1.001 * eta)),
+    "z off by a hundred-thousandth": (
+        elastic_zo, "normal", lambda right: lambda *given: right(*given) * np.float32(1.00001)),
     "another query": (elastic_zo, "normal", lambda right: lambda seed, step, tensor, query, count: right(
         seed, step, tensor, query + 1, count)),
     "not clipped": (elastic_zo, "settings_at", lambda right: lambda *given: right(*given)._replace(clip=1e9)),
@@ -344,7 +341,8 @@ def test_a_bug_in_the_library_is_found(golden, capsys, monkeypatch, bug):
 
 
 @pytest.mark.parametrize("file, change", [
-    ("steps.txt", lambda text: text.replace("\n3 ", "\n4 ")), ("steps.txt", lambda text: text.rpartition("\n13")[0] + "\n"),
+    ("steps.txt", lambda text: text.replace("\n3 ", "\n4 ")),
+    ("steps.txt", lambda text: text.rpartition("\n13")[0] + "\n"),
     ("steps.txt", lambda text: text + "14 1.0 1.0 0.0\n"), ("steps.txt", lambda text: text.replace(" 2.", " nan", 1)),
     ("steps.txt", lambda text: text.replace(" 2.", " x", 1)), ("steps.txt", lambda text: ""),
     ("evaluation.txt", lambda text: text.replace(" 100", " 101")),
@@ -424,7 +422,8 @@ def test_each_op_reads_what_it_is_made_of(tmp_path):
     def inputs(phase, op, name):
         record, = (r for r in records if diff.key_of(r) == (0, phase, op, name))
         return {"/".join(diff.key_of(records[i])[1:]) for i in record["inputs"]}
-    assert inputs("plus", "Conv2d", "conv1") == {"plus/input/images", "plus/weights/conv1.weight", "plus/weights/conv1.bias"}
+    assert inputs("plus", "Conv2d", "conv1") == {
+        "plus/input/images", "plus/weights/conv1.weight", "plus/weights/conv1.bias"}
     assert inputs("minus", "Linear", "fc2") == {"minus/ReLU/fc1", "minus/weights/fc2.weight", "minus/weights/fc2.bias"}
     assert inputs("minus", "softmax_error", "fc3") == {"minus/Linear/fc3", "batch/labels/batch"}
     assert inputs("minus", "linear_gradient", "fc3.weight") == {"minus/softmax_error/fc3", "minus/ReLU/fc2"}
@@ -437,4 +436,3 @@ def test_each_op_reads_what_it_is_made_of(tmp_path):
     assert inputs("update", "weights", "conv1.bias") == {
         "minus/weights/conv1.bias", "draw/perturbation/conv1.bias", "update/clip/g"}
     assert inputs("update", "weights", "fc3.bias") == {"minus/weights/fc3.bias", "minus/gradient_step/fc3.bias"}
-    assert not models.LENET5.layers[0] in records

@@ -24,8 +24,8 @@ from zo_numpy.int8 import arith
 
 FOLDER = pathlib.Path(__file__).parent / "golden" / "ops"
 SPEC = pathlib.Path(arith.__file__).parent / "SPEC.md"
-BUGS = {**bugs_random.BUGS, **bugs_draws.BUGS, **bugs_arith.BUGS, **bugs_layers.BUGS, **bugs_points.BUGS, **bugs_loss.BUGS,
-        **bugs_tail.BUGS, **bugs_zo.BUGS}
+BUGS = {**bugs_random.BUGS, **bugs_draws.BUGS, **bugs_arith.BUGS, **bugs_layers.BUGS, **bugs_points.BUGS,
+        **bugs_loss.BUGS, **bugs_tail.BUGS, **bugs_zo.BUGS}
 VECTORS = {name: ops.vectors(name) for name in ops.OPS}
 
 

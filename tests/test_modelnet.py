@@ -136,8 +136,8 @@ BAD = {
     "a list names a file twice": (lists("test_files.txt", "ply_data_test0.h5\nx/ply_data_test0.h5\n"), "test_files.txt",
                                   "twice"),
     "an empty list": (lists("test_files.txt", "\n \n"), "test_files.txt", "not a list"),
-    "a list that is no text": (lambda folder: (folder / "train_files.txt").write_bytes(b"\xff\xfe\0"), "train_files.txt",
-                               "not a list"),
+    "a list that is no text": (lambda folder: (folder / "train_files.txt").write_bytes(b"\xff\xfe\0"),
+                               "train_files.txt", "not a list"),
     "no list": (lambda folder: (folder / "test_files.txt").unlink(), "test_files.txt", "cannot be read"),
     "no names": (lambda folder: (folder / "shape_names.txt").unlink(), "shape_names.txt", "train_files.txt"),
     "a name twice": (lists("shape_names.txt", "a\nb\na\n"), "shape_names.txt", "'a' twice"),
@@ -154,8 +154,8 @@ def test_what_is_wrong_is_said_with_the_file_and_the_mend(folder, change, file, 
 
 def test_the_command_line_says_it_in_one_line(folder, tmp_path, capsys):
     cut(folder)
-    line = refused(capsys, "train", "--model", "pointnet", "--data", "modelnet", "--data-dir", folder, "--points", 16, "--out",
-                   tmp_path / "out")
+    line = refused(capsys, "train", "--model", "pointnet", "--data", "modelnet", "--data-dir", folder, "--points", 16,
+                   "--out", tmp_path / "out")
     assert TRAIN0 in line and not (tmp_path / "out").exists()
 
 

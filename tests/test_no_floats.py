@@ -18,7 +18,8 @@ from zo_numpy.int8 import elastic_zo
 from zo_numpy.int8.elastic_zo import Settings
 
 PACKAGE = pathlib.Path(zo_numpy.__file__).parent
-INTEGER_FILES = sorted([*(PACKAGE / "int8").glob("*.py"), *(PACKAGE / name for name in ("rng.py", "shapes.py", "tiles.py"))])
+INTEGER_FILES = sorted([*(PACKAGE / "int8").glob("*.py"),
+                        *(PACKAGE / name for name in ("rng.py", "shapes.py", "tiles.py"))])
 NEVER_NEGATIVE = {"4 ** k"}          # powers whose exponent counts up from 0
 SETTINGS = Settings(r_max=15, p_zero=64, b_zo=2, b_bp=4, r_limit=31)
 METHODS = {

@@ -1,4 +1,4 @@
-"""PointNet's layers on points: against loop twins, whatever the tiles and threads, and whatever the order of the points."""
+"""PointNet's layers on points: against loop twins, whatever the tiles, the threads and the order of the points."""
 import importlib
 import pathlib
 import shutil
@@ -25,7 +25,8 @@ THREADS = pytest.mark.parametrize("threads", ["1", "2", "3"])
 
 
 def int8_weights(model, seed=0):
-    return int8.init_weights(model, seed, dict.fromkeys((layer.name for layer in models.weight_layers(model.layers)), 0))
+    names = (layer.name for layer in models.weight_layers(model.layers))
+    return int8.init_weights(model, seed, dict.fromkeys(names, 0))
 
 
 def int8_clouds(n, model, seed=0):
@@ -43,7 +44,8 @@ def block_inputs(n=6, p=7, seed=0):
     gamma = draw.normal(size=8).astype(np.float32)
     gamma[:3] = 0, -1, 1
     fp32_weights = {"mlp.weight": weight.astype(np.float32) / 127, "norm.gamma": gamma,
-                    "norm.beta": draw.normal(size=8).astype(np.float32), "norm.mean": draw.normal(size=8).astype(np.float32),
+                    "norm.beta": draw.normal(size=8).astype(np.float32),
+                    "norm.mean": draw.normal(size=8).astype(np.float32),
                     "norm.var": draw.uniform(0.5, 2, 8).astype(np.float32)}
     return ({"mlp": QTensor(weight, -9)}, QTensor(x, -7)), (fp32_weights, x.astype(np.float32) / 127)
 
@@ -84,7 +86,8 @@ def test_int8_rounds_up_to_127_at_most():
 def test_sums_that_int32_cannot_hold_are_refused():
     wide = QTensor(np.zeros((1, MAX_TERMS + 1), np.int8), 0)
     x = QTensor(np.zeros((1, 1, MAX_TERMS + 1), np.int8), 0)
-    for block in ((PointLinear("mlp", MAX_TERMS + 1, 1), ReLU()), (PointLinear("mlp", MAX_TERMS + 1, 1), MaxOverPoints())):
+    for block in ((PointLinear("mlp", MAX_TERMS + 1, 1), ReLU()),
+                  (PointLinear("mlp", MAX_TERMS + 1, 1), MaxOverPoints())):
         with pytest.raises(ValueError, match="can exceed int32"):
             int8_points.forward_block(block, {"mlp": wide}, x)
     with pytest.raises(ValueError, match="can exceed int32"):
@@ -193,7 +196,8 @@ def test_running_statistics_move_once_a_step_towards_those_of_the_last_pass():
             if op == "weights":
                 passes.append({key: array.copy() for key, array in value.items()})
 
-        fp32.train_step(TINY, bp_tail, weights, x, labels, 0, 0, settings._replace(queries=queries, frozen=frozen), watch)
+        changed = settings._replace(queries=queries, frozen=frozen)
+        fp32.train_step(TINY, bp_tail, weights, x, labels, 0, 0, changed, watch)
         statistics = {}
         fp32_layers.forward(TINY.layers, passes[-1], x, None, statistics)
         for norm, batch in statistics.items():
@@ -305,7 +309,8 @@ def test_training_on_clouds_meets_no_float(monkeypatch, bp_tail, frozen, threads
 
 FLOATS = [   # in int8/points.py: text, what replaces it
     ("largest[rows, i] = product.max(axis=1)", "largest[rows, i] = product.mean(axis=1)"),
-    ("np.maximum(part, 0, out=accumulator[:, tile])", "np.maximum(part, 0.0, out=accumulator[:, tile], casting='unsafe')"),
+    ("np.maximum(part, 0, out=accumulator[:, tile])",
+     "np.maximum(part, 0.0, out=accumulator[:, tile], casting='unsafe')"),
     ("return QTensor(points, -7)", "return QTensor((points * 1.0).astype(np.int8), -7)"),
 ]
 

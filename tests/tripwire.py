@@ -183,7 +183,8 @@ def package_modules(package):
     """The modules that compute in integers: rng, shapes, tiles and int8."""
     inner = importlib.import_module(f"{package}.int8")
     names = [f"{package}.int8.{module.name}" for module in pkgutil.iter_modules(inner.__path__)]
-    return [importlib.import_module(name) for name in (*(f"{package}.{name}" for name in ("rng", "shapes", "tiles")), *names)]
+    return [importlib.import_module(name)
+            for name in (*(f"{package}.{name}" for name in ("rng", "shapes", "tiles")), *names)]
 
 
 @contextlib.contextmanager

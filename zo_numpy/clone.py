@@ -9,7 +9,7 @@ if not (ROOT / "datasets" / "download.py").exists():
     raise SystemExit(2)
 sys.path.insert(0, str(ROOT))   # of an editable install, called from another folder
 import datasets  # noqa: E402
-from datasets import DataError  # noqa: E402
+from datasets import DataError  # noqa: E402, F401 - __main__.py has it from here, behind the check above
 
 
 def say(text):

@@ -51,7 +51,7 @@ POINT_DEFAULTS = {
 
 
 # What is otherwise for a data set: ("fashion-mnist", "int8", 2): dict(epochs=30). One option or several.
-BY_DATA = {
+BY_DATA: dict = {
 }
 
 # What is otherwise for runs that start from the weights of another (`--init-from`): a fine-tuning set is small. Tuned

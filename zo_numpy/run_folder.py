@@ -32,7 +32,7 @@ from .files import read_bounded, remove_remains, strict_json, write_atomically
 try:
     import fcntl
 except ImportError:   # Windows: no advisory locks
-    fcntl = None
+    fcntl = None   # type: ignore[assignment]
 
 CONFIG, STEPS, METRICS, CHECKPOINT, CURVES = "config.json", "steps.txt", "metrics.jsonl", "checkpoint.npz", "curves.png"
 LOCK = ".lock"

@@ -9,6 +9,6 @@
 
 tests/golden/README.md describes the formats for those who do not read Python.
 """
-# Of ops, traces and their manifests. A version is frozen: `golden update` refuses to change or remove a committed vector
-# unless this number has been raised. tests/golden/README.md says which version is which.
+# Of ops, traces and their manifests. A version is frozen: `golden update` refuses to change or remove a committed
+# vector unless this number has been raised. tests/golden/README.md says which version is which.
 FORMAT_VERSION = 1

@@ -18,7 +18,7 @@ INT32_MAX = 2**31 - 1
 class Flag(NamedTuple):
     """One porting bug."""
     catches: str                  # the bug, in one sentence
-    shows: Callable = None        # shows(inputs, parameters, expected): is it seen?  None: the cases say
+    shows: Callable | None = None        # shows(inputs, parameters, expected): is it seen?  None: the cases say
 
 
 class Case(NamedTuple):

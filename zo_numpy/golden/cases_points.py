@@ -1,11 +1,15 @@
-"""Golden cases of PointNet's layers: points decoded, the shared linear layer, the maximum over the points, and a block."""
+"""Golden cases of PointNet's layers: points decoded, the shared linear layer, the maximum over the points, a block."""
 import numpy as np
 
 from ..clouds import quantised_clouds
 from ..int8 import arith, points
 from ..models import MaxOverPoints, PointLinear, ReLU
-from .cases_common import (Case, Flag, Op, beyond, described, filled, flat, has_negative, int8, int32, integers, layers_from,
-                           listed, made_up, product_sum_beyond_int16, quantised, scaled)
+from .cases_common import (Case, Flag, Op, beyond, described, filled, flat, has_negative, int8, int32, integers,
+                           layers_from, listed, made_up, product_sum_beyond_int16, quantised, scaled)
+
+
+def float32(numbers):
+    return np.array(numbers, np.float32)
 
 
 def coordinates(bits):
@@ -37,13 +41,16 @@ DECODE_POINTS = Op(
      "NotClipped": Flag("127 x that rounds to more than 127 is kept, or wraps.", lambda i, p, e: np.any(
          np.abs(coordinates(i["bits"])) * 127 >= 127.5)),
      "Scale128": Flag("128 x is taken.", lambda i, p, e: np.any(
-         np.minimum(np.floor(np.abs(coordinates(i["bits"]).astype(np.float64)) * 128 + 0.5), 127) != np.abs(e["data"])))},
+         np.minimum(np.floor(np.abs(coordinates(i["bits"]).astype(np.float64)) * 128 + 0.5), 127)
+         != np.abs(e["data"])))},
     [decode_case("zero, of both signs", 0.0, -0.0),
      decode_case("one", 1.0, -1.0),
      decode_case("the only halves", 0.5, -0.5),
-     decode_case("beside the halves", *np.nextafter(np.float32([0.5, 0.5, -0.5, -0.5]), np.float32([0, 1, 0, -1]))),
-     decode_case("halves of other integers, as near as a float32 comes", *(np.float32(k + 0.5) / 127 for k in range(6))),
-     decode_case("their neighbours", *np.nextafter(np.float32([0.5 / 127, -2.5 / 127, 99.5 / 127]), np.float32([1, -1, 1]))),
+     decode_case("beside the halves", *np.nextafter(float32([0.5, 0.5, -0.5, -0.5]), float32([0, 1, 0, -1]))),
+     decode_case("halves of other integers, as near as a float32 comes",
+                 *(np.float32(k + 0.5) / 127 for k in range(6))),
+     decode_case("their neighbours",
+                 *np.nextafter(float32([0.5 / 127, -2.5 / 127, 99.5 / 127]), float32([1, -1, 1]))),
      decode_case("multiples of 1 / 127", *(k / 127 for k in (-126, -64, -1, 1, 63, 126))),
      decode_case("a little beyond the sphere", 1.001, -1.001, 1.004, -1.004),
      decode_case("very small", 1e-30, -1e-30, 1e-45)])
@@ -141,13 +148,13 @@ def point_block_of(inputs, parameters):
 
 
 def block_case(comment, block, x, weight, *flags, exponents=(-7, -6)):
-    return Case(comment, {"x": {"data": x, "exponent": exponents[0]}, "weight": {"data": weight, "exponent": exponents[1]}},
-                {"layers": described(block)}, flags)
+    inputs = {"x": {"data": x, "exponent": exponents[0]}, "weight": {"data": weight, "exponent": exponents[1]}}
+    return Case(comment, inputs, {"layers": described(block)}, flags)
 
 
 POINT_BLOCK = Op(
-    "A block of points: the shared layer, the maximum over the points in the last such block, ReLU, and one requantisation, "
-    "whose maximum is that of what is left. `after` has the result of each layer behind the first.",
+    "A block of points: the shared layer, the maximum over the points in the last such block, ReLU, and one "
+    "requantisation, whose maximum is that of what is left. `after` has the result of each layer behind the first.",
     point_block_of,
     {"RequantisedFirst": Flag("The accumulator is requantised before the maximum and ReLU."),
      "MaximumOfEachCloud": Flag("Each cloud of the batch has its own maximum and shift."),
@@ -156,8 +163,8 @@ POINT_BLOCK = Op(
                 [[[100], [50]]], [[-127], [1]], "RequantisedFirst", "ReluMissing"),
      block_case("inner, two clouds", (PointLinear("mlp", 3, 4), ReLU()), made_up(8, (2, 5, 3)), made_up(9, (4, 3)),
                 "RequantisedFirst", "MaximumOfEachCloud", "ReluMissing"),
-     block_case("pooled: the largest magnitude is below the maximum", (PointLinear("mlp", 1, 1), MaxOverPoints(), ReLU()),
-                [[[-127], [3]]], [[127]], "RequantisedFirst"),
+     block_case("pooled: the largest magnitude is below the maximum",
+                (PointLinear("mlp", 1, 1), MaxOverPoints(), ReLU()), [[[-127], [3]]], [[127]], "RequantisedFirst"),
      block_case("pooled, no channel survives", (PointLinear("mlp", 1, 2), MaxOverPoints(), ReLU()), [[[1], [2]]],
                 [[-3], [-4]], "ReluMissing"),
      block_case("pooled, a large cloud and a small one", (PointLinear("mlp", 4, 6), MaxOverPoints(), ReLU()),

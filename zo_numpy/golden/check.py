@@ -20,7 +20,7 @@ SETTINGS = {
                  b_bp=(4, 3)),
     "fp32": dict(batch_size=64, seed=0, eps=(1e-2, 5e-3), eta=(1e-3, 5e-4), clip=(5.0,), eta_tail=(0.1, 0.05)),
 }
-# LeNet-5 compactly; the narrow one with every tensor of every phase in INT8, compactly in FP32, whose tensors are large.
+# LeNet-5 compactly; the narrow one with every tensor of every phase in INT8, compactly in FP32: its tensors are large.
 TRACES = {f"{model}-{precision}-k{k}": dict(model=model, precision=precision, bp_tail=k, data="mnist-subset",
                                             batch_size=2, epochs=1)
           for precision in ("int8", "fp32") for model in ("lenet5", "narrow-lenet") for k in range(4)}
@@ -37,10 +37,10 @@ TRACES |= {f"narrow-pointnet-{precision}-k{k}": dict(options, bp_tail=k, points=
 SOLIDS_RUN = dict(points=64, epochs=4, batch_size=12, limit=328)
 # Two epochs of half the subset, for the schedules and the last partial batch; one epoch of all of MNIST; short runs
 # that each differ in one thing more: the loss, the queries, or an R that the only epoch's r_max does not reach.
-SUBSET_RUN = dict(data="mnist-subset", epochs=2, validate=5000)
-SHORT_RUN = dict(data="mnist-subset", epochs=1, batch_size=32, limit=4000, validate=1000)
-FP32_RUN = dict(precision="fp32", data="mnist-subset", epochs=2, batch_size=32, limit=1000, validate=1000)
-RUNS = {
+SUBSET_RUN: dict = dict(data="mnist-subset", epochs=2, validate=5000)
+SHORT_RUN: dict = dict(data="mnist-subset", epochs=1, batch_size=32, limit=4000, validate=1000)
+FP32_RUN: dict = dict(precision="fp32", data="mnist-subset", epochs=2, batch_size=32, limit=1000, validate=1000)
+RUNS: dict[str, dict] = {
     **{f"subset-int8-k{k}": dict(SUBSET_RUN, bp_tail=k) for k in range(4)},
     "subset-int8-k1-both": dict(SUBSET_RUN, bp_tail=1, tail_passes="both"),
     "subset-int8-k2-frozen": dict(SUBSET_RUN, bp_tail=2, zo_frozen=True),
@@ -222,7 +222,7 @@ def make_run(name, config, dataset, folder):
 
 
 def keep_if_near(golden, new, name, agree):
-    """Puts the committed FP32 vectors in place of those made again, if agree(committed, again).  Returns what it did."""
+    """Puts the committed FP32 vectors in place of new ones, if agree(committed, again).  Returns what it did."""
     committed, again = golden / name, new / name
     if "-fp32-" not in name or not committed.is_dir() or not agree(committed, again):
         return "made"

@@ -204,7 +204,8 @@ def compare_array(reference, mine_folder, mine, expected, tolerances):
         return None
     if not tolerances:
         return "its sha256 differs"
-    wanted, found = (record if held is None else summary(held) for record, held in ((reference, expected), (mine, array)))
+    wanted, found = (record if held is None else summary(held)
+                     for record, held in ((reference, expected), (mine, array)))
     if not all(name in record for name in SUMMARY for record in (wanted, found)):
         return f"it has neither a file nor {', '.join(SUMMARY)}"
     return tolerances.summary(reference, wanted, found)

@@ -23,8 +23,8 @@ from . import (FORMAT_VERSION, cases_draws, cases_layers, cases_loss, cases_loss
 # In the order in which a port is best brought up.
 DEFINITIONS = {
     **cases_random.OPS, **cases_draws.OPS, **cases_shifts.OPS, **cases_quantise.OPS, **cases_products.OPS,
-    **cases_layers.OPS, **cases_points.OPS, **cases_loss_parts.OPS, **cases_loss.OPS, **cases_tail.OPS, **cases_tail_update.OPS,
-    **cases_zo.OPS, **cases_step.OPS}
+    **cases_layers.OPS, **cases_points.OPS, **cases_loss_parts.OPS, **cases_loss.OPS, **cases_tail.OPS,
+    **cases_tail_update.OPS, **cases_zo.OPS, **cases_step.OPS}
 OPS = {name: op.compute for name, op in DEFINITIONS.items()}   # op(inputs, parameters) -> expected
 
 LARGEST_FILE = 4 << 20       # bytes
@@ -41,7 +41,7 @@ class Mismatch(NamedTuple):
     file: str
     case: int
     field: str       # of `expected`
-    index: tuple     # within the field: positions in lists, names in objects
+    index: tuple     # type: ignore[assignment]   # a tuple has a method of that name.  Within the field: positions in lists, names in objects
     expected: object
     got: object
 

@@ -3,8 +3,8 @@
 A folder tests/golden/runs/NAME holds a run's config.json, its steps.txt, and evaluation.txt: a line an epoch, `epoch
 right total`, how many of the samples reported on are classified right. Checking makes the run again and compares both
 line by line, in FP32 within the tolerances of tolerances.py and without digests, which rest on last bits. Replay, of
-INT8, needs no data and no forward pass: with K = 0 a step is decided by its signs g, and z is a function of (seed, step),
-so the log of signs *is* the training.
+INT8, needs no data and no forward pass: with K = 0 a step is decided by its signs g, and z is a function of (seed,
+step), so the log of signs *is* the training.
 """
 import functools
 import re

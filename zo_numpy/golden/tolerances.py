@@ -16,8 +16,8 @@ DRAWN = 2.5e-7       # of initial weights and the network's input, which are one
 NORMAL = 2e-6        # of z, or of 1 where all of a tensor's z are smaller
 COMPUTED = 1e-5      # of every other tensor
 LOSS = 5e-6          # of a loss, or of 1; and through it of g, which is a difference of losses over 2 eps
-RUN = 1e-3           # of a loss of a whole run, or of 1: over many steps some ReLU is so near zero that last bits decide
-                     # its mask, which moves later losses by some 3e-5
+RUN = 1e-3           # of a loss of a whole run, or of 1: over many steps some ReLU is so near zero that last bits
+                     # decide its mask, which moves later losses by some 3e-5
 RIGHT = 0.005        # of the samples reported on: how many more or fewer a run may classify right
 LARGEST_Z = 6        # Box-Muller's z is below it
 SUMMARY = ("largest", "norm", "sample")
@@ -138,10 +138,10 @@ class Tolerances:
                                                      for one, other in zip(expected, got))
 
     def __str__(self):
-        return (f"FP32, floats within tolerances, as shares of a tensor's largest magnitude: {DRAWN:g} of initial weights "
-                f"and input, {NORMAL:g} of z (at least of 1), {COMPUTED:g} of all other tensors (of weights at least of "
-                f"8 eps, and {self.moved:.2g} more), {LOSS:g} of a loss (at least of 1), {self.g:.2g} for g; integers "
-                "and shapes exact")
+        return (f"FP32, floats within tolerances, as shares of a tensor's largest magnitude: {DRAWN:g} of initial "
+                f"weights and input, {NORMAL:g} of z (at least of 1), {COMPUTED:g} of all other tensors (of weights at "
+                f"least of 8 eps, and {self.moved:.2g} more), {LOSS:g} of a loss (at least of 1), {self.g:.2g} for g; "
+                "integers and shapes exact")
 
 
 def tolerances_of(manifest, name):
@@ -153,5 +153,5 @@ def tolerances_of(manifest, name):
         config = manifest.get("config", {})
         return Tolerances(config["schedules"]) if config.get("precision") == "fp32" else None
     except (AttributeError, KeyError, TypeError, ValueError, ZeroDivisionError) as error:
-        raise UserError(f"{name} is not the manifest of a trace (its config: {type(error).__name__}: {error}); export it "
-                        "again") from None
+        raise UserError(f"{name} is not the manifest of a trace (its config: {type(error).__name__}: {error}); export "
+                        "it again") from None

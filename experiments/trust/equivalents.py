@@ -1,0 +1,18 @@
+"""Mutants that no test can tell from the original, by their line before and after, and why."""
+
+REASONS: dict[tuple[str, str], str] = {
+    ("return power >> np.minimum(whole, TERM_BITS + 2)", "return power >> np.minimum(whole, TERM_BITS + 3)"):
+        "power is below 2^31, so 32 places leave nothing, as 33 do",
+    ("powers = 1 << np.arange(TERM_BITS + 1, TERM_BITS + 11, dtype=np.int64)",
+     "powers = 1 << np.arange(TERM_BITS + 1, TERM_BITS + 12, dtype=np.int64)"):
+        "1,000 classes sum to less than 2^40, so a power of two more is never reached",
+    ("@functools.lru_cache(maxsize=2)", "@functools.lru_cache(maxsize=1)"):
+        "how many orders are remembered changes the time alone",
+    ("if piece.stop - start > free:", "if piece.stop - start >= free:"):
+        "a piece that just fits begins a group of its own: no number depends on how pieces are grouped",
+    ('return whole.astype("<u8", copy=False).view("<u2")', 'return whole.astype("<u8", copy=True).view("<u2")'):
+        "a copy has the same values",
+    ("kernels = np.ascontiguousarray(weight.transpose(0, 2, 1, 3), np.int32).reshape(c_out, k, -1)",
+     "kernels = np.ascontiguousarray(weight.transpose(0, 2, 1, 3), np.int32).reshape(c_out, k, -2)"):
+        "NumPy takes any negative length for the one that follows from the others",
+}

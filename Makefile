@@ -28,7 +28,7 @@ POINTNET = @chosen=$$($(RUN) -m datasets.modelnet "$(MODELNET)") && eval "$(RUN)
 
 .PHONY: help mnist-int8 mnist-fp32 fashion-int8 fashion-fp32 finetune-int8 finetune-fp32 pointnet-int8
 .PHONY: pointnet-fp32 results results-quick figures data test golden-check golden-update
-.PHONY: fuzz faults matrix clean
+.PHONY: fuzz faults matrix mutants lint clean
 
 help:
 	@echo "make mnist-int8     train LeNet-5 on MNIST with integers only"
@@ -51,6 +51,8 @@ help:
 	@echo "make fuzz           damage every kind of file the project reads, and its command line, 22,000 times"
 	@echo "make faults         kill, interrupt and starve training, downloads and exports at 200 random moments"
 	@echo "make matrix         compare INT8 digests over Pythons, NumPys, threads, tiles, SIMD, hash seeds, locales"
+	@echo "make mutants        change the arithmetic a line at a time and see the tests notice; resumable"
+	@echo "make lint           a linter and a type checker over everything, if the developer has them"
 	@echo "make clean          remove the environment and Python's caches; runs/ and datasets/cache stay"
 
 mnist-int8: $(VENV)/ready
@@ -116,6 +118,19 @@ faults: $(VENV)/ready
 
 matrix: $(VENV)/ready
 	@$(RUN) -m experiments.trust.matrix
+
+mutants: $(VENV)/ready
+	@$(RUN) -m experiments.trust.mutants
+
+# Tools of the developer's own, none of them installed here. pycodestyle's and pyflakes' rules, whoever checks them.
+lint: $(VENV)/ready
+	@if command -v ruff >/dev/null; then ruff check --isolated --quiet --select $(RULES) $(SOURCES); \
+	 elif command -v flake8 >/dev/null; then flake8 --isolated --max-line-length 120 --select $(RULES) $(SOURCES); \
+	 else echo "no linter: install ruff or flake8"; fi
+	@if command -v mypy >/dev/null; then \
+	   mypy --python-executable $(RUN) --ignore-missing-imports --no-error-summary $(filter-out tests,$(SOURCES)); \
+	 elif command -v pyright >/dev/null; then pyright --pythonpath $(RUN) $(filter-out tests,$(SOURCES)); \
+	 else echo "no type checker: install mypy or pyright"; fi
 
 # The environment: this folder's own, made once.
 # Where nothing can be downloaded but PYTHON has the packages, it lends them.

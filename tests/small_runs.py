@@ -95,3 +95,12 @@ def snapshot(folder):
 def assert_same_run(mine, undisturbed):
     """Checks that two runs ended in the same bytes, clocks excepted, and nothing half-written is left."""
     assert differences(mine, undisturbed) == []
+
+
+def golden_said(capsys, *words):
+    """(exit status, lines printed) of a `golden` command that says nothing on stderr."""
+    capsys.readouterr()
+    status = main(["golden", *map(str, words)])
+    printed = capsys.readouterr()
+    assert printed.err == ""
+    return status, printed.out.splitlines()

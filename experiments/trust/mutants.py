@@ -1,10 +1,11 @@
 """How much the tests notice: single-line mutants of the arithmetic, each run against the tests until one fails.
 
-    python -m experiments.trust.mutants [--count 220] [--again]      (make mutants)
+    python -m experiments.trust.mutants [--count 220] [--again] [--summary]      (make mutants)
 
 The mutants are a seeded choice, spread over the files by their size. Each is put into a copy of the tree, where the
 tests of that file run first, then more, then all that use it; the first failure, or more time than all tests together
-take, kills it. What is finished stands in runs/mutants.jsonl and is not done again; --again repeats the survivors.
+take, kills it. What is finished stands in runs/mutants.jsonl and is not done again; --again repeats the survivors,
+--summary runs none.
 The summary is experiments/results/trust_mutants.json. A survivor there has the reason why no test can tell it
 from the original (equivalents.py), or "" where a test is missing.
 """
@@ -168,6 +169,7 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(prog="python -m experiments.trust.mutants", description=__doc__.split("\n")[0])
     parser.add_argument("--count", type=int, default=220, help="at least so many mutants")
     parser.add_argument("--again", action="store_true", help="run the survivors that have no reason again")
+    parser.add_argument("--summary", action="store_true", help="sum up what is finished, and run nothing")
     given = parser.parse_args(arguments)
     mutants, candidates = chosen(given.count)
     LOG.parent.mkdir(exist_ok=True)
@@ -178,6 +180,7 @@ def main(arguments=None):
                 and (mutant.before, mutant.after) not in REASONS}
     open_ones = [mutant for mutant in mutants if mutant.key not in finished or mutant.key in repeated]
     print(f"{len(mutants)} of {candidates} mutants, {len(open_ones)} to run")
+    open_ones = [] if given.summary else open_ones
     with tempfile.TemporaryDirectory() as folder, open(LOG, "a") as log:
         tree = copy_of_the_tree(pathlib.Path(folder))
         for number, mutant in enumerate(open_ones, 1):

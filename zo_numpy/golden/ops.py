@@ -41,7 +41,7 @@ class Mismatch(NamedTuple):
     file: str
     case: int
     field: str       # of `expected`
-    index: tuple     # type: ignore[assignment]   # a tuple has a method of that name.  Within the field: positions in lists, names in objects
+    index: tuple     # type: ignore[assignment]   # within the field: positions in lists, names in objects
     expected: object
     got: object
 

@@ -42,11 +42,15 @@ def check_line(line, number, kind):
 
 def draw_curves(folder, title):
     """Writes curves.png into a run folder from its metrics.  title: one line above the picture."""
+    write_atomically(folder / CURVES, picture(read_metrics(folder), title))
+
+
+def picture(metrics, title):
+    """The curves of metrics, dicts of an epoch each, as the bytes of a PNG."""
     import matplotlib
     matplotlib.use("Agg")   # draws without a screen
     import matplotlib.pyplot as plt
 
-    metrics = read_metrics(folder)
     kind = "validation" if "validation_accuracy" in metrics[0] else "test"
     epochs = [line["epoch"] for line in metrics]
     accuracy = [line[kind + "_accuracy"] for line in metrics]
@@ -65,7 +69,7 @@ def draw_curves(folder, title):
         axes.spines[["top", "right"]].set_visible(False)
         axes.set_xlim(epochs[0] - 0.5, epochs[-1] + 0.5)   # one epoch alone would get ticks of hundredths
         axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png", dpi=110)
+    png = io.BytesIO()
+    figure.savefig(png, format="png", dpi=110)
     plt.close(figure)
-    write_atomically(folder / CURVES, picture.getvalue())
+    return png.getvalue()

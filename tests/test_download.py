@@ -500,7 +500,9 @@ def test_interrupt_ends_the_client_and_its_helpers(tmp_path):
                             "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(30)'])\n"
                             f"pathlib.Path({str(tmp_path / 'started')!r}).write_text('yes')\n"
                             "time.sleep(30)")
-    program = ("from datasets import registries\n"
+    program = ("import signal\n"
+               "from datasets import registries\n"
+               "signal.signal(signal.SIGINT, signal.default_int_handler)\n"   # ignored in a shell's background jobs
                "try: registries.NpmPackage('some-data', '1.0.0', 'x').fetch({})\n"
                "except KeyboardInterrupt: print('interrupted')\n")
     # The output ends when every process that holds it has ended, the client's helper included.

@@ -91,6 +91,9 @@ def claims():
                       *(gains(pointnet_cells(result, precision)) for precision in PRECISIONS)])
     lines += [[f"the same, fine-tuning, MNIST turned by {degrees} degrees", points,
                *(tuning_gains("mnist", precision, degrees) for precision in PRECISIONS)] for degrees in DEGREES]
+    tilted = [pointnet_cells(read_result("pointnet_tilt_p256"), precision) for precision in PRECISIONS]
+    lines.append(["the same, fine-tuning, ModelNet10 tilted by 20 degrees, K = 2 alone", points,
+                  *(listed([(2, cells(2).difference(cells(0)))]) for cells in tilted)])
     over = [listed((k, tables.overhead(rows, precision, 32, k)) for k in (1, 2, 3)) for precision in PRECISIONS]
     lines.append(["memory over vanilla ZO, %, batch 32", tables.CLAIMED_OVERHEAD, *over])
     lines.append(["memory, FP32 over INT8, K = 1", tables.CLAIMED_MEMORY, by_batch(

@@ -126,7 +126,7 @@ class Run:
                     raise Interrupted
                 if time.monotonic() - self.saved_at > SAVE_EVERY_SECONDS:
                     self.save()
-        trained = time.monotonic() - started
+        trained = max(0, time.monotonic() - started)   # a broken clock costs a figure, not the run
         self.precision.check_finite(self.weights, self.step)
         self.finish_epoch(epoch, trained, self.step - first)
         self.save()

@@ -153,6 +153,15 @@ class _Parser(argparse.ArgumentParser):
 
 def main(arguments=None):
     """Fill the cache, as `make data` does. Returns the exit status: 0 only if all that was named is there."""
+    try:
+        return fill(arguments)
+    except KeyboardInterrupt:
+        print("error: interrupted; files already fetched whole are kept", file=sys.stderr)
+        return 130
+
+
+def fill(arguments):
+    """`main` but for Ctrl-C."""
     from datasets.fashion_mnist import FASHION_MNIST
     from datasets.mnist import MNIST
     specs = {spec.name: spec for spec in (MNIST, FASHION_MNIST)}
@@ -180,9 +189,6 @@ def main(arguments=None):
         except DataError as error:
             print(f"error: {error}", file=sys.stderr)
             status = 2
-        except KeyboardInterrupt:
-            print("error: interrupted; files already fetched whole are kept", file=sys.stderr)
-            return 130
     return status
 
 

@@ -12,8 +12,11 @@ from small_clouds import CLASSES, clouds, train, train_options, write_modelnet
 from small_runs import assert_same_run, metrics, refused
 from zo_numpy import rng
 from zo_numpy.__main__ import main
+from zo_numpy.clone import load_data
 from zo_numpy.clouds import Variants, chosen, quantised_clouds, shaken, turned
+from zo_numpy.config import make_config
 from zo_numpy.run_folder import read_checkpoint
+from zo_numpy.steps import parts
 
 SOME, _ = clouds(6, 20)
 
@@ -260,3 +263,14 @@ def test_batch_norm_between_the_precisions(tmp_path, data):
     again = read_checkpoint(back / "checkpoint.npz")[0]
     assert_array_equal(again["mlp3.weight"], after[0]["mlp3"] * np.float32(2.0 ** after[1]["mlp3.exponent"]))
     assert (again["norm3.gamma"] == 1).all() and not again["norm3.beta"].any()
+
+
+@pytest.mark.parametrize("precision, held", [("int8", 3), ("fp32", 1)])
+def test_integers_are_made_of_all_variants_before_the_first_step(data, precision, held):
+    """INT8 training begins behind the decoding of clouds; FP32 holds one variant at a time."""
+    config = make_config(dict(model="narrow-pointnet", data="modelnet", points=16, precision=precision, augment=3,
+                              bp_tail=1))
+    dataset = load_data(config, str(data), announce=lambda text: None)
+    (variants, _), _, _ = parts(config, dataset)
+    variants.of(0)
+    assert len(variants.made) == held

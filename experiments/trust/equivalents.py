@@ -23,4 +23,10 @@ REASONS: dict[tuple[str, str], str] = {
     ("kernels = np.ascontiguousarray(weight.transpose(0, 2, 1, 3), np.int32).reshape(c_out, k, -1)",
      "kernels = np.ascontiguousarray(weight.transpose(0, 2, 1, 3), np.int32).reshape(c_out, k, -2)"):
         "NumPy takes any negative length for the one that follows from the others",
+    ("kernels = weight.transpose(2, 0, 1, 3).reshape(k, c_out, -1)",
+     "kernels = weight.transpose(2, 0, 1, 3).reshape(k, c_out, -2)"):
+        "NumPy takes any negative length for the one that follows from the others",
+    ("weight, step = weights[name].data.reshape(-1), step.reshape(-1)",
+     "weight, step = weights[name].data.reshape(-2), step.reshape(-1)"):
+        "NumPy takes any negative length for the one that follows from the others",
 }

@@ -16,7 +16,9 @@ import pytest
 from small_runs import (ROOT, assert_same_run, at_default_signals, environment, main, metrics, one_line,
                         python, refused, snapshot, start, train, train_options, write_digits)
 from experiments.trust.runs import half_written
+from zo_numpy import commands
 from zo_numpy.files import hidden_name, scratch_folder, write_atomically
+from zo_numpy.plots import draw_curves
 from zo_numpy.run_folder import RunFolder, read_checkpoint, write_checkpoint
 
 EPOCHS = 30   # 390 steps, one or two seconds
@@ -420,6 +422,21 @@ def test_output_that_cannot_be_written(tmp_path, digits):
         _, stderr = process.communicate(timeout=60)
     assert process.returncode == 2
     assert "No space left" in one_line(stderr)
+
+
+def test_interrupt_while_the_picture_is_drawn(tmp_path, digits, short, monkeypatch):
+    """Training has ended: the run ends as it would have."""
+    def interrupted(*arguments):
+        os.kill(os.getpid(), signal.SIGINT)
+        draw_curves(*arguments)
+
+    monkeypatch.setattr(commands, "draw_curves", interrupted)
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)   # ignored in a shell's background jobs
+    try:
+        out = train(digits, tmp_path / "run")
+    finally:
+        signal.signal(signal.SIGINT, previous)
+    assert_same_run(out, short)
 
 
 def test_reader_that_leaves(tmp_path, digits, undisturbed):

@@ -83,8 +83,9 @@ def train(data_dir=None, offline=False, out=None, resume=False, **given):
                     f"{config.batch_size}, seed {config.seed}, in {out}"
                     + (f", resumed at step {run.step:,}" if run.step else ""))
                 run.train()
-            draw_curves(out, f"{out.resolve().name}: {config.precision}, K = {config.bp_tail}, {dataset.name}"
-                        + ("" if dataset.complete else " (not the full data set)"))
+                # Still in here: a Ctrl-C in the imports of the picture could end in any error of theirs.
+                draw_curves(out, f"{out.resolve().name}: {config.precision}, K = {config.bp_tail}, {dataset.name}"
+                            + ("" if dataset.complete else " (not the full data set)"))
         except Interrupted:
             run.progress.clear()
             print(f"interrupted: step {run.step:,} of {run.total_steps:,} is saved; go on with: {again}",

@@ -24,7 +24,7 @@ from zo_numpy.clouds import chosen
 try:
     import resource
 except ImportError:   # Windows
-    resource = None
+    resource = None   # type: ignore[assignment]
 
 ROOT = Path(__file__).resolve().parent.parent
 CHILD = "import sys; sys.path[0] = sys.argv[1]; from datasets.hdf5 import child; child()"

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from datasets import DataError, hdf5, mirrors, modelnet_archive, rotate
-from small_clouds import write_modelnet
 from small_runs import ROOT, python
 from zo_numpy import npy, plots
 from zo_numpy.clouds import read_clouds
@@ -19,7 +18,7 @@ from zo_numpy.errors import UserError
 from zo_numpy.files import strict_json
 from zo_numpy.golden import ops
 from zo_numpy.images import read_image
-from zo_numpy.run_folder import RunFolder, read_checkpoint, write_checkpoint
+from zo_numpy.run_folder import RunFolder, read_checkpoint
 
 SOURCES = [path for folder in ("zo_numpy", "datasets", "experiments") for path in sorted((ROOT / folder).rglob("*.py"))]
 ARRAYS, NUMBERS = {"b": np.arange(12, dtype=np.int8).reshape(3, 4), "a": np.ones((1, 2), np.int8)}, {"step": 2, "loss_sum": 5}

@@ -30,7 +30,7 @@ DEFAULTS = {
 
 POINT_DATA = ("modelnet10", "modelnet40", "modelnet", "synthetic-solids")   # the data sets of point clouds
 # Theirs, tuned on the last 800 training clouds of ModelNet10 at 128 points (256 for full BP): tuning_pointnet.json.
-POINT_DEFAULTS = {
+POINT_DEFAULTS: dict[tuple, dict] = {
     ("int8", 0): dict(epochs=160, batch_size=16, headroom=(0,) * 8, r_max=(15,), p_zero=(240, 248, 252, 254),
                       b_zo=(1,), b_bp=(1,)),
     ("int8", 1): dict(epochs=120, batch_size=16, headroom=(0,) * 7 + (2,), r_max=(15,), p_zero=(240, 248, 252, 254),

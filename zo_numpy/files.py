@@ -15,7 +15,7 @@ import shutil
 try:
     import fcntl
 except ImportError:   # Windows: no advisory locks
-    fcntl = None
+    fcntl = None   # type: ignore[assignment]
 
 
 def remove_remains(path):

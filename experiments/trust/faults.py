@@ -18,7 +18,6 @@ import os
 import pathlib
 import random
 import shlex
-import shutil
 import signal
 import subprocess
 import sys

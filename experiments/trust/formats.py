@@ -6,7 +6,6 @@ about values other than the sound file's, and says why another one is right, or 
 import contextlib
 import io
 import json
-import math
 import os
 import zipfile
 from typing import Callable, NamedTuple

@@ -27,7 +27,7 @@ TRACES = {f"{model}-{precision}-k{k}": dict(model=model, precision=precision, bp
 TRACE_STEPS = 3
 PARTS = ("ops", "traces", "runs")
 # The narrow PointNet as the narrow LeNet, on the synthetic solids.
-SOLIDS = {
+SOLIDS: dict[str, dict] = {
     "int8": dict(model="narrow-pointnet", precision="int8", data="synthetic-solids", seed=1, b_bp=(3, 2),
                  headroom=(0, 0, 0, 0, 0, 1, 1, 2)),
     "fp32": dict(model="narrow-pointnet", precision="fp32", data="synthetic-solids", seed=1),

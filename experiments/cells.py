@@ -3,6 +3,7 @@ import textwrap
 from typing import NamedTuple
 
 from experiments.accuracy import results
+from experiments.common import RESULTS, read_result
 from experiments.rows import BP, is_current, rows_of, seeded
 
 NOT_RUN = "not run"
@@ -73,6 +74,11 @@ def training_cells(table):
     return lambda k, frozen=False: cell(table, ("all" if k == BP else f"k{k}") + "-frozen" * frozen)
 
 
+def pointnet_results():
+    """The results of PointNet's full training that are there, one for each data set and number of points."""
+    return [read_result(path.stem) for path in sorted(RESULTS.glob("pointnet_full_*.json"))]
+
+
 def pointnet_cells(result, precision):
     """The same of a result of experiments/pointnet.py, seed 0 alone."""
     def found(k, frozen=False):
@@ -93,9 +99,13 @@ def note_lines(table):
     return textwrap.wrap(table.note, 118) + [""] if table.note else []
 
 
+def markdown_rows(head, lines):
+    """The rows of a Markdown table, without a title."""
+    return ["| " + " | ".join(map(str, line)) + " |" for line in (head, ["---"] * len(head), *lines)]
+
+
 def as_markdown(table):
-    rows = ["| " + " | ".join(map(str, line)) + " |" for line in (table.head, ["---"] * len(table.head), *table.lines)]
-    return "\n".join([f"### {table.title}", "", *rows, "", *note_lines(table)])
+    return "\n".join([f"### {table.title}", "", *markdown_rows(table.head, table.lines), "", *note_lines(table)])
 
 
 def as_text(table):

@@ -12,8 +12,9 @@ import textwrap
 
 from experiments import tables
 from experiments.accuracy import results
-from experiments.cells import NOT_RUN, cell, pointnet_cells, training_cells
-from experiments.common import RESULTS, ROOT, read_result
+from experiments.cells import NOT_RUN, cell, markdown_rows, pointnet_cells, pointnet_results, training_cells
+from experiments.common import ROOT, read_result
+from experiments.curves import TITLES
 from experiments.rows import DATA_SETS, DEGREES, PRECISIONS, seeds_of
 from zo_numpy.clone import say
 
@@ -26,15 +27,10 @@ ORDER = {"rng.py": "where every random number comes from", "models.py": "the net
          "int8/tail.py": "the only backwards there are", "int8/elastic_zo.py": "one training step, top to bottom",
          "steps.py": "which samples a step visits, and its line in the log",
          "trainer.py": "epochs, evaluation, checkpoints"}
-NAMES = {"mnist": "MNIST", "fashion-mnist": "Fashion-MNIST"}
-
-
-def row_of(*cells):
-    return "| " + " | ".join(map(str, cells)) + " |"
 
 
 def table_of(head, lines):
-    return "\n".join([row_of(*head), row_of(*["---"] * len(head)), *(row_of(*line) for line in lines)])
+    return "\n".join(markdown_rows(head, lines))
 
 
 def last_lines():
@@ -75,18 +71,17 @@ def tuning_gains(data, precision, degrees):
     return listed((k, cell("fine-tuning", f"{stem}{k}", "all").difference(zero)) for k in (1, 2))
 
 
-def pointnet_results():
-    return [read_result(path.stem) for path in sorted(RESULTS.glob("pointnet_full_modelnet*.json"))
-            or sorted(RESULTS.glob("pointnet_full_p*.json"))]
+def modelnet10_results():
+    return [result for result in pointnet_results() if result["data"] == "modelnet10"]
 
 
 def claims():
     """The abstract's claims, ours beside them; a column a precision."""
     rows, ratios = tables.memory_rows(), read_result("speed").get("ratios", {})
     points = f"{tables.CLAIMED_GAIN} points"
-    lines = [[f"over vanilla ZO, {NAMES[data]}", points, *(gains(training_cells(f"{data}-{precision}"))
+    lines = [[f"over vanilla ZO, {TITLES[data]}", points, *(gains(training_cells(f"{data}-{precision}"))
                                                            for precision in PRECISIONS)] for data in DATA_SETS]
-    for result in pointnet_results() or [{"points": 256}]:
+    for result in modelnet10_results() or [{"points": 256}]:
         lines.append([f"the same, ModelNet10, {result['points']} points", points,
                       *(gains(pointnet_cells(result, precision)) for precision in PRECISIONS)])
     lines += [[f"the same, fine-tuning, MNIST turned by {degrees} degrees", points,
@@ -111,13 +106,13 @@ def claims():
 
 def clouds_at(points):
     """The cells of PointNet's rows by precision, {precision: cells}."""
-    result = next((result for result in pointnet_results() if result.get("points") == points), {"points": points})
+    result = next((result for result in modelnet10_results() if result["points"] == points), {"points": points})
     return {precision: pointnet_cells(result, precision) for precision in PRECISIONS}
 
 
 def training():
     """Full training, means, all data sets; PointNet at 256 points, which both precisions have."""
-    columns = {f"{NAMES[data]}, {precision.upper()}": training_cells(f"{data}-{precision}")
+    columns = {f"{TITLES[data]}, {precision.upper()}": training_cells(f"{data}-{precision}")
                for data in DATA_SETS for precision in PRECISIONS}
     columns |= {f"ModelNet10, {precision.upper()}": cells for precision, cells in clouds_at(256).items()}
     lines = [[tables.name_of(k), *(" / ".join([cells(k).short()] + [cells(k, True).short()] * (k in (1, 2, 3)))

@@ -14,8 +14,8 @@ not today's defaults.
 """
 import argparse
 
-from experiments.cells import NOT_RUN, Table, as_markdown, as_text, cell, pointnet_cells, training_cells
-from experiments.common import QUICK, RESULTS, read_result
+from experiments.cells import NOT_RUN, Table, as_markdown, as_text, cell, pointnet_cells, pointnet_results, training_cells
+from experiments.common import QUICK, read_result
 from experiments.rows import BP, DATA_SETS, DEGREES, METHODS, PRECISIONS
 
 METHOD_NAMES = {"none": "not adapted", "frozen": "K = 2, frozen control", "k0": "K = 0", "k1": "K = 1", "k2": "K = 2",
@@ -53,8 +53,8 @@ def full_training():
             yield Table(f"Table 1, full training: {data}, {precision}", TRAINING_HEAD,
                         training_lines(training_cells(table)))
     yield float_loss()
-    for path in sorted(RESULTS.glob("pointnet_full_*.json")) or [RESULTS / "pointnet_full_p256.json"]:
-        yield from pointnet_training(read_result(path.stem))
+    for result in pointnet_results() or [{}]:
+        yield from pointnet_training(result)
 
 
 def pointnet_training(result):

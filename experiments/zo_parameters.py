@@ -7,8 +7,8 @@ its row. Every K leaves so many parameters to ZO; means over the seeds.
 """
 import argparse
 
-from experiments.cells import pointnet_cells, training_cells
-from experiments.common import RESULTS, read_result
+from experiments.cells import pointnet_cells, pointnet_results, training_cells
+from experiments.common import RESULTS
 from experiments.curves import TITLES, pyplot, scale_by_error
 from experiments.rows import BP, DATA_SETS, PRECISIONS
 from zo_numpy import models
@@ -29,12 +29,10 @@ def sources():
     """(title, model, {precision: cells}) of every panel; ModelNet has one where several rows have run."""
     for data in DATA_SETS:
         yield TITLES[data], models.LENET5, {name: training_cells(f"{data}-{name}") for name in PRECISIONS}
-    for path in sorted(RESULTS.glob("pointnet_full_*.json")):
-        result = read_result(path.stem)
-        if len(result["rows"]) < 2:
-            continue
-        yield (f"{result['data']}, {result['points']} points", models.POINTNET,
-               {name: pointnet_cells(result, name) for name in PRECISIONS})
+    for result in pointnet_results():
+        if len(result["rows"]) > 1:
+            yield (f"{result['data']}, {result['points']} points", models.POINTNET,
+                   {name: pointnet_cells(result, name) for name in PRECISIONS})
 
 
 def points_of(cells, frozen):

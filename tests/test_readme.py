@@ -54,7 +54,8 @@ def correct(data, precision, name, seed=0):
 
 def test_training_shows_means_of_the_committed_counts():
     _, _, *lines = table(made("training"))
-    sets = [(data, precision) for data in ("mnist", "fashion_mnist", "pointnet_full_p256") for precision in ("int8", "fp32")]
+    sets = [(data, precision) for data in ("mnist", "fashion_mnist", "pointnet_full_p256")
+            for precision in ("int8", "fp32")]
     assert len(lines) == 5
     for (label, *cells), name in zip(lines, ("k0", "k1", "k2", "k3", "all")):
         assert label == ("full BP" if name == "all" else f"K = {name[1]}")

@@ -52,14 +52,11 @@ def read_png(content, size):
     return (grey * 255).round().astype(np.uint8)
 
 
-def sound_png(content, size):
-    """The PNG again with nothing but the chunks that decide its pixels, all checksums compared.
-
-    Pillow compares neither the checksum of pixels nor what follows them. Raises ValueError saying what is wrong.
-    """
+def png_chunks(content):
+    """(name, the whole chunk, checksum included) of each chunk of a PNG.  Raises ValueError where it is not sound."""
     if not content.startswith(PNG_SIGNATURE):
         raise ValueError("it is no PNG")
-    kept, pixels, place, name = [PNG_SIGNATURE], [], len(PNG_SIGNATURE), None
+    place, name = len(PNG_SIGNATURE), None
     while name != b"IEND":
         length, name = struct.unpack_from(">I4s", content, place) if place + 8 <= len(content) else (0, b"")
         chunk = content[place:place + 12 + length]
@@ -67,17 +64,27 @@ def sound_png(content, size):
             raise ValueError("it is cut off")
         if zlib.crc32(chunk[4:-4]) != int.from_bytes(chunk[-4:], "big"):
             raise ValueError(f"the checksum of its chunk {name!r} is wrong")
-        if place == len(PNG_SIGNATURE):
-            width, height = struct.unpack_from(">2I", chunk, 8) if name == b"IHDR" and length == 13 else (0, 0)
+        yield name, chunk
+        place += len(chunk)
+    if place != len(content):
+        raise ValueError("it has bytes after its end")
+
+
+def sound_png(content, size):
+    """The PNG again with nothing but the chunks that decide its pixels, all checksums compared.
+
+    Pillow compares neither the checksum of pixels nor what follows them. Raises ValueError saying what is wrong.
+    """
+    kept, pixels = [PNG_SIGNATURE], []
+    for name, chunk in png_chunks(content):
+        if len(kept) == 1:   # the first
+            width, height = struct.unpack_from(">2I", chunk, 8) if name == b"IHDR" and len(chunk) == 25 else (0, 0)
             if (height, width) != size:
                 raise ValueError(f"it has {width} x {height} pixels")
         if name in PNG_PIXELS:
             kept.append(chunk)
         if name == b"IDAT":
             pixels.append(chunk[8:-4])
-        place += len(chunk)
-    if place != len(content):
-        raise ValueError("it has bytes after its end")
     check_pixels(b"".join(pixels), size)
     return b"".join(kept)
 

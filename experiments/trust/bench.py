@@ -23,8 +23,7 @@ class Bench:
         times = []
         for _ in range(3):
             folder = self.new()
-            self.finish(task, folder, None)
-            times.append(self.last.seconds)
+            times.append(self.go_on(task, folder).seconds)
         self.undisturbed[task.name], self.seconds[task.name] = folder, min(times)
 
     def blame(self, task, what):
@@ -36,13 +35,16 @@ class Bench:
         for what in task.half_written(folder, self.undisturbed[task.name]):
             self.blame(task, what)
 
-    def finish(self, task, folder, undisturbed=...):
-        """Begins the task again and lets it end; blames all that is not as it must be; removes the folder."""
-        self.last = run(lambda: task.work(folder))
-        if self.last.status or self.last.err:
-            self.blame(task, f"it did not go on: status {self.last.status}, {self.last.err[-500:]!r}")
-        if undisturbed is None:
-            return
+    def go_on(self, task, folder):
+        """Begins the task, or begins it again; it must end without a word on stderr.  Returns its End."""
+        end = run(lambda: task.work(folder))
+        if end.status or end.err:
+            self.blame(task, f"it did not go on: status {end.status}, {end.err[-500:]!r}")
+        return end
+
+    def finish(self, task, folder):
+        """Lets the task go on to its end; blames all that is not as it must be; removes the folder."""
+        self.go_on(task, folder)
         for what in task.differences(folder, self.undisturbed[task.name]):
             self.blame(task, what)
         shutil.rmtree(folder)

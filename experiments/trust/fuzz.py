@@ -1,6 +1,6 @@
-"""Bad input: damages every file the project reads, and its command line, and sees that nothing worse than one line comes of it.
+"""Bad input: damages every file the project reads, and its command line; nothing worse than one line may come of it.
 
-    python -m experiments.trust.fuzz [--count 20000] [--seed 0] [--only NAME] [--out]
+    python -m experiments.trust.fuzz [--count 21000] [--seed 0] [--only NAME] [--out]
 
 Input i of a format is a function of (seed, format, i). A failure is a traceback, a warning, a hang (20 s), a crash, an
 attempt to take more than 1 GB of memory, or a wrong value accepted; each is printed with the number that makes it again.

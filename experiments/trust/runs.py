@@ -1,9 +1,8 @@
 """What a run's folder may hold after a fault: nothing half-written; and at the end: the bytes of an undisturbed run."""
 import json
-import struct
-import zlib
 
 from zo_numpy.errors import UserError
+from zo_numpy.images import png_chunks
 from zo_numpy.run_folder import CHECKPOINT, CONFIG, CURVES, LOCK, METRICS, RUN_FILES, STEPS, read_checkpoint
 
 TIMINGS = {"seconds", "images_per_second"}
@@ -66,13 +65,7 @@ def is_part(path):
 
 def is_whole_png(content):
     """Whether all chunks of a PNG are there, the last one included, and sound."""
-    place, kind = 8, b""
-    while kind != b"IEND":
-        if len(content) < place + 12:
-            return False
-        length, = struct.unpack(">I", content[place:place + 4])
-        kind, chunk = content[place + 4:place + 8], content[place + 4:place + 8 + length]
-        if content[place + 8 + length:place + 12 + length] != struct.pack(">I", zlib.crc32(chunk)):
-            return False
-        place += 12 + length
-    return place == len(content)
+    try:
+        return bool(list(png_chunks(content)))
+    except ValueError:
+        return False

@@ -17,10 +17,10 @@ import subprocess
 import sys
 import threading
 
-from experiments.common import changing, provenance, read_result, save_result
+from experiments.common import as_words, changing, provenance, read_result, save_result
 from experiments.rows import ADAPTED_TO, TABLES, as_json, is_current, rows_of
 from zo_numpy.clone import load_data, say
-from zo_numpy.config import make_config, option, read_config
+from zo_numpy.config import make_config, read_config
 from zo_numpy.models import MODELS
 from zo_numpy.steps import PRECISIONS
 from zo_numpy.trainer import count_correct, load_weights
@@ -55,9 +55,7 @@ def add_result(row, result):
 
 def words_of(row):
     """The options of a row as `train` takes them."""
-    given = {**row.options, **({"init_from": row.source.folder} if row.source else {})}
-    return [str(word) for name, value in given.items()
-            for word in ([option(name)] if value is True else [option(name), value])]
+    return as_words({**row.options, **({"init_from": row.source.folder} if row.source else {})})
 
 
 def train_row(row, shown, threads):

@@ -12,6 +12,7 @@ import pathlib
 import platform
 import subprocess
 
+from zo_numpy.config import option
 from zo_numpy.files import write_atomically
 
 try:
@@ -24,6 +25,16 @@ QUICK = os.environ.get("ZO_NUMPY_QUICK", "0") not in ("", "0")
 COMMITTED = ROOT / "experiments" / "results"
 RESULTS = pathlib.Path(os.environ.get("ZO_NUMPY_RESULTS") or (ROOT / "runs/quick/results" if QUICK else COMMITTED))
 PACKAGES = ("numpy", "scipy", "h5py", "matplotlib")
+
+
+def as_words(options):
+    """{option: value} as the command line takes it: ["--seed", "0"], ["--zo-frozen"] of True, "192,224" of a tuple."""
+    words = []
+    for name, value in options.items():
+        words.append(option(name))
+        if value is not True:
+            words.append(",".join(map(str, value)) if isinstance(value, tuple) else str(value))
+    return words
 
 
 def processor():

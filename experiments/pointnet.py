@@ -17,7 +17,7 @@ import pathlib
 import subprocess
 import sys
 
-from experiments.common import QUICK, RESULTS, provenance, read_result, save_result
+from experiments.common import QUICK, RESULTS, as_words, provenance, read_result, save_result
 from experiments.curves import pyplot
 from zo_numpy import models
 from zo_numpy.clone import load_data
@@ -82,9 +82,7 @@ class Table:
             options["init_from"] = str(self.runs / source)
         if self.data_dir:
             options["data_dir"] = self.data_dir
-        given = {"model": "pointnet", "data": self.data, "points": self.points, "seed": 0, **options, **QUICK_RUN}
-        return [str(word) for option, value in given.items()
-                for word in (["--" + option.replace("_", "-")] + ([] if value is True else [value]))]
+        return as_words({"model": "pointnet", "data": self.data, "points": self.points, "seed": 0, **options, **QUICK_RUN})
 
     def run(self, name):
         """The result of a row."""

@@ -10,6 +10,7 @@ import pytest
 from experiments import accuracy, cells, common, curves, figures, rows, run as run_all, run_curves, tables
 from experiments.rows import BP, Row
 from small_runs import ROOT
+from zo_numpy.arguments import parse
 from zo_numpy.config import make_config
 
 SMALL = dict(model="narrow-lenet", data="mnist-subset", limit=200, batch_size=16, epochs=1)
@@ -117,7 +118,21 @@ def test_the_tables_are_those_asked_for():
     assert {(row.config.rotate, row.config.limit) for row in adapted} == {(30, 1024), (45, 1024)}
     assert [(row.config.tail_passes, row.name.rsplit("-")[-1]) for row in rows.rows_of("tail-passes", 1)] == [
         ("second", "second"), ("both", "both")] * 4
+    more = {row.name: row.config for row in rows.rows_of("longer", 3)}
+    assert len(more) == 3 * (1 + 2 + 2) and all(c.precision == "int8" and c.data == "mnist" for c in more.values())
+    assert more["k2-seed1"].epochs == more["k2-seed1-frozen"].epochs > make_config({"bp_tail": 2}).epochs
     assert all(row.config.loss == "float" and row.config.precision == "int8" for row in rows.rows_of("float-loss", 1))
+
+
+def test_a_row_is_the_options_of_the_command_line():
+    row = rows.Row("t", "r", dict(bp_tail=1, zo_frozen=True, p_zero=(192, 224)), rows.Row("t", "start", {}))
+    assert accuracy.words_of(row) == ["--bp-tail", "1", "--zo-frozen", "--p-zero", "192,224", "--init-from",
+                                      str(rows.RUNS / "t" / "start")]
+    for table in rows.TABLES:
+        for row in rows.rows_of(table, 1):
+            parsed = vars(parse(["train", *accuracy.words_of(row)]))
+            del parsed["command"]
+            assert make_config(parsed) == row.config
 
 
 # What is printed.
@@ -206,7 +221,7 @@ def test_every_table_prints_before_anything_has_run(tmp_path, monkeypatch, capsy
     monkeypatch.setattr("sys.argv", ["tables", "1", "2", "--markdown"])
     tables.main()
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| K = ")]
-    assert len(lines) == 4 * 4 + 4 + 2 * 4 + 2 * 2 * 2 * 4 and all("not run" in line for line in lines)
+    assert len(lines) == 4 * 4 + 3 + 4 + 2 * 4 + 2 * 2 * 2 * 4 and all("not run" in line for line in lines)
     assert not any(re.search(r"\d\.\d\d", line) for line in lines)
     monkeypatch.setattr("sys.argv", ["tables"])
     tables.main()

@@ -57,12 +57,12 @@ BY_DATA: dict = {
 # What is otherwise for runs that start from the weights of another (`--init-from`): a fine-tuning set is small. Tuned
 # on 1,024 images of MNIST turned by 45 degrees, experiments/results/tuning_fine_tuning.json; point clouds: untuned.
 FINE_TUNING = {
-    ("int8", 0): dict(epochs=60, batch_size=32, p_zero=(224, 248)),
-    ("int8", 1): dict(epochs=60, batch_size=32, p_zero=(224, 252)),
-    ("int8", 2): dict(epochs=100, batch_size=64, p_zero=(192, 224, 240, 252, 254)),
+    ("int8", 0): dict(epochs=300, batch_size=32, p_zero=(128, 192, 224, 240, 252)),
+    ("int8", 1): dict(epochs=300, batch_size=32, p_zero=(192, 224, 240, 248, 252)),
+    ("int8", 2): dict(epochs=300, batch_size=32, p_zero=(192, 224, 240, 248, 252), b_bp=(3, 2, 1, 1, 1)),
     ("int8", 3): dict(epochs=60, batch_size=64, p_zero=(224, 252)),
     ("int8", "all"): dict(epochs=20, batch_size=32, b_bp=(3, 2, 1)),
-    ("fp32", 0): dict(epochs=60, batch_size=32, eta=(1e-4, 2e-5), clip=(20.0,)),
+    ("fp32", 0): dict(epochs=300, batch_size=32, eta=(1e-4, 1e-4, 5e-5, 2e-5), clip=(20.0,)),
     ("fp32", 1): dict(epochs=60, batch_size=32, eta=(1e-4, 2e-5), clip=(20.0,), eta_tail=(0.1, 0.05)),
     ("fp32", 2): dict(epochs=60, batch_size=32, eta=(1e-4, 2e-5), clip=(20.0,), eta_tail=(0.1, 0.05)),
     ("fp32", 3): dict(epochs=60, batch_size=32, eta=(1e-4, 2e-5), clip=(20.0,), eta_tail=(0.1, 0.05)),

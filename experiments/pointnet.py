@@ -82,7 +82,8 @@ class Table:
             options["init_from"] = str(self.runs / source)
         if self.data_dir:
             options["data_dir"] = self.data_dir
-        return as_words({"model": "pointnet", "data": self.data, "points": self.points, "seed": 0, **options, **QUICK_RUN})
+        return as_words({"model": "pointnet", "data": self.data, "points": self.points, "seed": 0, **options,
+                         **QUICK_RUN})
 
     def run(self, name):
         """The result of a row."""

@@ -5,8 +5,8 @@
     longer        MNIST in INT8, K = 0..2 and the controls, with more epochs and larger batches than the defaults have
     float-loss    MNIST in INT8 with float64 deciding the sign of g, K = 0..3
     tail-passes   ten epochs of 10,000 images of MNIST, the tail's gradient from both passes and the second, K = 1, 2
-    fine-tuning   a network trained upright by full BP, adapted to 1,024 rotated images: not at all, frozen, K = 0..2,
-                  all
+    fine-tuning   a network trained upright by full BP, adapted to 1,024 rotated images: not at all, K = 0..2, the
+                  frozen controls, all
 
 Whatever a row does not say is a default of zo_numpy/defaults.py at the time it is run. Quick rows (common.py) are two
 epochs of a few training images, whatever the default says.
@@ -24,8 +24,9 @@ PRECISIONS, DATA_SETS, DEGREES = ("int8", "fp32"), ("mnist", "fashion-mnist"), (
 QUICK_IMAGES, QUICK_EPOCHS = 1000, 2
 ADAPTED_TO = 1024            # rotated training images, and as many of the test images are reported on beside all
 METHODS = {                  # of fine-tuning; None: the weights as they are
-    "none": None, "frozen": dict(bp_tail=2, zo_frozen=True), "k0": dict(bp_tail=0), "k1": dict(bp_tail=1),
-    "k2": dict(bp_tail=2), "all": dict(bp_tail=BP)}
+    "none": None, "k1-frozen": dict(bp_tail=1, zo_frozen=True), "frozen": dict(bp_tail=2, zo_frozen=True),
+    "k0": dict(bp_tail=0), "k1": dict(bp_tail=1), "k2": dict(bp_tail=2), "all": dict(bp_tail=BP)}
+CONTROLS = {"k1": "k1-frozen", "k2": "frozen"}   # {method: its frozen control}
 
 
 # Tuned beyond the defaults on the same validation split (tuning_int8.json): what more steps and less noise in g bring.

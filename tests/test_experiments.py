@@ -114,7 +114,7 @@ def test_the_tables_are_those_asked_for():
     full = {row.name for row in rows.rows_of("fashion-mnist-fp32", 1)}
     assert full == {"k0", "k1", "k2", "k3", "all", "k1-frozen", "k2-frozen", "k3-frozen"}
     adapted = rows.rows_of("fine-tuning", 3)
-    assert len(adapted) == 2 * 2 * 2 * (1 + 5 * 3)
+    assert len(adapted) == 2 * 2 * 2 * (1 + 6 * 3)
     assert {(row.config.rotate, row.config.limit) for row in adapted} == {(30, 1024), (45, 1024)}
     assert [(row.config.tail_passes, row.name.rsplit("-")[-1]) for row in rows.rows_of("tail-passes", 1)] == [
         ("second", "second"), ("both", "both")] * 4
@@ -221,7 +221,7 @@ def test_every_table_prints_before_anything_has_run(tmp_path, monkeypatch, capsy
     monkeypatch.setattr("sys.argv", ["tables", "1", "2", "--markdown"])
     tables.main()
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| K = ")]
-    assert len(lines) == 4 * 4 + 3 + 4 + 2 * 4 + 2 * 2 * 2 * 4 and all("not run" in line for line in lines)
+    assert len(lines) == 4 * 4 + 3 + 4 + 2 * 4 + 2 * 2 * 2 * 5 and all("not run" in line for line in lines)
     assert not any(re.search(r"\d\.\d\d", line) for line in lines)
     monkeypatch.setattr("sys.argv", ["tables"])
     tables.main()

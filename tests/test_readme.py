@@ -182,3 +182,32 @@ def test_the_example_runs_and_learns():
 @pytest.mark.parametrize("name", readme.DOCUMENTS)
 def test_lines_fit(name):
     assert all(len(line) <= 120 for line in (ROOT / name).read_text().splitlines() if not line.startswith("|"))
+
+
+def validated(name, **wanted):
+    """The validation accuracies of the candidates with these options, best first; None: an option that is not given."""
+    rows = result(name)["rows"]
+    return sorted((row["validation_accuracy"] for row in rows
+                   if all(row["options"].get(option) == value for option, value in wanted.items())), reverse=True)
+
+
+def test_what_did_not_help_is_what_the_candidates_show():
+    text = " ".join(EXPERIMENTS[EXPERIMENTS.index("What did not help INT8"):
+                                EXPERIMENTS.index("PointNet on ModelNet10: ZO beats")].split())
+    zero = dict(bp_tail=0, batch_size=128, epochs=40, p_zero="192,224,240,248,252")
+    plain, = validated("tuning_int8", **zero, r_max="15", b_zo="1", sparser=None)
+    for layers in ("0,0,2,0,0", "0,0,4,0,0", "0,0,8,0,0"):
+        assert f"{plain - validated('tuning_int8', **zero, sparser=layers)[0]:.1f}" in text
+    dense = dict(zero, p_zero="128,192,224,240,252")
+    best, twice, half = (validated("tuning_int8", **dense, r_max=r_max)[0] for r_max in ("15", "31", "7"))
+    four, = validated("tuning_int8", **zero, r_max="63")
+    assert f"lose {best - twice:.1f} to {plain - four:.0f} points of K = 0, half as long {best - half:.1f}." in text
+    assert f"{validated('tuning_int8', bp_tail=3, queries=4)[0]:.2f} in 40 epochs" in text
+    shown = [f"{validated('tuning_int8', bp_tail=0, epochs=epochs)[0]:.1f}" for epochs in (60, 200, 300)]
+    assert f"{shown[0]}, {shown[1]} and {shown[2]} in 40, 60, 200 and 300 epochs" in text
+    tuned = dict(bp_tail=0, batch_size=32, rotate=45)
+    for precision, epochs in (("int8", 300), ("int8", 600), ("fp32", 60), ("fp32", 300)):
+        assert f"{validated('tuning_fine_tuning', **tuned, precision=precision, epochs=epochs)[0]:.1f}" in text
+    slow = dict(precision="int8", bp_tail=2, epochs=300, batch_size=32)
+    assert f"{validated('tuning_fine_tuning', **slow, zo_frozen=None)[0]:.1f}, its control" in text
+    assert f"control {validated('tuning_fine_tuning', **slow, zo_frozen=True)[0]:.1f} at best" in text

@@ -29,7 +29,7 @@ INFERENCE = 0.4             # of the time of a step, for an image of the test se
 STARTING = 5                # seconds of a process: reading data, the last evaluation one image at a time
 POINTNET_POINTS, QUICK_POINTS = 256, 64
 QUICK_SECONDS = 5           # of a row or a measurement
-POINTNET_SECONDS = 8 * 3600 / 16   # of a row of ModelNet10 at 256 points, on average
+POINTNET_SECONDS = {"full": 10 * 3600 / 16, "tilt": 150, "jitter": 150}   # of a row at 256 points, on average
 
 
 def microseconds():
@@ -73,12 +73,13 @@ def pointnet_tables(modelnet):
 def estimate(modelnet, jobs):
     """Says what there is to do."""
     measurements, rows, speeds = missing_measurements(), missing_rows(), microseconds()
-    clouds = sum(name not in table.results() for table in pointnet_tables(modelnet) for name in table.rows)
+    clouds = [QUICK_SECONDS if QUICK else POINTNET_SECONDS[table.name] for table in pointnet_tables(modelnet)
+              for name in table.rows if name not in table.results()]
     training = sum(seconds_of(row, speeds) for row in rows) / jobs
     parts = [("measurements", len(measurements), sum(QUICK_SECONDS if QUICK else MEASUREMENTS[name][1]
                                                      for name in measurements)),
              ("rows of LeNet-5", len(rows), training),
-             ("rows of PointNet", clouds, clouds * (QUICK_SECONDS if QUICK else POINTNET_SECONDS))]
+             ("rows of PointNet", len(clouds), sum(clouds))]
     for name, count, seconds in parts:
         say(f"{count:4} {name}" + (f", about {duration(seconds)}" if count else " to make"))
     if not QUICK and not modelnet:

@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from experiments import accuracy, cells, common, curves, figures, pointnet, rows, run as run_all, run_curves, tables
+from experiments import accuracy, cells, common, curves, figures, pointnet, rows, run_curves, tables
+from experiments import run as run_all
 from experiments.rows import BP, Row
 from small_runs import ROOT
 from zo_numpy.arguments import parse

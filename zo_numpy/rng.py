@@ -3,7 +3,7 @@
 The generator is Philox4x64-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC'11), taken from
 NumPy, whose raw stream is stable by policy. Nothing is stored between draws: +z, -2z and +z of one training step
 regenerate the same z, and any element of any draw can be had without the others. That is how a step draws: never z of
-the whole network, but some thousand elements at a time, a group of pieces of tensors.
+the whole network, but some ten thousand elements at a time, a group of pieces of tensors.
 
 The contract (CHOICE 12)
     key     = (seed, stream)                    two unsigned 64-bit words

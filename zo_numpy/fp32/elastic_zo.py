@@ -47,7 +47,7 @@ class Settings(NamedTuple):
     eta_tail: float       # learning rate of the tail
     tail_passes: str = "second"   # or "both": which forward passes give a tail gradient
     frozen: bool = False          # the control: ZO layers stay at their initialisation
-    queries: int = 1              # perturbations a step
+    queries: int = 1              # perturbations a step, each a z of its own
 
 
 def parameters(layer):

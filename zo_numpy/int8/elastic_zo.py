@@ -41,7 +41,7 @@ class Settings(NamedTuple):
     loss: object = "integer"      # or "coarse", or a function in their place, as loss.py has them
     tail_passes: str = "second"   # or "both": which forward passes give a tail gradient
     frozen: bool = False          # the control: ZO layers stay at their initialisation
-    queries: int = 1              # perturbations a step
+    queries: int = 1              # perturbations a step, each a z of its own (CHOICE 31)
 
 
 def init_weights(model, seed, headroom):
@@ -63,8 +63,7 @@ def init_weights(model, seed, headroom):
 
 
 def draw(name, tensor, weights, seed, step, settings, query=0):
-    """z of a whole tensor, for golden vectors: (size,) int8. A step itself draws by groups (`change_theta`), and by
-    default one z, that of query 0 (CHOICE 31)."""
+    """z of a whole tensor, for golden vectors: (size,) int8. A step itself draws by groups (`change_theta`)."""
     return rng.perturbation(seed, step, tensor, query, weights[name].data.size, settings.r_max, settings.p_zero)
 
 

@@ -9,8 +9,10 @@ Reading order: `idx.py` (the file format), `image_set.py` (what is known of a da
 
 Images stay bytes here: scaling them is the business of the precision that trains on them.
 
-Point clouds: `modelnet.py` (the layout of ModelNet40's clouds), `modelnet_archive.py` (where they come from), `solids.py`
-(a synthetic set), `disturb.py` (the same clouds, changed).
+Changed copies, to adapt a trained network to: `rotate.py` (images), `disturb.py` (clouds).
+
+Point clouds: `modelnet.py` (the layout of ModelNet40's clouds), `hdf5.py` (its files, read by a child process),
+`modelnet_archive.py` (where they come from), `solids.py` (a synthetic set).
 """
 
 from importlib import import_module

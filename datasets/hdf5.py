@@ -2,9 +2,10 @@
 hang it or make it ask for any amount of memory. In the child that becomes what it is, a bad file.
 
 One child reads all the files of a data set, in order. It has limits of memory and time, and answers on a pipe: for each
-message a line of JSON, {"bytes": N}, and then N bytes; or {"error": text}, its last. Of a file come, in native byte order, the
-number of clouds (int64), the clouds in blocks (float32, the points asked for), and their labels (int64). The parent
-believes none of the numbers before it has compared them. Where the system has no limits (Windows), the child is all.
+message a line of JSON, {"bytes": N}, and then N bytes; or {"error": text}, its last. Of a file come, in native byte
+order, the number of clouds (int64), the clouds in blocks (float32, the points asked for), and their labels (int64). The
+parent believes none of the numbers before it has compared them. Where the system has no such limits (Windows), the
+child process is all the protection there is.
 """
 
 import json
@@ -38,7 +39,8 @@ MAX_LINE = 8000                 # bytes of a line of JSON
 def read_files(paths, points):
     """Yield (clouds, labels) of each file: (N, points, 3) float32, (N,) int64, N at least 1.
 
-    paths: of files in ModelNet's layout. points: of each cloud, taken at even steps. Values are for the caller to check.
+    paths: of files in ModelNet's layout. points: of each cloud, taken at even steps. The values of coordinates and
+    labels are for the caller to check.
     Raises DataError naming the file that is not as it should be, and the mend.
     """
     process = start(paths, points)
@@ -52,7 +54,8 @@ def read_files(paths, points):
             except DataError:
                 raise
             except (EOFError, ValueError, LookupError, TypeError, OSError) as error:
-                raise DataError(f"{short(path)} is not a sound HDF5 file (reading it {why(process)}; {error}): get it anew") from None
+                raise DataError(f"{short(path)} is not a sound HDF5 file (reading it {why(process)}; {error}): get it "
+                                "anew") from None
             finally:
                 watch.cancel()
             yield pair
@@ -64,7 +67,8 @@ def read_files(paths, points):
 
 def start(paths, points):
     """The child as a Popen, told what to read."""
-    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "HDF5_PLUGIN_PRELOAD": "::"}   # and no code out of plug-ins
+    # One thread, as each takes address space, and no code out of HDF5's plug-ins.
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "HDF5_PLUGIN_PRELOAD": "::"}
     process = subprocess.Popen([sys.executable, "-c", CHILD, str(ROOT)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                stderr=subprocess.DEVNULL, env=environment)
     try:
@@ -138,7 +142,8 @@ def serve(out, points, paths):
             return answer(out, error=str(error))
         except Exception as error:      # HDF5's own, of many kinds; its text may have several lines
             what = " ".join(str(error).split())[:120]
-            return answer(out, error=f"{short(path)} is not a sound HDF5 file ({what}): get it anew, it may have been cut off")
+            return answer(out, error=f"{short(path)} is not a sound HDF5 file ({what}): get it anew, it may have been "
+                                     "cut off")
 
 
 def limit_memory():
@@ -161,7 +166,8 @@ def limit_seconds():
 
 def answer(out, content=None, error=None):
     """Write one message: `content`, an array, or an error's text."""
-    head = {"error": error[:MAX_LINE // 8]} if error else {"bytes": content.nbytes}   # a character can take 6 bytes of JSON
+    # An error is cut to what fits MAX_LINE, as a character can take 6 bytes of JSON.
+    head = {"error": error[:MAX_LINE // 8]} if error else {"bytes": content.nbytes}
     out.write(json.dumps(head).encode() + b"\n")
     if not error:
         out.write(content.tobytes())
@@ -174,7 +180,8 @@ def send_file(out, file, path, points):
     check_shapes(path, data, label, points)
     answer(out, np.array([len(data)], np.int64))
     indices, step = chosen(data.shape[1], points), data.chunks[0] if data.chunks else 1
-    rows = max(1, BLOCK // (data.shape[1] * 3 * data.dtype.itemsize) // step) * step   # whole chunks: each is unpacked once
+    # Whole chunks of the file, so that each is unpacked once.
+    rows = max(1, BLOCK // (data.shape[1] * 3 * data.dtype.itemsize) // step) * step
     for first in range(0, len(data), rows):
         with np.errstate(over="ignore"):   # to an infinity, which the caller refuses
             answer(out, data[first:first + rows][:, indices].astype(np.float32))
@@ -191,8 +198,8 @@ def member(file, name, path):
         raise DataError(f"{short(path)} keeps its `{name}` in another file: store it in this one")
     found = file.get(name)
     if not isinstance(found, h5py.Dataset):
-        raise DataError(f"{short(path)} has no `{name}`: a file of this layout holds `data` and `label`; restore it from "
-                        "the data set")
+        raise DataError(f"{short(path)} has no `{name}`: a file of this layout holds `data` and `label`; restore it "
+                        "from the data set")
     if found.external or found.is_virtual:
         raise DataError(f"{short(path)} keeps its `{name}` in another file: store it in this one")
     return found

@@ -5,7 +5,8 @@ published with PointNet (Qi et al., arXiv 1612.00593):
 
     shape_names.txt                    the name of each class, a line each, by label
     train_files.txt, test_files.txt    HDF5 files, a line each; looked for by file name beside the list
-    *.h5                               `data` (N, M, 3) floats in the unit sphere, y upwards; `label` (N, 1) or (N,) integers
+    *.h5                               `data` (N, M, 3) floats in the unit sphere, y upwards;
+                                       `label` (N, 1) or (N,) integers
 
 HDF5 is read by a child process, see hdf5.py. Of a cloud's M points the ones asked for are taken at even steps
 (zo_numpy/clouds.py, `chosen`). Left out: the archives' other members (normals, faces, the shapes' original names).
@@ -72,8 +73,8 @@ def found_folder(name, data_dir, offline, announce):
         return folder
     if name != "modelnet40":
         wanted = f"{TITLES[name]} in the layout of modelnet40_ply_hdf5_2048"
-        raise DataError(f"{short(folder)} does not hold {NAMES}: nothing serves {wanted}: put it there or name its folder "
-                        "with --data-dir, or take --data synthetic-solids or modelnet40")
+        raise DataError(f"{short(folder)} does not hold {NAMES}: nothing serves {wanted}: put it there or name its "
+                        "folder with --data-dir, or take --data synthetic-solids or modelnet40")
     from datasets.modelnet_archive import obtain
     obtain(folder, offline, announce)
     return folder
@@ -86,9 +87,9 @@ def read_folder(name, folder, points):
     counts = len(classes), len(train_labels), len(test_labels)
     if counts != COMPLETE.get(name, counts):
         wanted = COMPLETE[name]
-        raise DataError(f"{short(folder)} is not {TITLES[name]}: it has {counts[0]} classes, {counts[1]:,} training and "
-                        f"{counts[2]:,} test clouds where {wanted[0]}, {wanted[1]:,} and {wanted[2]:,} are expected: call it "
-                        "--data modelnet, or get a whole copy")
+        raise DataError(f"{short(folder)} is not {TITLES[name]}: it has {counts[0]} classes, {counts[1]:,} training "
+                        f"and {counts[2]:,} test clouds where {wanted[0]}, {wanted[1]:,} and {wanted[2]:,} are "
+                        "expected: call it --data modelnet, or get a whole copy")
     total = hashlib.sha256("\n".join(classes).encode())
     for array in (train, train_labels, test, test_labels):
         total.update(array.astype(array.dtype.newbyteorder("<"), copy=False))
@@ -132,12 +133,12 @@ def listed(folder, listing):
     for line in read_text(folder / listing):
         path = folder / line.replace("\\", "/").rsplit("/", 1)[-1]
         if not os.path.isfile(path):
-            raise DataError(f"{short(folder / listing)} names {line}, but {short(path)} is not there: put the file beside the "
-                            "list, or take its line out")
+            raise DataError(f"{short(folder / listing)} names {line}, but {short(path)} is not there: put the file "
+                            "beside the list, or take its line out")
         files.append(path)
     if len(files) > MAX_FILES or len(set(files)) < len(files):
-        raise DataError(f"{short(folder / listing)} names {'a file twice' if len(files) <= MAX_FILES else 'too many files'}: "
-                        "restore it from the data set")
+        what = "a file twice" if len(files) <= MAX_FILES else "too many files"
+        raise DataError(f"{short(folder / listing)} names {what}: restore it from the data set")
     return files
 
 
@@ -158,21 +159,23 @@ def checked(path, clouds, labels, classes):
 
 
 def check_values(path, clouds, labels, classes):
+    """Refuses clouds that do not fit the unit sphere, and labels of no class.  Raises DataError."""
     finite = np.isfinite(clouds).all(axis=(1, 2))
     if not finite.all():
-        raise DataError(f"{short(path)}: cloud {int(finite.argmin())} has a coordinate that is not a number or not finite: "
-                        "remove or repair it")
+        raise DataError(f"{short(path)}: cloud {int(finite.argmin())} has a coordinate that is not a number or not "
+                        "finite: remove or repair it")
     reach = np.abs(clouds).max(axis=(1, 2))
     if not reach.all():   # as HDF5 gives what was never written
-        raise DataError(f"{short(path)}: all points of cloud {int((reach == 0).argmax())} are the origin: remove or repair it")
+        raise DataError(f"{short(path)}: all points of cloud {int((reach == 0).argmax())} are the origin: remove or "
+                        "repair it")
     radius = np.sqrt((clouds.astype(np.float64) ** 2).sum(axis=2).max(axis=1))
     if radius.max() > RADIUS:
-        raise DataError(f"{short(path)}: cloud {int(radius.argmax())} reaches {radius.max():.4g} from the origin: centre each "
-                        "cloud and scale it into the unit sphere")
+        raise DataError(f"{short(path)}: cloud {int(radius.argmax())} reaches {radius.max():.4g} from the origin: "
+                        "centre each cloud and scale it into the unit sphere")
     if labels.min() < 0 or labels.max() >= classes:
         wrong = int(((labels < 0) | (labels >= classes)).argmax())
-        raise DataError(f"{short(path)}: cloud {wrong} has label {labels[wrong]} where {NAMES} names {classes} classes, 0 to "
-                        f"{classes - 1}: add the missing names or mend the label")
+        raise DataError(f"{short(path)}: cloud {wrong} has label {labels[wrong]} where {NAMES} names {classes} "
+                        f"classes, 0 to {classes - 1}: add the missing names or mend the label")
 
 
 def main(arguments):
@@ -184,10 +187,11 @@ def main(arguments):
     if named:
         choice = ["modelnet", "--data-dir", named]
     else:
-        choice = [next((name for name in COMPLETE if os.path.exists(default_parent() / name / NAMES)), "synthetic-solids")]
+        cached = [name for name in COMPLETE if os.path.exists(default_parent() / name / NAMES)]
+        choice = [*cached, "synthetic-solids"][:1]
     if choice[0] == "synthetic-solids":
-        print(f"no ModelNet in {short(default_parent())}: training on SYNTHETIC solids; name a copy of it with MODELNET=folder, "
-              "or fetch it with: python -m datasets.download modelnet40", file=sys.stderr)
+        print(f"no ModelNet in {short(default_parent())}: training on SYNTHETIC solids; name a copy of it with "
+              "MODELNET=folder, or fetch it with: python -m datasets.download modelnet40", file=sys.stderr)
     else:
         print(f"training on {TITLES[choice[0]]}" + (f" in {named}" if named else ""), file=sys.stderr)
     print("--data", shlex.join(choice))

@@ -1,10 +1,10 @@
 """ModelNet40's clouds from their mirrors: one archive of 435 MB, unpacked into the cache file by file.
 
-No digest of the archive has been published, so what protects is this: the archive is refused unless it holds exactly the
-files of the layout, each no larger than it may be; only those are taken, by their plain names, so that nothing is written
-outside the cache; and before the data set stands under its name, every cloud and label in it is read and must be as
-modelnet.py says, 9,840 and 2,468 clouds of 40 classes. That keeps a program safe and a mistake out. It does not prove that
-no cloud was changed: compare the run's `dataset.digest` with somebody else's for that.
+No digest of the archive has been published, so what protects is this: only files of the layout are taken from it, none
+larger than it may be, and by their plain names, so that nothing is written outside the cache; and before the data set
+stands under its name, every cloud and label in it is read and must be as modelnet.py says, 9,840 and 2,468 clouds of
+40 classes. That keeps a program safe and a mistake out. It does not prove that no cloud was changed: compare the run's
+`dataset.digest` with somebody else's for that.
 """
 
 import os
@@ -52,8 +52,8 @@ def obtain(folder, offline, announce):
             tried.append(str(error))
             announce(f"ModelNet40: {error}: trying the next source")
         except OSError as error:
-            raise DataError(f"ModelNet40 cannot be kept in {short(folder)} ({error.strerror or error}): make room there or "
-                            "name another folder in ZO_NUMPY_DATA") from None
+            raise DataError(f"ModelNet40 cannot be kept in {short(folder)} ({error.strerror or error}): make room "
+                            "there or name another folder in ZO_NUMPY_DATA") from None
     raise DataError(f"ModelNet40 cannot be had: {'; '.join(tried)}: {mend}")
 
 
@@ -71,13 +71,15 @@ def install(url, folder, announce):
         try:
             read_folder("modelnet40", unpacked, 1)
         except DataError as error:
-            raise DataError(f"{url} holds no sound ModelNet40 ({str(error).replace(str(unpacked) + os.sep, '')})") from None
+            why = str(error).replace(str(unpacked) + os.sep, "")
+            raise DataError(f"{url} holds no sound ModelNet40 ({why})") from None
         if folder.exists():    # without the list of classes, or it would have been read: not a data set
             shutil.move(folder, tempfile.mkdtemp(dir=folder.parent, prefix=f"{folder.name}-before-"))
         os.replace(unpacked, folder)
 
 
 def corrupt(error):
+    """The DataError of an archive that zipfile cannot read."""
     return DataError(f"{ARCHIVE} is a corrupt archive ({' '.join(str(error).split())[:100]})")
 
 

@@ -6,12 +6,12 @@ Every image, training and test, is turned by the same angle about its centre wit
 
 import hashlib
 import io
-import os
 from pathlib import Path
 
 import numpy as np
 import scipy.ndimage
 
+from datasets.download import default_parent
 from datasets.store import write
 from zo_numpy.npy import read_npz
 
@@ -23,7 +23,7 @@ def rotated(dataset, degrees, folder=None):
 
     folder: where the turned images are cached (default: beside the caches of the originals, in `rotated/`).
     """
-    folder = folder or Path(os.environ.get("ZO_NUMPY_DATA") or Path(__file__).resolve().parent / "cache") / "rotated"
+    folder = folder or default_parent() / "rotated"
     digest = hashlib.sha256(f"{dataset.digest} rotated by {degrees}".encode()).hexdigest()
     path = Path(folder) / f"{dataset.name}-{degrees}-{digest[:12]}.npz"
     shapes = dataset.train_images.shape, dataset.test_images.shape

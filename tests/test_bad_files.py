@@ -21,7 +21,8 @@ from zo_numpy.images import read_image
 from zo_numpy.run_folder import RunFolder, read_checkpoint
 
 SOURCES = [path for folder in ("zo_numpy", "datasets", "experiments") for path in sorted((ROOT / folder).rglob("*.py"))]
-ARRAYS, NUMBERS = {"b": np.arange(12, dtype=np.int8).reshape(3, 4), "a": np.ones((1, 2), np.int8)}, {"step": 2, "loss_sum": 5}
+ARRAYS = {"b": np.arange(12, dtype=np.int8).reshape(3, 4), "a": np.ones((1, 2), np.int8)}
+NUMBERS = {"step": 2, "loss_sum": 5}
 
 
 def npy_bytes(shape, data, descr="|u1"):
@@ -103,8 +104,8 @@ def png(pixels=bytes(28 * 29), after=b"", wrong=0):
 
 
 @pytest.mark.parametrize("content, says", [
-    (png(wrong=1), "checksum"), (png(after=b"x"), "after its end"), (png(bytes(10**7)), "too many"), (png()[:-5], "cut off"),
-    (png(bytes(100)), "cannot be read")])
+    (png(wrong=1), "checksum"), (png(after=b"x"), "after its end"), (png(bytes(10**7)), "too many"),
+    (png()[:-5], "cut off"), (png(bytes(100)), "cannot be read")])
 def test_a_picture_is_compared_with_its_checksums(tmp_path, content, says):
     (tmp_path / "x.png").write_bytes(content)
     with pytest.raises(UserError, match=says):
@@ -161,8 +162,9 @@ def test_json_that_python_would_take(text):
     assert strict_json(b'{"a": 1e9, "b": [2]}') == {"a": 1e9, "b": [2]}
 
 
-@pytest.mark.parametrize("old, new", [('"epoch": 1', '"epoch": 2'), (" 9,", " 8,"), ("90.0", "90.01"), ("seconds", "second"),
-                                      ('"step"', '"stop"'), ("1.25", "1e400"), ("1.5", "-1.5")])
+@pytest.mark.parametrize("old, new", [
+    ('"epoch": 1', '"epoch": 2'), (" 9,", " 8,"), ("90.0", "90.01"), ("seconds", "second"), ('"step"', '"stop"'),
+    ("1.25", "1e400"), ("1.5", "-1.5")])
 def test_metrics_that_contradict_themselves(tmp_path, old, new):
     line = ('{"epoch": 1, "step": 10, "train_loss": 1.25, "test_correct": 9, "test_images": 10, "test_accuracy": 90.0, '
             '"seconds": 1.5, "images_per_second": 7}\n')
@@ -188,8 +190,9 @@ class Ended:
         return self.status
 
 
-@pytest.mark.parametrize("content", [b"", b'{"bytes": 8}\n12', b"no JSON\n", b'{"bytes": 1099511627776}\n', b"[]\n", b"{}\n",
-                                     b'{"bytes": 8}\n' + bytes(8), b'{"bytes": 8}\n' + b"\xff" * 7 + b"\x7f"])
+@pytest.mark.parametrize("content", [
+    b"", b'{"bytes": 8}\n12', b"no JSON\n", b'{"bytes": 1099511627776}\n', b"[]\n", b"{}\n",
+    b'{"bytes": 8}\n' + bytes(8), b'{"bytes": 8}\n' + b"\xff" * 7 + b"\x7f"])
 def test_a_child_that_crashes_or_lies_is_a_bad_file(tmp_path, monkeypatch, content):
     monkeypatch.setattr(hdf5, "start", lambda paths, points: Ended(content, -signal.SIGSEGV))
     with pytest.raises(DataError, match="x.h5 is not a sound HDF5 file"):

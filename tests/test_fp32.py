@@ -139,7 +139,7 @@ def test_perturbing_and_restoring_leaves_theta_within_2_ulp(eps):
     names = elastic_zo.zo_tensors(models.LENET5, 0)
     for times in (eps, -2 * eps):
         elastic_zo.perturb(weights, names, times, 0, 4)
-    elastic_zo.restore_and_update(weights, names, [0.0], 0, 4, SETTINGS._replace(eps=eps))
+    elastic_zo.restore_and_update(weights, names, 0.0, 0, 4, SETTINGS._replace(eps=eps))
     for tensor, name in names:
         z = elastic_zo.draw(name, tensor, weights, 0, 4).reshape(before[name].shape)
         ulp = np.spacing(np.maximum(np.abs(before[name]), np.float32(eps) * np.abs(z)))

@@ -153,7 +153,8 @@ def test_an_fp32_step_goes_down_the_gradient_and_moves_the_running_statistics():
 
 BUGS = [   # file, text, what replaces it
     ("shapes.py", 'np.argsort(where, kind="stable")', "np.arange(len(where))"),
-    ("shapes.py", "np.add.reduceat(rows[order], starts, axis=0, dtype=rows.dtype)", "rows[order][starts]"),   # the first of each alone
+    ("shapes.py", "np.add.reduceat(rows[order], starts, axis=0, dtype=rows.dtype)",
+     "rows[order][starts]"),                                                           # the first of each alone
     ("int8_points.py", "product.argmax(axis=1)", "product.shape[1] - 1 - product[:, ::-1].argmax(axis=1)"),   # the last
     ("int8_points.py", "total += own * x[i][where[i]]", "total = own * x[i][where[i]]"),
     ("int8_points.py", "passed[i][at] = sums", "passed[0][at] = sums"),

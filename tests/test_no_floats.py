@@ -64,7 +64,7 @@ def test_training_meets_no_float(monkeypatch, bp_tail, changes):
         stages = {"rng.uniform_int8", "arith.round_shift", "arith.max_abs", "shapes.relu",
                   "shapes.max_pool2d", "loss.base2_logits"}
         if not settings.frozen:
-            stages |= {"rng.z_of", "elastic_zo.times_z", "elastic_zo.left_of_z"}
+            stages |= {"rng.z_of", "elastic_zo.times_z", "elastic_zo.z_less_steps"}
         if bp_tail:
             stages |= {"tail.softmax_error", "tail.update_tail", "arith.pseudo_stochastic_shift"}
         if bp_tail > 1:
@@ -125,10 +125,10 @@ PLANTED = [                                          # file, text, what replaces
      "    return np.linspace(result, result, 1, dtype=dtype)[0].reshape(values.shape)"),
     ("shapes.py", "return np.maximum(x, 0)", "return np.maximum(x, 0.0)"),
     ("shapes.py", "return np.maximum(x, 0)", "return np.float32(1).astype(np.int32) * np.maximum(x, 0)"),
-    ("shapes.py", "n, columns), dtype)", "n, columns), np.float64).astype(dtype)"),
+    ("shapes.py", "n, out_width), dtype)", "n, out_width), np.float64).astype(dtype)"),
     ("int8/elastic_zo.py", "np.int8(times) *", "np.random.default_rng(0).integers(1, 2) *"),
     ("int8/elastic_zo.py", "np.int8(last) *", "np.array(last, float).astype(np.int8) *"),
-    ("int8/elastic_zo.py", "stochastic_shift(still_there, shift)", "stochastic_shift(still_there.astype(float), 0)"),
+    ("int8/elastic_zo.py", "stochastic_shift(taken, shift)", "stochastic_shift(taken.astype(float), 0)"),
     ("rng.py", "(h < (256 - p_zero << 8))", "(h / 256 < 256 - p_zero)"),
     ("rng.py", "low = h.astype(np.int8) ", "low = (h + np.zeros(1)).astype(np.int8) "),
 ]

@@ -350,7 +350,7 @@ def test_every_choice_has_a_row_and_every_row_a_place():
     for number, (*_, where) in zip(numbers, listed):
         name, thing = re.fullmatch(r"`(.*?)` (\w+)", where).groups()
         assert number in marked[name], f"CHOICE {number} is not in {name}"
-        assert re.search(rf"^(def {thing}\(|{thing}\b.* = )", sources[name], re.M), f"{name} has no {thing}"
+        assert re.search(rf"^((def|class) {thing}\(|{thing}\b.* = )", sources[name], re.M), f"{name} has no {thing}"
 
 
 def test_document_is_plain():

@@ -36,7 +36,11 @@ def tail(text):
 
 
 def add_run_options(parser):
-    """The options that decide a run's result; those left out do not appear in the parsed options."""
+    """The options that decide a run's result.
+
+    The parser's argument_default is SUPPRESS: what is left out does not appear among the parsed options, so that
+    config.make_config can tell it from what was given.
+    """
     add = parser.add_argument
     losses = "; ".join(f"{precision}: {', '.join(names)}" for precision, names in LOSSES.items())
     add("--model", help=f"{', '.join(CHOICES['model'])} (default lenet5)")
@@ -54,11 +58,12 @@ def add_run_options(parser):
     add("--limit", type=int, metavar="N", help="train on the first N training samples only")
     add("--rotate", type=int, metavar="DEG", help="turn every image counter-clockwise by DEG degrees")
     add("--points", type=int, metavar="P", help="points of each cloud (default 1024; the model must take point clouds)")
-    add("--augment", type=int, metavar="V", help="clouds: train on V variants of each in turn, one an epoch (default 0: "
-                                                 "as they are)")
+    add("--augment", type=int, metavar="V", help="clouds: train on V variants of each in turn, one an epoch (default "
+                                                 "0: as they are)")
     add("--spin", type=int, metavar="DEG", help="of a variant: largest turn about the vertical axis (default 180)")
     add("--noise", type=int, metavar="N", help="of a variant: noise in thousandths of the radius (default 10)")
-    add("--tilt", type=int, metavar="DEG", help="tip every cloud, training and test, by DEG degrees (about a level axis)")
+    add("--tilt", type=int, metavar="DEG", help="tip every cloud, training and test, by DEG degrees (about a level "
+                                                "axis)")
     add("--jitter", type=int, metavar="N", help="noise of every cloud, training and test, in thousandths of its radius")
     add("--init-from", metavar="RUN", help="start from the weights of another run (fine-tuning)")
     add("--queries", type=int, metavar="Q", help="perturbations a step (default 1)")

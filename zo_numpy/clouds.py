@@ -25,13 +25,16 @@ from .errors import UserError
 from .npy import read_npy
 
 RADIUS = 1.001   # of a cloud that fits the unit sphere, what rounding did to it allowed for
-SOLID, SURFACE, SPIN, NOISE, JITTER = range(5)
+SOLID, SURFACE, SPIN, NOISE, JITTER = range(5)   # the tensor of each draw
 # A word's four half-words, summed about their mean, have this standard deviation: a bell that ends at 3.5 of them.
 HALF_WORDS_DEVIATION = 37837.227
 
 
 def chosen(count, points):
-    """The indices of `points` of a cloud's `count` points, spread evenly over their order: i * count // points."""
+    """The indices of `points` of a cloud's `count` points, spread evenly over their order: i * count // points.
+
+    Returns (points,) int64.
+    """
     return np.arange(points) * count // points
 
 
@@ -65,7 +68,7 @@ def shaken(clouds, thousandths, seed, step, tensor):
 
 
 def quantised_clouds(clouds):
-    """round(127 x) to the nearest integer, half away from zero, clipped to +-127.  (N, P, 3) float -> int8."""
+    """127 x to the nearest integer, half away from zero, clipped to +-127.  (N, P, 3) float -> int8."""
     scaled = np.abs(clouds.astype(np.float64)) * 127 + 0.5            # exact
     magnitude = np.minimum(scaled, 127).astype(np.int8)
     return np.where(clouds < 0, -magnitude, magnitude)
@@ -86,6 +89,7 @@ class Variants:
         self.made = {v: self.make(v) for v in range(count)} if ahead else {}
 
     def make(self, variant):
+        """The clouds of variant 0 .. count - 1, decoded."""
         words = rng.words(self.seed, rng.DATA, variant, SPIN, 0, len(self.clouds))
         angles = ((words >> 40).astype(np.float64) * 2.0**-23 - 1) * self.spin   # [-spin, spin), 24 bits
         clouds = turned(self.clouds, angles, axis=1)
@@ -118,6 +122,6 @@ def read_clouds(path, points):
     with np.errstate(over="ignore"):   # to an infinity, which is refused
         clouds = clouds[:, chosen(clouds.shape[1], points)].astype(np.float32)
     if not np.isfinite(clouds).all() or np.square(clouds.astype(np.float64)).sum(axis=2).max() > RADIUS**2:
-        raise UserError(f"{path} has points outside the unit sphere, or that are no numbers; centre each cloud and scale "
-                        "it into the unit sphere")
+        raise UserError(f"{path} has points outside the unit sphere, or that are no numbers; centre each cloud and "
+                        "scale it into the unit sphere")
     return clouds

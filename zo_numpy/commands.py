@@ -8,6 +8,7 @@ from json import dumps as to_json
 
 import numpy as np
 
+# Modules that share their name with a command have another one here.
 from . import bench as benchmark, bench_points, export as exporting, memory as memories, models
 from .clone import load_data, say
 from .clouds import read_clouds
@@ -35,7 +36,8 @@ def flat(config):
 
 
 def check_same(config, given, dataset, path):
-    """Refuses to resume a run under another configuration or on other data, naming the first difference."""
+    """Refuses to resume the run in the folder `path` with options (`given`, which `config` has) or data unlike its own,
+    naming the first difference."""
     stored = read_config(path)
     for name in given:
         asked, had = ((config.schedules[name], stored.schedules[name]) if name in stored.schedules
@@ -160,8 +162,8 @@ def export(run, format, out=None):
     if out.resolve().parent == run.resolve() and out.name in RUN_FILES:
         raise UserError(f"{out} is a file of the run itself; choose another --out")
     if format == "c" and config.precision != "int8":
-        raise UserError(f"{run} is of {config.precision}, and a C header holds INT8 weights; use --format npz, or fine-tune "
-                        "it in INT8 with --init-from")
+        raise UserError(f"{run} is of {config.precision}, and a C header holds INT8 weights; use --format npz, or "
+                        "fine-tune it in INT8 with --init-from")
     origin = f"{config.model} trained by zo_numpy, {run.resolve().name}"
     content = (exporting.to_npz(arrays, numbers) if format == "npz" else
                exporting.to_c(model, arrays, numbers, origin).encode(errors="replace"))

@@ -17,12 +17,13 @@ from .run_folder import CONFIG, FORMAT_VERSION, read_description
 class Numbers(NamedTuple):
     """The values a number may take: one of `values`, or between `lowest` and `highest`; `kind` is int or float."""
     kind: type
-    text: str
+    text: str             # what they are, for a message: "choose ..."
     values: object = ()   # a tuple, or a range
     lowest: float = 0
     highest: float = 0
 
     def allows(self, value):
+        """Whether a value of whatever type is one of them; an int stands for a float, True and False for no number."""
         if self.kind is float and type(value) is int:
             value = float(value)
         return type(value) is self.kind and (value in self.values if self.values
@@ -69,7 +70,7 @@ NUMBERS = {"epochs": whole(1, 10**6), "batch_size": whole(1, LARGEST_BATCH), "se
            "validate": whole(0, 10**9), "limit": whole(0, 10**9), "rotate": whole(0, 359), "queries": whole(1, 64),
            "points": whole(0, 10**5), "classes": whole(0, 1000), "augment": whole(0, 1000), "spin": whole(0, 180),
            "noise": whole(0, 200), "tilt": whole(0, 359), "jitter": whole(0, 200)}
-POINT_FIELDS = ("points", "classes", "augment", "spin", "noise", "tilt", "jitter")   # which only they have
+POINT_FIELDS = ("points", "classes", "augment", "spin", "noise", "tilt", "jitter")   # of point clouds alone
 BP = "all"   # the tail that is the whole network
 
 
@@ -108,15 +109,18 @@ class Config:
 
 
 def option(name):
+    """A field's name as the command line has it: batch_size is --batch-size."""
     return "--" + name.replace("_", "-")
 
 
 def check_number(name, value, numbers):
+    """Raises UserError unless `numbers`, a Numbers, allows the value of an option."""
     if not numbers.allows(value):
         raise UserError(f"{option(name)} {value}: choose {numbers.text}")
 
 
 def check_choice(name, value, choices):
+    """Raises UserError unless the value of an option is one of `choices`, texts."""
     if value not in choices:
         raise UserError(f"{option(name)} {value}: choose one of {', '.join(choices)}")
 
@@ -167,6 +171,7 @@ def check_points(options, model):
 
 
 def check_frozen(frozen, bp_tail):
+    """Refuses the control where it leaves nothing below the tail, or no tail."""
     if type(frozen) is not bool:
         raise UserError(f"--zo-frozen {frozen}: it is true or false")
     if frozen and bp_tail in (0, BP):
@@ -185,7 +190,7 @@ def check_schedule(name, values, numbers):
 
 
 def check_headroom(headroom, precision, model):
-    """The headroom of each layer, or none where the precision has none."""
+    """The headroom of each layer with weights as a tuple, which is empty where the precision has none."""
     layers = models.weight_layers(model.layers) if precision == "int8" else []
     if len(headroom) != len(layers) or not all(whole(0, 6).allows(h) for h in headroom):
         raise UserError(f"--headroom {','.join(map(str, headroom))}: " + (

@@ -1,8 +1,8 @@
 """Files and folders written whole or not at all, whatever happens meanwhile; files and JSON read with distrust.
 
-What is being written has a hidden name beside its place, `.NAME.xxxxxxxx.part`, until it is whole. Only kill -9 and power
-failures leave such a one behind, and whoever writes the same NAME next removes it: a lock on the folder, shared by all
-who write in it, says whether one may still be growing.
+What is being written has a hidden name beside its place, `.NAME.xxxxxxxx.part`, until it is whole. Only kill -9 and
+power failures leave such a one behind, and whoever writes the same NAME next removes it: a lock on the folder, shared
+by all who write in it, says whether one may still be growing.
 """
 import contextlib
 import glob
@@ -36,10 +36,10 @@ def hidden_name(path):
             with contextlib.suppress(OSError):
                 folder = os.open(path.parent, os.O_RDONLY)
                 stack.callback(os.close, folder)
-                with contextlib.suppress(BlockingIOError):
+                with contextlib.suppress(BlockingIOError):   # somebody is writing
                     fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     remove_remains(path)
-                fcntl.flock(folder, fcntl.LOCK_SH)
+                fcntl.flock(folder, fcntl.LOCK_SH)   # shared with whoever else writes here
         yield path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
 
 
@@ -105,4 +105,5 @@ def strict_json(content):
 
     Raises ValueError, and RecursionError if it is nested too deeply.
     """
-    return json.loads(content.decode("utf-8"), object_pairs_hook=unique_names, parse_float=finite, parse_constant=finite)
+    return json.loads(content.decode("utf-8"), object_pairs_hook=unique_names, parse_float=finite,
+                      parse_constant=finite)

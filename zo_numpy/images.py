@@ -29,7 +29,8 @@ def read_image(path, shape):
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; give {wanted}") from None
     except Exception as error:   # Pillow and NumPy each raise their own for damaged bytes
-        raise UserError(f"{path} cannot be read ({type(error).__name__}: {' '.join(str(error).split())[:200]}); give {wanted}") from None
+        why = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        raise UserError(f"{path} cannot be read ({why}); give {wanted}") from None
     if image.dtype != np.uint8 or image.ndim not in (2, 3) or image.shape[-2:] != size or image.size == 0:
         raise UserError(f"{path} holds {image.dtype} of shape {image.shape}; give {wanted}")
     return image.reshape(-1, *shape)
@@ -93,6 +94,7 @@ def check_pixels(packed, size):
     """Refuses pixels that do not inflate to the end, where their checksum is, or to more than an image may have."""
     height, width = size
     inflate = zlib.decompressobj()
-    inflate.decompress(packed, 2 * height * (1 + 8 * width))   # 8 bytes a pixel at most; 2: an interlaced one has more rows
+    # A row is a byte and at most 8 bytes a pixel; twice as much, since an interlaced image has more rows.
+    inflate.decompress(packed, 2 * height * (1 + 8 * width))
     if not inflate.eof or inflate.unused_data:
         raise ValueError("its pixels are cut off, or too many")

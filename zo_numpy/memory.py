@@ -29,7 +29,7 @@ from .steps import PRECISIONS, experiment, step_function
 KINDS = ("parameters", "perturbation", "activations", "accumulators", "scratch", "gradients", "errors")
 OBJECTS = 12_000  # bytes of Python objects that a step holds
 DRAWN = {"int8": 5, "fp32": 14}   # bytes that drawing an element takes at its peak, words included
-ROUNDING = 8                      # bytes an element of an array that is being rounded: magnitudes and signs
+ROUNDING = memory_points.ROUNDING
 
 
 class Moment(NamedTuple):
@@ -71,10 +71,11 @@ class Plan:
         return self.batch * models.size(self.shapes[place])
 
     def activations(self, *places):
+        """Bytes of the activations before these blocks, as they are stored."""
         return self.item * sum(self.numbers(place) for place in places)
 
-    def weights(self, place):
-        """Bytes of the gradients of a block, biases included."""
+    def gradients(self, place):
+        """Bytes of the gradients of a block's parameters."""
         return 4 * sum(map(PRECISIONS[self.config.precision].parameter_count, self.blocks[place]))
 
     def tile(self, tiling):
@@ -101,9 +102,9 @@ class Plan:
         return models.weight_count(layer) * (5 if self.int8 else 4)
 
     def forward(self, kept, name="forward", **held):
-        """The moments of a forward pass; block `kept` and those behind it keep their inputs."""
+        """The moments of a forward pass; block `kept` and those behind it, the tail's, keep their inputs."""
         for place, block in enumerate(self.blocks):
-            inputs = self.activations(*range(kept, place), place)
+            inputs = self.activations(*range(kept, place), place)   # those kept so far, and the block's own
             made = self.numbers(place + 1)
             where = f"{name}, {block[0].name}"
             if isinstance(block[0], models.PointLinear):
@@ -138,14 +139,14 @@ class Plan:
         for place in range(last, first - 1, -1):
             layer = self.blocks[place][0]
             error, below = self.numbers(place + 1), self.numbers(place)
-            made += self.weights(place)
+            made += self.gradients(place)
             widening = 4 * error + widened(self.batch, layer.in_features) if self.int8 else 0
             self.add(f"gradient, {layer.name}", activations=inputs, gradients=before + made, errors=self.item * error,
                      scratch=widening)
-            if place > first:
+            if place > first:   # two arrays of 4 bytes, before and behind the mask, and the mask's of 1
                 self.add(f"backward, {layer.name}", activations=inputs, gradients=before + made,
                          errors=self.item * error + 8 * below + below)
-        largest = max(self.weights(place) for place in range(first, last + 1))
+        largest = max(self.gradients(place) for place in range(first, last + 1))   # stands beside its step for a while
         self.add("steps of the tail", activations=inputs, gradients=before + made + largest,
                  scratch=(4 * 4 * min(CHUNK, largest // 4)) if self.int8 else 0)
         return made
@@ -176,8 +177,8 @@ def moments(config):
         steps += plan.backward(tail, steps)
     if not config.zo_frozen:
         plan.perturb("+z and update", gradients=steps)
-    if both:
-        halved = 0 if plan.int8 else max(plan.weights(place) for place in range(tail, len(plan.blocks)))
+    if both:   # steps of two passes, and their sum, which is as large as one's; in FP32 each is halved into a new array
+        halved = 0 if plan.int8 else max(plan.gradients(place) for place in range(tail, len(plan.blocks)))
         plan.add("sum of the steps", gradients=steps * 3 // 2 + halved)
     return plan.moments
 
@@ -195,7 +196,7 @@ def peak(of):
 
 
 def random_batch(config):
-    """Images or clouds, and labels, that no data set is needed for."""
+    """(images or clouds, labels) at random, so that no data set is needed: a batch as `train_step` takes it."""
     model, draw = models.of_run(config), np.random.default_rng(0)
     images = draw.integers(0, 256, (config.batch_size, *model.input_shape), dtype=np.uint8)
     if models.takes_points(model):

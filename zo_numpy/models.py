@@ -71,7 +71,7 @@ class MaxOverPoints(NamedTuple):
 class Model(NamedTuple):
     """A network: its name, the shape of one input sample, the number of classes, and its layers in order.
 
-    Where samples are point clouds the two numbers are but usual ones: see `of_run`.
+    Where samples are point clouds, the numbers of points and of classes are defaults: a run may have others (`of_run`).
     """
     name: str
     input_shape: tuple
@@ -100,8 +100,8 @@ NARROW_LENET = Model("narrow-lenet", (1, 28, 28), 10, (
 def pointnet(name, points, classes, shared, connected):
     """PointNet without its transformation networks (Qi et al., arXiv 1612.00593).
 
-    shared: the widths of the shared MLP, whose maximum over the points follows.  connected: of the layers between that
-    maximum and the classes.
+    points, classes: see `Model`.  shared: the widths of the shared MLP, behind whose last layer the maximum over the
+    points is taken.  connected: the widths of the linear layers between that maximum and the classes.
     """
     layers = []
     for i, sizes in enumerate(zip((3, *shared), shared), 1):
@@ -110,7 +110,7 @@ def pointnet(name, points, classes, shared, connected):
     widths = (shared[-1], *connected, classes)
     for i, sizes in enumerate(zip(widths, widths[1:]), 1):
         layers += [Linear(f"fc{i}", *sizes), ReLU()]
-    return Model(name, (points, 3), classes, tuple(layers[:-1]))
+    return Model(name, (points, 3), classes, tuple(layers[:-1]))   # no ReLU behind the last
 
 
 POINTNET = pointnet("pointnet", 1024, 40, (64, 64, 64, 128, 1024), (512, 256))
@@ -126,7 +126,7 @@ def takes_points(model):
 
 
 def of_run(config):
-    """The model of a run: of point clouds, with the number of points and classes that its configuration says."""
+    """The model of a run; one of point clouds has as many points and classes as the run's Config says."""
     model = MODELS[config.model]
     if not takes_points(model):
         return model
@@ -141,11 +141,12 @@ def integer_layers(layers):
 
 
 def has_weight(layer):
+    """Whether a layer has a weight tensor: one that is multiplied into its input, as batch norm has none."""
     return isinstance(layer, (Conv2d, Linear, PointLinear))
 
 
 def weight_layers(layers):
-    """The layers with parameters, in parameter order."""
+    """The layers with a weight tensor, in parameter order."""
     return [layer for layer in layers if has_weight(layer)]
 
 
@@ -156,6 +157,7 @@ def fan_in(layer):
 
 
 def weight_count(layer):
+    """How many weights the layer has, biases not among them."""
     return layer.weight_shape[0] * fan_in(layer)
 
 
@@ -201,7 +203,7 @@ def blocks(layers):
 
 
 def tail_starts(layers):
-    """Where the linear layers that end the model stand in it: the places where a tail may begin."""
+    """The indices of the linear layers behind which no other kind of weights comes: where a tail may begin."""
     starts = []
     for i, layer in enumerate(layers):
         if isinstance(layer, Linear):

@@ -1,7 +1,7 @@
 """NumPy's files, .npy and .npz, read with distrust: a header is believed only as far as the file's length bears it out.
 
-Nothing is unpickled, nothing is inflated, and no more memory is taken than the file is long. Left out: structured types,
-and archives that are compressed, which nothing here writes.
+Nothing is unpickled, nothing is inflated, and no more memory is taken than the file is long. Left out: structured
+types, and archives that are compressed, which nothing here writes.
 """
 import math
 import os

@@ -2,7 +2,8 @@
 
 The generator is Philox4x64-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC'11), taken from
 NumPy, whose raw stream is stable by policy. Nothing is stored between draws: +z, -2z and +z of one training step
-regenerate the same z, and any element of any draw can be had without the others, here in groups of pieces of tensors.
+regenerate the same z, and any element of any draw can be had without the others. That is how a step draws: never z of
+the whole network, but some ten thousand elements at a time, a group of pieces of tensors.
 
 The contract (CHOICE 12)
     key     = (seed, stream)                    two unsigned 64-bit words
@@ -53,16 +54,16 @@ def as_half_words(whole):
 
 
 class Piece(NamedTuple):
-    """Elements start .. stop of a tensor; start begins a block."""
-    tensor: int
+    """Elements start to stop - 1 of a tensor; the word that makes element start begins a block of four."""
+    tensor: int   # its index in the model
     start: int
     stop: int
 
 
 def groups(sizes, per_word):
-    """Cuts tensors into pieces and collects these, in order, in groups that need at most CHUNK words, and a few more.
+    """Cuts tensors into pieces and collects these, in order, in groups of at most CHUNK * per_word elements.
 
-    A group is what is drawn at a time: scratch is bounded, and small tensors do not cost a draw each.
+    A group is what is drawn at a time, so scratch is bounded, and what follows is done once for several small tensors.
     sizes: {tensor: its number of elements}, of which a word makes `per_word`.  Returns a list of lists of Piece.
     """
     collected, free, most = [], 0, CHUNK * per_word
@@ -78,19 +79,19 @@ def groups(sizes, per_word):
 
 
 def group_words(seed, step, query, group, per_word):
-    """The words that make a group's elements, piece after piece."""
+    """The words that make a group's elements, piece after piece; each piece begins a word.  (words,) uint64."""
     drawn = [words(seed, PERTURB, step, piece.tensor, query, -(-(piece.stop - piece.start) // per_word),
                    piece.start // per_word) for piece in group]
     return drawn[0] if len(drawn) == 1 else np.concatenate(drawn)
 
 
 def of_pieces(group, z, per_word):
-    """(piece, its elements) for each piece of a group whose words made z."""
+    """Yields (piece, its elements of z) for each piece of a group.  z: what the words of `group_words` made."""
     first = 0
     for piece in group:
         count = piece.stop - piece.start
         yield piece, z[first:first + count]
-        first += -(-count // per_word) * per_word
+        first += -(-count // per_word) * per_word   # what else the piece's last word made belongs to nobody
 
 
 def perturbation(seed, step, tensor, query, count, r_max, p_zero):
@@ -106,20 +107,20 @@ def z_of(h, r_max, p_zero):
     0..255.  Returns int8 in [-r_max, r_max], same shape.
     """
     low = h.astype(np.int8)                            # bits 0 to 7: negative where bit 7 is set
-    z = low & np.int8(r_max)
-    z *= (h < (256 - p_zero << 8)).view(np.int8)
+    z = low & np.int8(r_max)                           # the magnitude
+    z *= (h < (256 - p_zero << 8)).view(np.int8)       # times 1 where it is kept, else 0
     del h                                              # twice as large as what is left to do
-    z *= np.sign(low | np.int8(1))
+    z *= np.sign(low)                                  # a sign of 0 is that of low = 0, where z is 0 already
     return z
 
 
 def perturbation_table(r_max, p_zero):
-    """What each of the 65,536 half-words is as an element of z.  Returns (65536,) int8."""
+    """What each of the 65,536 half-words is as an element of z, by its value.  Returns (65536,) int8."""
     return z_of(np.arange(1 << 16, dtype=np.uint16), r_max, p_zero)
 
 
 def uniform_int8(seed, tensor, count, bound):
-    """Initial weights: uniform integers in [-bound, bound], ((h * (2 bound + 1)) >> 16) - bound of half-word h.
+    """Initial INT8 weights: uniform integers in [-bound, bound], ((h * (2 bound + 1)) >> 16) - bound of half-word h.
 
     No rejection, so that element j needs half-word j alone; the bias is below 1 in 256 of a value's probability
     (CHOICE 13).

@@ -11,10 +11,10 @@ The logs only grow; each is flushed to disk before the checkpoint that counts it
 checkpoint and perhaps lines behind it: resuming cuts the logs back to what the checkpoint counts and goes on, and as
 every step is a function of (seed, step), it ends in the bytes of a run that was never cut.
 
-A checkpoint seals what it counts: `seal` is a sha256 of all else in it and of config.json, but for the digest of the data,
-which is compared with the data, and where they were found; `steps_sha256` is of its lines of steps.txt. A folder in which
-any of them has changed is refused. Checkpoints that have neither, as other programs and earlier versions write them,
-are read as they are.
+A checkpoint seals what it counts. `seal` is a sha256 of all else in it and of config.json; of what config.json says of
+the data only training_samples and classes, as the data themselves are compared with their digest when a run resumes.
+`steps_sha256` is of the lines of steps.txt that the checkpoint counts. A folder in which any of them has changed is
+refused. Checkpoints that have neither, as other programs and earlier versions write them, are read as they are.
 """
 import contextlib
 import hashlib
@@ -54,7 +54,7 @@ def digest(arrays):
 
 
 def read_npz(path, mend):
-    """The arrays of an .npz file as a dict.  Raises UserError, ending in `mend`, if it is missing, cut short or damaged."""
+    """{name: array} of an .npz file.  Raises UserError, ending in `mend`, if it is missing, cut short or damaged."""
     try:
         return npy.read_npz(path)
     except FileNotFoundError:
@@ -72,8 +72,8 @@ class RunFolder:
 
     def __init__(self, path):
         self.path = pathlib.Path(path)
-        self.made, self.lock, self.logs = [], None, {}
-        self.logged = hashlib.sha256()   # of steps.txt
+        self.made, self.lock, self.logs = [], None, {}   # folders made here; the lock's file; {name: open log}
+        self.logged = hashlib.sha256()                   # of the lines of steps.txt
 
     def __enter__(self):
         try:
@@ -139,7 +139,9 @@ class RunFolder:
             log = self.logged if name == STEPS else hashlib.sha256()
             lines, lengths[name] = measure(self.path / name, count, log)
             if lines < count:
-                raise UserError(f"{self.path / name} has {lines:,} lines where {CHECKPOINT} counts {count:,}; {NO_RESUME}")
+                raise UserError(f"{self.path / name} has {lines:,} lines where {CHECKPOINT} counts {count:,}; "
+                                f"{NO_RESUME}")
+        # Read once more, for the one thing that read_checkpoint leaves out.
         sealed = read_npz(self.path / CHECKPOINT, NO_RESUME).get(STEPS_SEAL) if self.has_checkpoint() else None
         if sealed is not None and sealed.tobytes() != self.logged.digest():
             raise UserError(f"{self.path / STEPS} is not the log that {CHECKPOINT} counts: it has changed; {NO_RESUME}")
@@ -151,6 +153,7 @@ class RunFolder:
             self.logs[name].seek(length)
 
     def append(self, name, line):
+        """Adds a line, without its end, to an open log."""
         content = line.encode() + b"\n"
         self.logs[name].write(content)
         if name == STEPS:
@@ -172,7 +175,7 @@ class RunFolder:
 
 
 def measure(path, count, log):
-    """(lines, their bytes) of the first `count` lines of a file that may be missing.  log: a sha256 that takes them in."""
+    """(lines, their bytes) of the first `count` lines of a file, which may be missing.  log: a sha256 they go into."""
     lines = length = 0
     if path.exists():
         with open(path, "rb") as file:
@@ -197,8 +200,9 @@ def write_checkpoint(path, arrays, numbers, steps_digest=None):
 
 
 def seal_of(path, content):
-    """The sha256 (bytes) of the configuration beside a checkpoint and of the arrays in it, names, types and order included.
+    """The seal of a checkpoint: sha256 (bytes) of the config.json beside it and of its arrays, names and types too.
 
+    content: {name: array} of all it holds but the seal, in order.
     Raises OSError or ValueError if config.json cannot be read.
     """
     config = path.with_name(CONFIG)
@@ -213,7 +217,7 @@ def seal_of(path, content):
 
 
 def as_array(number):
-    """A number as it is saved.  An integer of more than 64 bits, which NumPy would pickle, as its little-endian bytes."""
+    """A number as it is saved; an integer of over 64 bits, which NumPy would pickle, as its little-endian bytes."""
     if type(number) is int and number >= 2**64:
         return np.frombuffer(number.to_bytes((number.bit_length() + 7) // 8, "little"), np.uint8)
     return np.asarray(number)

@@ -9,23 +9,24 @@ import numpy as np
 def patches(x, k, pad, dtype):
     """The k x k patches of zero-padded images, as the columns of a matrix (im2col), stride 1.
 
-    Row i of all patches is stored once, not k times: columns[i] and columns[i + 1] are the same memory, one image row
-    further on.
-    x: (N, C, H, W).  Returns (columns, (H', N, W')): columns are (k, C k, H' N W') of `dtype`, indexed by the patch's
-    row, by its channel and column, and by its position, with H' = H + 2 pad - k + 1 and W' alike.
+    The k rows of a patch are not k copies of the image: columns[i] and columns[i + 1] are the same memory, read from
+    one image row further on.
+    x: (N, C, H, W).  Returns (columns, (H', N, W')): columns are (k, C k, H' N W') of `dtype`, not to be written to,
+    indexed by the row within the patch, by channel and column within the patch, and by the patch's position and image;
+    H' = H + 2 pad - k + 1, and W' alike.
     """
     x = x.transpose(1, 2, 0, 3)                                                       # (C, H, N, W)
     c, height, n, width = x.shape
-    padded = np.zeros((c, height + 2 * pad, n, width + 2 * pad), x.dtype)
+    rows, out_height, out_width = height + 2 * pad, height + 2 * pad - k + 1, width + 2 * pad - k + 1
+    padded = np.zeros((c, rows, n, width + 2 * pad), x.dtype)
     padded[:, pad:pad + height, :, pad:pad + width] = x
-    rows, columns = height + 2 * pad, width + 2 * pad - k + 1
-    shifted = np.empty((c, k, rows, n, columns), dtype)
+    shifted = np.empty((c, k, rows, n, out_width), dtype)   # [:, j]: what column j of every patch sees
     for j in range(k):
-        shifted[:, j] = padded[..., j:j + columns]
-    row, item = n * columns, shifted.itemsize
-    positions = (rows - k + 1) * row
-    view = np.lib.stride_tricks.as_strided(shifted, (k, c * k, positions), (row * item, rows * row * item, item))
-    return view, (rows - k + 1, n, columns)
+        shifted[:, j] = padded[..., j:j + out_width]
+    row, item = n * out_width, shifted.itemsize             # numbers in a row of all images; bytes of one
+    columns = np.lib.stride_tricks.as_strided(
+        shifted, (k, c * k, out_height * row), (row * item, rows * row * item, item))
+    return columns, (out_height, n, out_width)
 
 
 def max_pool2d(x, size):
@@ -49,7 +50,7 @@ def max_over_points(x):
 
 
 def relu(x):
-    """max(0, x), elementwise."""
+    """max(0, x), elementwise; dtype and shape stay."""
     return np.maximum(x, 0)
 
 

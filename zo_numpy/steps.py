@@ -1,6 +1,7 @@
 """The steps of a run, numbered over its epochs: which samples each visits, and the line of steps.txt it leaves.
 
 Step s of a run is a function of its configuration, its data and the weights before it, and of nothing else.
+Here a precision is a module: fp32/elastic_zo.py or int8/elastic_zo.py, of which nothing but what both have is used.
 """
 import importlib
 
@@ -12,23 +13,7 @@ from .fp32 import elastic_zo as fp32
 from .int8 import elastic_zo as int8
 
 PRECISIONS = {"fp32": fp32, "int8": int8}
-DIGEST_EVERY = 100   # steps
-
-
-def parts(config, dataset):
-    """What `split` gives, clouds as the precision takes them; with `augment` the training ones as clouds.Variants."""
-    (training, labels), (report, report_labels), name = split(config, dataset)
-    if config.points:
-        precision = PRECISIONS[config.precision]
-        report, decode = precision.decode_clouds(report), precision.decode_clouds
-        training = decode(training) if not config.augment else Variants(
-            training, config.augment, config.spin, config.noise, config.seed, decode, precision.DECODES_AHEAD)
-    return (training, labels), (report, report_labels), name
-
-
-def samples_at(samples, epoch):
-    """The training samples of an epoch: an array."""
-    return samples.of(epoch) if isinstance(samples, Variants) else samples
+DIGEST_EVERY = 100   # steps between two digests in steps.txt
 
 
 def split(config, dataset):
@@ -49,6 +34,25 @@ def split(config, dataset):
     return training, held_out, "validation"
 
 
+def parts(config, dataset):
+    """What `split` gives, as a run trains and reports on it: clouds are decoded, as the precision takes them.
+
+    With `augment` the training clouds are a clouds.Variants, of which `samples_at` gives an epoch's.
+    """
+    (training, labels), (report, report_labels), name = split(config, dataset)
+    if config.points:
+        precision = PRECISIONS[config.precision]
+        report, decode = precision.decode_clouds(report), precision.decode_clouds
+        training = decode(training) if not config.augment else Variants(
+            training, config.augment, config.spin, config.noise, config.seed, decode, precision.DECODES_AHEAD)
+    return (training, labels), (report, report_labels), name
+
+
+def samples_at(samples, epoch):
+    """The training samples of an epoch, from 0: an array.  samples: what `parts` gives for training."""
+    return samples.of(epoch) if isinstance(samples, Variants) else samples
+
+
 def steps_in_epoch(config, count):
     """Steps that visit `count` samples once; the last batch is smaller where the division leaves a rest."""
     return -(-count // config.batch_size)
@@ -64,7 +68,7 @@ def batch_of(config, count, step):
 def one_step(config, precision, weights, images, labels, step, record=None):
     """Makes step `step` of a run on its training set, changing `weights` in place.
 
-    precision: the elastic_zo module.  record: see its `train_step`.  Returns (L+, L-, g).
+    images, labels: the training part of `parts`.  record: see `train_step`.  Returns (L+, L-, g).
     """
     epoch, batch = batch_of(config, len(labels), step)
     train_step, settings = step_function(config, precision, epoch)
@@ -73,7 +77,7 @@ def one_step(config, precision, weights, images, labels, step, record=None):
 
 
 def step_function(config, precision, epoch):
-    """(train_step, Settings) of a run in an epoch, from 0.  precision: the elastic_zo module."""
+    """(train_step, Settings) of a run in an epoch, from 0; full BP and the float loss come from experiments/."""
     settings, train_step = precision.settings_at(config, epoch), precision.train_step
     if config.bp_tail == BP:
         train_step = experiment(f"full_bp.{config.precision}", "--bp-tail all").train_step
@@ -83,12 +87,15 @@ def step_function(config, precision, epoch):
 
 
 def compares_loss(config):
-    """Whether a float64 loss takes the place of the integer one: a comparison, not integers only."""
+    """Whether a float64 loss takes the place of INT8's integer one: a comparison, not integers only."""
     return config.precision == "int8" and config.loss == "float"
 
 
 def experiment(name, option):
-    """A module of experiments/, which stands outside this package.  Raises UserError where it is not at hand."""
+    """A module of experiments/, which stands outside this package, for a command-line option.
+
+    Raises UserError where it is not at hand.
+    """
     try:
         return importlib.import_module(f"experiments.{name}")
     except ModuleNotFoundError:
@@ -98,7 +105,9 @@ def experiment(name, option):
 
 def log_line(steps_made, total_steps, outcome, digest):
     """The line of steps.txt after `steps_made` steps: step, L+, L-, g (several with commas between, where a step has
-    several queries), and the weights' digest every 100 steps and at the last.  digest: called for it.
+    several queries), and the weights' digest every 100 steps and at the last.
+
+    outcome: what `one_step` returned.  digest: called for the digest, where the line has one.
     """
     loss_plus, loss_minus, g = outcome
     line = f"{steps_made - 1} {loss_plus} {loss_minus} {','.join(map(str, g if isinstance(g, tuple) else (g,)))}"

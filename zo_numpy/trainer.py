@@ -27,7 +27,7 @@ def percent(correct, total):
 
 
 def json_line(record):
-    """One line of JSON; Decimals become plain numbers."""
+    """One line of JSON; a Decimal becomes a number with just its digits, as no float would."""
     return "{" + ", ".join(f"{json.dumps(name)}: {value if isinstance(value, Decimal) else json.dumps(value)}"
                            for name, value in record.items()) + "}"
 
@@ -42,8 +42,9 @@ def count_correct(precision, model, weights, images, labels, batch=EVALUATION_BA
 
 
 def load_weights(config, path):
-    """(weights, the other numbers) of the checkpoint in a run folder.
+    """(weights, the other numbers) of the checkpoint in a run folder.  path: of the folder.
 
+    Numbers are `step`, the steps made; `loss_sum`, see Run; and in INT8 the exponents.
     Raises UserError unless it is a checkpoint of this configuration's network: names, shapes and dtypes.
     """
     precision = PRECISIONS[config.precision]
@@ -73,6 +74,8 @@ def first_weights(config):
 class Run:
     """A training run: its state, and the loop that advances it.
 
+    Its state is `weights`, `step` (those made) and `loss_sum`: of the losses so far in the present epoch, L+ and L- of
+    each step, each as a sum over its batch.
     folder: an entered RunFolder holding the run's config.json.  progress: see progress.py.
     should_stop: called after each step; true means save and raise Interrupted.
     """
@@ -103,6 +106,7 @@ class Run:
         self.saved_at = time.monotonic()
 
     def digest(self):
+        """sha256 of the weights as they are, see run_folder.digest."""
         return digest(self.precision.to_arrays(self.weights)[0])
 
     def train(self):
@@ -112,6 +116,10 @@ class Run:
             self.train_epoch(self.step // self.steps_per_epoch)
 
     def train_epoch(self, epoch):
+        """Trains to the end of an epoch, from 0, that the run stands in or before, and reports on it.
+
+        Saves at its end, and meanwhile so often that a kill costs SAVE_EVERY_SECONDS.
+        """
         started, first = time.monotonic(), self.step
         while self.step < (epoch + 1) * self.steps_per_epoch:
             _, batch = batch_of(self.config, len(self.labels), self.step)
@@ -134,11 +142,14 @@ class Run:
             raise Interrupted
 
     def finish_epoch(self, epoch, seconds, steps):
-        """Evaluates, writes the epoch's line of metrics and starts the next epoch's sums."""
+        """Evaluates, writes the epoch's line of metrics and starts the next epoch's sum.
+
+        seconds, steps: of this process alone, where the epoch was begun by another.
+        """
         correct = count_correct(self.precision, self.model, self.weights, *self.report)
         images = min(steps * self.config.batch_size, len(self.labels))
         record = {"epoch": epoch + 1, "step": self.step,
-                  "train_loss": self.precision.mean_loss(self.loss_sum, 2 * len(self.labels)),
+                  "train_loss": self.precision.mean_loss(self.loss_sum, 2 * len(self.labels)),   # of both passes
                   f"{self.report_name}_correct": correct, f"{self.report_name}_images": len(self.report[1]),
                   f"{self.report_name}_accuracy": percent(correct, len(self.report[1])),
                   **{name: self.config.at(name, epoch) for name in self.config.schedules},

@@ -2,8 +2,8 @@
 
 FP32 to INT8: each layer's weights are divided by the power of two that brings the largest to at most 127 >> h and
 rounded, h being the layer's headroom; INT8 has no biases, so they are dropped. Of batch norm the scale that evaluation
-uses goes into the weights before it, the shift is dropped. INT8 to FP32: data * 2^exponent, biases zero, batch norm as at
-its start. Both happen before training.
+uses goes into the weights before it, the shift is dropped. INT8 to FP32: data * 2^exponent, biases zero, batch norm as
+at its start. Both happen before training.
 """
 import pathlib
 
@@ -26,7 +26,7 @@ def quantised(array, headroom):
 
 
 def to_int8(weights, config):
-    """{name: QTensor} from FP32 parameters."""
+    """{layer's name: QTensor} from FP32 parameters.  config: of the run that starts, which has the headrooms."""
     converted = {}
     for block, headroom in zip(models.blocks(models.of_run(config).layers), config.headroom):
         name = block[0].name
@@ -39,7 +39,7 @@ def to_int8(weights, config):
 
 
 def to_fp32(weights, config):
-    """FP32 parameters from INT8 weights."""
+    """FP32 parameters from INT8 weights.  config: of the run that starts."""
     converted = fp32.initialise(config)
     for name, value in converted.items():
         layer, part = name.split(".")

@@ -128,7 +128,8 @@ def forward_kept(model, weights, x, record=None, statistics=None):
 def gradients_of(model, weights, logits, kept, labels, record=None, statistics=None):
     """Backpropagation through the whole network, last layer first; nothing is changed.
 
-    kept, statistics: from `forward_kept`.  record: None, or called as record(op, name, array) with what each op returns.
+    kept, statistics: from `forward_kept`.
+    record: None, or called as record(op, name, array) with what each op returns.
     Returns {parameter's name: gradient}.
     """
     def noted(op, name, value):

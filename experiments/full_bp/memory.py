@@ -58,7 +58,7 @@ def add_moments(plan):
     gradients = 0
     for place in range(last, -1, -1):
         layer, error, below = plan.blocks[place][0], plan.numbers(place + 1), plan.numbers(place)
-        gradients += plan.weights(place)
+        gradients += plan.gradients(place)
         if isinstance(layer, models.PointLinear):
             memory_points.add_backward(plan, place, inputs, gradients)
             continue
@@ -72,6 +72,6 @@ def add_moments(plan):
         if place:
             plan.add(f"errors, {layer.name}", activations=inputs, gradients=gradients,
                      errors=plan.item * error + 9 * below)
-    largest = max(plan.weights(place) for place in range(last + 1))
+    largest = max(plan.gradients(place) for place in range(last + 1))
     plan.add("steps", activations=inputs, gradients=gradients + largest,
              scratch=(16 * min(CHUNK, largest // 4)) if plan.int8 else 0)

@@ -7,12 +7,12 @@ from zo_numpy import bench, commands, trainer
 from zo_numpy.config import NUMBERS, SCHEDULES, option
 from zo_numpy.golden import check, trace
 
-VALUES = ("0", "1", "2", "-1", "3.5", "1e9", "nan", "inf", "", " ", "x", "all", "int8", "fp32", "007", "1_0", "٣", "9" * 400,
-          "99999999999999999999", "1,2", "1,,2", ",", "128,192,224", "--", "-", "\0", "é\udce9", "a\nb", "/", "/dev/null", "..",
-          "mnist", "modelnet", "pointnet", "narrow-lenet", "both", "coarse", "float", "true")
+VALUES = ("0", "1", "2", "-1", "3.5", "1e9", "nan", "inf", "", " ", "x", "all", "int8", "fp32", "007", "1_0", "٣",
+          "9" * 400, "99999999999999999999", "1,2", "1,,2", ",", "128,192,224", "--", "-", "\0", "é\udce9", "a\nb", "/",
+          "/dev/null", "..", "mnist", "modelnet", "pointnet", "narrow-lenet", "both", "coarse", "float", "true")
 FLAGS = ("--offline", "--zo-frozen", "--resume", "--invert", "--compact", "--measure", "--json", "--help-me", "--off")
-COMMANDS = (("train",), ("train",), ("train",), ("evaluate",), ("predict",), ("export",), ("replay",), ("golden", "diff"),
-            ("golden", "export"), ("golden", "check"), ("memory",), ("bench",), ("trian",), ())
+COMMANDS = (("train",), ("train",), ("train",), ("evaluate",), ("predict",), ("export",), ("replay",),
+            ("golden", "diff"), ("golden", "export"), ("golden", "check"), ("memory",), ("bench",), ("trian",), ())
 NAMES = [option(name) for name in (*NUMBERS, *SCHEDULES["int8"], *SCHEDULES["fp32"])] + [
     "--model", "--data", "--precision", "--bp-tail", "--loss", "--tail-passes", "--headroom", "--init-from", "--format",
     "--out", "--steps", "--rounds"]
@@ -40,7 +40,8 @@ def line(draw, place):
     """The words of a command line.  place: the folder that holds `images`, `run` and `zero`, see formats.py."""
     words = list(draw.choice(COMMANDS))
     train = words[:1] == ["train"]
-    folders = [str(place / name) for name in ("images", "run", "zero", "trace", "image.npy", "image.png", "cloud.npy", "nowhere")]
+    folders = [str(place / name) for name in ("images", "run", "zero", "trace", "image.npy", "image.png", "cloud.npy",
+                                              "nowhere")]
     if not train:
         words += [draw.choice(folders) for _ in range(draw.randint(0, 3))]
     for _ in range(draw.choice((0, 1, 1, 2, 3, 5))):

@@ -1,4 +1,4 @@
-"""The formats the project reads, as the harness sees them: a sound file, the reader, and what may be read from a damaged one.
+"""The formats the project reads, as the harness sees them: a sound file, its reader, what a damaged one may read as.
 
 A reader gives a value that tells right from wrong, or Reported: a difference it has told its user of. `reason` is asked
 about values other than the sound file's, and says why another one is right, or None if nothing excuses it.
@@ -130,8 +130,10 @@ def of_run(path):
 
 def other_metrics(value, sound, content):
     """A line may differ in what nothing else repeats; fewer lines are fewer epochs, which resuming counts."""
-    same = all({k: v for k, v in a.items() if k not in UNREPEATED} == {k: v for k, v in b.items() if k not in UNREPEATED}
-               for a, b in zip(value, sound))
+    def repeated(line):
+        return {name: held for name, held in line.items() if name not in UNREPEATED}
+
+    same = all(repeated(a) == repeated(b) for a, b in zip(value, sound))
     return "times, mean losses and schedules, drawn but not used; fewer epochs are refused on resuming" if (
         same and len(value) <= len(sound)) else None
 
@@ -218,7 +220,8 @@ def all_formats(place):
     write_images(zipped)
     (zipped / (TRAIN_IMAGES + ".gz")).write_bytes(idx.compress((zipped / TRAIN_IMAGES).read_bytes()))
     (zipped / TRAIN_IMAGES).unlink()
-    spec = MNIST._replace(train_count=60, test_count=20, sha256={name: sha256((images / name).read_bytes()) for name in FILES})
+    digests = {name: sha256((images / name).read_bytes()) for name in FILES}
+    spec = MNIST._replace(train_count=60, test_count=20, sha256=digests)
     turned, cloud, image, png = place / "turned", place / "cloud.npy", place / "image.npy", place / "image.png"
     dataset = datasets.load("mnist", data_dir=images, announce=lambda text: None)
     rotate.rotated(dataset, 45, turned)
@@ -227,7 +230,8 @@ def all_formats(place):
     quiet(*train, run)
     quiet(*train, zero, "--bp-tail", 0)
     for folder in (trace, mine):
-        quiet("golden", "export", folder, "--model", "narrow-lenet", "--data-dir", images, "--batch-size", 2, "--steps", 1)
+        quiet("golden", "export", folder, "--model", "narrow-lenet", "--data-dir", images, "--batch-size", 2,
+              "--steps", 1)
     config = read_config(zero)
     lines = list(runs.made_lines(config, dataset))
     runs.made_lines = lambda *_: iter(lines)
@@ -264,7 +268,8 @@ def all_formats(place):
         Format("steps.txt of golden runs", again / runs.STEPS, lambda: made_again(again, config, dataset)),
         Format("evaluation.txt of golden runs", again / runs.EVALUATION, lambda: made_again(again, config, dataset)),
         Format("manifest compared", mine / "manifest.json", lambda: compared(trace, mine), descriptions_only(mine)),
-        Format("manifest of the reference", trace / "manifest.json", lambda: compared(trace, mine), descriptions_only(trace)),
+        Format("manifest of the reference", trace / "manifest.json", lambda: compared(trace, mine),
+               descriptions_only(trace)),
         Format("npy of a trace", tensor, lambda: compared(trace, mine)),
         Format("npy of the reference", trace / tensor.name, lambda: compared(trace, mine)),
         Format("npy image", image, lambda: as_bytes(read_image(image, (1, 28, 28))), array_of),
@@ -277,5 +282,6 @@ def all_formats(place):
     for name in OPS:
         path = place / f"{name}.json"
         path.write_bytes((golden.GOLDEN / "ops" / path.name).read_bytes())
-        formats.append(Format(f"vectors of {name}", path, lambda path=path, sound=path.read_bytes(): checked_ops(path, sound)))
+        formats.append(Format(f"vectors of {name}", path,
+                              lambda path=path, sound=path.read_bytes(): checked_ops(path, sound)))
     return formats

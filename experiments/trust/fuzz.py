@@ -3,8 +3,8 @@
     python -m experiments.trust.fuzz [--count 21000] [--seed 0] [--only NAME] [--out]
 
 Input i of a format is a function of (seed, format, i). A failure is a traceback, a warning, a hang (20 s), a crash, an
-attempt to take more than 1 GB of memory, or a wrong value accepted; each is printed with the number that makes it again.
-Results, by format and outcome, go to results/trust_fuzz.json with --out.
+attempt to take more than 1 GB of memory, or a wrong value accepted; each is printed with the number that makes it
+again. Results, by format and outcome, go to results/trust_fuzz.json with --out.
 """
 import argparse
 import collections

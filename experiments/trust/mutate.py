@@ -1,9 +1,9 @@
-"""Seeded damage to the bytes of a file: flips, cuts, extensions, swapped parts, numbers and types that do not belong."""
+"""Seeded damage to the bytes of a file: flips, cuts, extensions, swapped parts, numbers and types out of place."""
 import re
 
 NUMBER = re.compile(rb"-?\d+(?:\.\d+)?")
-VALUES = (b"-1", b"0", b"1", b"2.5", b"1e999", b"NaN", b"null", b"true", b"[]", b"{}", b'"x"', b"1099511627776", b"-9" * 3,
-          b"9" * 400, b"65536", b"18446744073709551616")
+VALUES = (b"-1", b"0", b"1", b"2.5", b"1e999", b"NaN", b"null", b"true", b"[]", b"{}", b'"x"', b"1099511627776",
+          b"-9" * 3, b"9" * 400, b"65536", b"18446744073709551616")
 WORDS = (bytes(4), b"\xff" * 4, b"\xff\xff\xff\x7f", b"\0\0\0\x80", b"\0\0\0\0\0\1\0\0", b"\xff" * 8, bytes(8))
 
 

@@ -25,7 +25,7 @@ from .normal import box_muller, normal
 from .points import update_running
 from .tail import add_steps, forward_tail, gradient_step, tail_gradients, update_tail
 
-
+PER_WORD = 2   # elements of z that one random word makes (Box-Muller)
 REMEDY = "lower --eta or --eta-tail, or clip g more with --clip"
 
 
@@ -39,9 +39,6 @@ def network_input(samples):
     return from_pixels(samples) if samples.dtype == np.uint8 else samples
 
 
-PER_WORD = 2   # elements of z that one random word makes
-
-
 class Settings(NamedTuple):
     """What governs one step; the schedules change it from epoch to epoch."""
     eps: float            # length of the perturbation, in units of a parameter
@@ -50,7 +47,7 @@ class Settings(NamedTuple):
     eta_tail: float       # learning rate of the tail
     tail_passes: str = "second"   # or "both": which forward passes give a tail gradient
     frozen: bool = False          # the control: ZO layers stay at their initialisation
-    queries: int = 1              # perturbations a step
+    queries: int = 1              # perturbations a step, each a z of its own
 
 
 def parameters(layer):
@@ -68,9 +65,9 @@ def parameters(layer):
 def init_weights(model, seed):
     """Kaiming-uniform weights in +-sqrt(3 / fan_in) * gain, gain sqrt(2) (float32, Philox); biases and beta 0, gamma 1.
 
-    Returns an ordered {"layer.weight": array, "layer.bias": array, ..}; a parameter's place is its index in the
-    streams.
-    Behind the parameters stand the running statistics of batch norm, "norm.mean" 0 and "norm.var" 1, which are none.
+    Returns an ordered {"layer.weight": array, "layer.bias": array, ..}. A parameter's place in it is its index in the
+    model, the `tensor` of rng.py. Behind all parameters stand what is no parameter, the running statistics of batch
+    norm: "norm.mean", 0 at first, and "norm.var", 1.
     """
     weights = {}
     for layer in model.layers:
@@ -91,14 +88,15 @@ def init_weights(model, seed):
 
 
 def draw(name, tensor, weights, seed, step, query=0):
-    """z of one tensor: (size,) float32, the same every time it is asked for."""
+    """z of a whole tensor, for golden vectors: (size,) float32. A step itself draws by groups (`change_theta`)."""
     return normal(seed, step, tensor, query, weights[name].size)
 
 
 def change_theta(weights, zo_names, seed, step, change):
-    """theta += change(z), in place, group by group: no z of a whole tensor exists.
+    """theta += change(z), in place, group by group (rng.groups): no z of a whole tensor exists.
 
-    change: called with a function that draws a group's z of a query, (count,) float32; returns as many numbers.
+    zo_names: see `zo_tensors`.  change: is given a function z(query) that draws the present group's elements of z,
+    (count,) float32, and returns what to add to them, (count,) float32.
     """
     names = dict(zo_names)
 
@@ -114,11 +112,11 @@ def change_theta(weights, zo_names, seed, step, change):
 
 
 def perturb(weights, zo_names, times, seed, step, query=0):
-    """theta += times * z, in place."""
+    """theta += times * z, in place.  times: a float.  query: which z, where a step has several."""
     def times_z(z):
-        change = z(query)
-        change *= np.float32(times)
-        return change
+        scaled = z(query)
+        scaled *= np.float32(times)
+        return scaled
 
     change_theta(weights, zo_names, seed, step, times_z)
 
@@ -128,18 +126,20 @@ def zo_gradient(loss_plus, loss_minus, settings):
     return max(-settings.clip, min(settings.clip, (loss_plus - loss_minus) / (2 * settings.eps)))
 
 
-def restore_and_update(weights, zo_names, gs, seed, step, settings):
+def restore_and_update(weights, zo_names, g, seed, step, settings):
     """theta += (eps - eta g) z, in place: what is left of the perturbation goes, and the step is made.
 
-    gs: g of each query; their steps are averaged, and only the last query's perturbation is still in place.
+    g: a float. With several queries a tuple of one for each: their steps are averaged, and only the last query's
+    perturbation is still to be restored.
     """
-    for query, g in enumerate(gs):
-        still_there = settings.eps if query == len(gs) - 1 else 0.0
-        perturb(weights, zo_names, still_there - settings.eta * g / len(gs), seed, step, query)
+    gs = g if isinstance(g, tuple) else (g,)
+    for query, slope in enumerate(gs):
+        taken = settings.eps if query == len(gs) - 1 else 0.0   # theta stands at theta - eps z of the last query
+        perturb(weights, zo_names, taken - settings.eta * slope / len(gs), seed, step, query)
 
 
 def zo_tensors(model, bp_tail):
-    """(index in the model, name) of every parameter below the tail, in parameter order."""
+    """[(index in the model, name)] of every parameter below the tail, in parameter order."""
     head, _ = models.split_tail(model.layers, bp_tail)
     names = [f"{layer.name}.{part}" for layer in head for part in parameters(layer)]
     return list(enumerate(names))
@@ -148,11 +148,13 @@ def zo_tensors(model, bp_tail):
 def train_step(model, bp_tail, weights, images, labels, seed, step, settings, record=None):
     """One step of ElasticZO on one batch; changes `weights` in place.
 
-    images: (N, C, H, W) uint8, or clouds (N, P, 3) float32.  labels: (N,) uint8.  step: from 0, over the whole run.
+    images: (N, C, H, W) uint8, or clouds (N, P, 3) float32; the last batch of an epoch may be smaller.
+    labels: (N,) uint8.  step: from 0, over the whole run.
     Batch norm uses the batch's own statistics in every pass; the last pass alone moves the running ones, once a step.
     record: None, or called as record(phase, op, name, value) with every tensor of both passes, for golden vectors;
         the phases are "plus" and "minus", a value is an array, a float or a mapping of these.
-    Returns (L+, L-, g), Python floats; with several queries L+ and L- are means and g is a tuple.
+    Returns (L+, L-, g), Python floats. With several queries the losses are means over them, and g is a tuple; the
+    tail's gradient comes from the last query.
     Raises Diverged if a loss is not finite.
     """
     head, tail = models.split_tail(model.layers, bp_tail)
@@ -169,6 +171,7 @@ def train_step(model, bp_tail, weights, images, labels, seed, step, settings, re
         logits, inputs = forward_tail(tail, weights, forward(head, weights, network_input(images), noted, statistics),
                                       noted)
         gradients = tail_gradients(tail, weights, logits, inputs, labels, noted) if with_gradient else {}
+        # pop: a gradient is gone when its step is made, so that both are held of one parameter at most.
         steps = {name: gradient_step(gradients.pop(name), settings.eta_tail) for name in list(gradients)}
         loss = cross_entropy(logits, labels)
         if not math.isfinite(loss):
@@ -179,25 +182,28 @@ def train_step(model, bp_tail, weights, images, labels, seed, step, settings, re
         return loss, steps
 
     if settings.frozen:
-        loss_plus, steps = forward_pass("minus", with_gradient=True)
-        update_tail(weights, steps)
-        update_running(weights, statistics)
-        return loss_plus, loss_plus, 0.0
-    eps, losses, gs = settings.eps, [], []
-    for query in range(settings.queries):
-        last = query == settings.queries - 1
-        perturb(weights, zo_names, eps, seed, step, query)
-        loss_plus, first_steps = forward_pass("plus", with_gradient=both and last)
-        perturb(weights, zo_names, -2 * eps, seed, step, query)
-        loss_minus, steps = forward_pass("minus", with_gradient=last)
-        losses.append((loss_plus, loss_minus))
-        gs.append(zo_gradient(loss_plus, loss_minus, settings))
-        if not last:
-            perturb(weights, zo_names, eps, seed, step, query)
-    restore_and_update(weights, zo_names, gs, seed, step, settings)
-    update_tail(weights, add_steps(first_steps, steps) if both else steps)
+        loss_plus, steps = forward_pass("minus", with_gradient=True)   # one pass serves the control
+        loss_minus, g = loss_plus, 0.0
+    else:
+        eps, losses, slopes = settings.eps, [], []
+        for query in range(settings.queries):
+            last = query == settings.queries - 1
+            perturb(weights, zo_names, +eps, seed, step, query)
+            loss_plus, first_steps = forward_pass("plus", with_gradient=both and last)
+            perturb(weights, zo_names, -2 * eps, seed, step, query)
+            loss_minus, steps = forward_pass("minus", with_gradient=last)         # nothing is kept from L+
+            losses.append((loss_plus, loss_minus))
+            slopes.append(zo_gradient(loss_plus, loss_minus, settings))
+            if not last:
+                perturb(weights, zo_names, +eps, seed, step, query)
+        g = slopes[0] if len(slopes) == 1 else tuple(slopes)
+        if len(slopes) > 1:
+            loss_plus, loss_minus = (sum(values) / len(slopes) for values in zip(*losses))
+        restore_and_update(weights, zo_names, g, seed, step, settings)
+        steps = add_steps(first_steps, steps) if both else steps
+    update_tail(weights, steps)
     update_running(weights, statistics)
-    return *(sum(pair) / len(gs) for pair in zip(*losses)), gs[0] if len(gs) == 1 else tuple(gs)
+    return loss_plus, loss_minus, g
 
 
 def logits_of(model, weights, images):
@@ -269,5 +275,5 @@ def to_arrays(weights):
 
 
 def from_arrays(arrays, numbers):
-    """The inverse of `to_arrays`."""
+    """The inverse of `to_arrays`.  numbers: unused, FP32 has none."""
     return {name: np.ascontiguousarray(array) for name, array in arrays.items()}

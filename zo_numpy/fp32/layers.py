@@ -39,7 +39,10 @@ def linear(x, weight, bias):
 
 
 def apply_layer(layer, weights, x):
-    """One layer of models.py on an array; `weights` maps names to arrays."""
+    """One layer of models.py on a float32 array.
+
+    weights: {parameter's name: array}.  Raises TypeError for a layer of points (points.py).
+    """
     match layer:
         case models.Conv2d():
             return conv2d(x, weights[layer.name + ".weight"], weights[layer.name + ".bias"], layer.pad)
@@ -62,12 +65,12 @@ def forward_block(block, weights, x, record=None):
     """
     name = block[0].name
 
-    def run(images, record=None):
+    def run(part, record=None):
         for layer in block:
-            images = apply_layer(layer, weights, images)
+            part = apply_layer(layer, weights, part)
             if record:
-                record(type(layer).__name__, name, images)
-        return images
+                record(type(layer).__name__, name, part)
+        return part
 
     if record:   # sees every op on the whole batch
         return run(x, record)
@@ -77,13 +80,16 @@ def forward_block(block, weights, x, record=None):
     def fill(tile):
         out[tile] = run(x[tile])
 
-    length, workers = tiling(block, sample_shape, n, "float32")
+    length, workers = tiling(block, sample_shape, n, "float32")   # samples of a tile, threads
     for_tiles(n, length, fill, workers)
     return out
 
 
 def forward(layers, weights, x, record=None, statistics=None):
-    """The forward pass of a list of layers.  x: (N, ...) -> (N, ...).  statistics: see points.forward_block."""
+    """The forward pass of a list of layers.  x: (N, ...) -> (N, ...).
+
+    record: see forward_block.  statistics: see points.forward_block.
+    """
     for block in models.blocks(layers):
         if isinstance(block[0], models.PointLinear):
             x = points.forward_block(block, weights, x, record, statistics)

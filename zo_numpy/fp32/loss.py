@@ -3,8 +3,10 @@ import numpy as np
 
 
 def log_softmax(logits):
-    """(N, classes) -> (N, classes): logits minus their log-sum-exp, which is taken from the row's maximum on so that
-    nothing overflows."""
+    """Logits minus the log-sum-exp of their row, from which the row's maximum is taken first so that nothing overflows.
+
+    (N, classes) float32 -> (N, classes) float32.
+    """
     shifted = logits - logits.max(axis=1, keepdims=True)
     return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
 

@@ -61,19 +61,19 @@ def update_running(weights, statistics):
     """Moves the running statistics towards those of a batch, in place.  statistics: {norm's name: Statistics}."""
     for name, batch in statistics.items():
         for part in ("mean", "var"):
-            running = weights[f"{name}.{part}"]
-            running += np.float32(MOMENTUM) * (getattr(batch, part) - running)
+            moved = weights[f"{name}.{part}"]
+            moved += np.float32(MOMENTUM) * (getattr(batch, part) - moved)
 
 
 def product_statistics(weight, x):
-    """Statistics of point_linear(x, weight), from mean m and covariance C of x: W m, and the diagonal of W C W^T.
+    """Statistics of point_linear(x, weight), from mean m and covariance S of x: W m, and the diagonal of W S W^T.
 
-    weight: (C_out, C).  x: (N, P, C).
+    weight: W, (C_out, C).  x: (N, P, C).  Of the product itself, what `batch_statistics` gives.
     """
     n, points, channels = x.shape
     columns, mean = x.transpose(2, 0, 1), x.mean(axis=(0, 1))
 
-    def outer(samples):
+    def outer(samples):   # a tile's share of the covariance, (C, C)
         centred = (columns[:, samples] - mean[:, None, None]).reshape(channels, -1)
         return centred @ centred.T
 
@@ -82,18 +82,20 @@ def product_statistics(weight, x):
 
 
 def running(weights, name):
+    """The running Statistics of a batch norm."""
     return Statistics(weights[name + ".mean"], weights[name + ".var"])
 
 
 def evaluation_scale(weights, name):
-    """The scale of a batch norm under its running statistics.  (C,)"""
+    """The scale of a batch norm under its running statistics, for fine-tuning in INT8 (transfer.py).  (C,)"""
     return scale_and_shift(weights[name + ".gamma"], weights[name + ".beta"], running(weights, name))[0]
 
 
 def normalised_layer(block, weights, x, statistics):
     """A block's shared layer and its batch norm in one: (weight, shift), (C_out, C) and (C_out,).
 
-    statistics: None for the running ones, or a mapping that those of the batch, which are used then, are put into.
+    statistics: None to normalise by the running statistics; or a mapping, and then it is by those of the batch, which
+    are put into it.
     """
     layer, norm = block[:2]
     weight = weights[layer.name + ".weight"]
@@ -106,7 +108,10 @@ def normalised_layer(block, weights, x, statistics):
 
 
 def forward_plain(block, weights, x, record, statistics):
-    """A block layer by layer on the whole batch: what the other forms compute, and what a record sees."""
+    """A block layer by layer on the whole batch: what the other two compute, and what a record sees.
+
+    Arguments and result as of `forward_block`.
+    """
     name, norm = block[0].name, block[1].name
     for layer in block:
         match layer:
@@ -129,7 +134,7 @@ def forward_plain(block, weights, x, record, statistics):
 
 
 def forward_inner(block, weights, x, statistics):
-    """A block without a maximum."""
+    """A block that keeps its points: PointLinear, BatchNorm and ReLU, tile by tile over the points of all samples."""
     n, points, channels = x.shape
     weight, shift = normalised_layer(block, weights, x, statistics)
     columns = x.transpose(2, 0, 1).reshape(channels, -1)
@@ -181,8 +186,9 @@ def forward_block(block, weights, x, record=None, statistics=None):
     x: (N, P, C) float32.
     record: None, or called as record(op, name, array) with what each op returns, under the block's name; batch norm
     under its own, and before it what it normalises by, "norm.mean" and "norm.var" of the op batch_statistics.
-    statistics: None in evaluation, where the running statistics are used; in training a mapping that the batch's are
-    put into.  Returns (N, P, C_out), or (N, C_out) behind the maximum.
+    statistics: None in evaluation, which normalises by the running statistics; in training a mapping that those of the
+    batch, by which it normalises, are put into: {norm's name: Statistics}.
+    Returns (N, P, C_out), or (N, C_out) behind the maximum.
     """
     if record:   # sees every op on the whole batch
         return forward_plain(block, weights, x, record, statistics)

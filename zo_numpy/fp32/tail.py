@@ -13,7 +13,8 @@ from .loss import log_softmax
 def forward_tail(tail, weights, x, record=None):
     """The tail's forward pass, keeping the input of every linear layer for the backward pass.
 
-    x: (N, features).  Returns (logits, inputs): (N, classes), list of arrays, one a linear layer.
+    x: (N, features), what the layers below the tail give; with an empty tail (K = 0) the logits themselves.
+    Returns (logits, inputs): (N, classes), list of arrays, one a linear layer.
     """
     inputs = []
     for block in models.blocks(tail):
@@ -23,9 +24,9 @@ def forward_tail(tail, weights, x, record=None):
 
 
 def softmax_error(logits, labels):
-    """dL/dlogits of the mean cross-entropy: (softmax minus one-hot) / N.
+    """dL/dlogits of the mean cross-entropy, where the backward pass begins: (softmax minus one-hot) / N.
 
-    logits: (N, classes).  labels: (N,).  Returns (N, classes).
+    logits: (N, classes) float32.  labels: (N,).  Returns (N, classes) float32.
     """
     error = np.exp(log_softmax(logits))
     error[np.arange(len(labels)), labels] -= 1
@@ -51,7 +52,9 @@ def relu_backward(error, x):
 def tail_gradients(tail, weights, logits, inputs, labels, record=None):
     """Backpropagation through the tail.  Returns {parameter's name: gradient}, last layer first; nothing is changed.
 
-    record: None, or called as record(op, name, array) with what each op returns.
+    logits, inputs: as `forward_tail` returned them.  labels: (N,) integers.
+    record: None, or called as record(op, name, array) with what each op returns, under the name of the layer or
+    parameter it is about; relu_backward under that of linear_backward before it.
     """
     def noted(op, name, value):
         if record:
@@ -73,7 +76,7 @@ def tail_gradients(tail, weights, logits, inputs, labels, record=None):
 
 
 def gradient_step(gradient, eta_tail):
-    """Scales a gradient by the learning rate.  Same shape."""
+    """Scales a gradient by the learning rate.  float32 in and out, same shape."""
     return np.float32(eta_tail) * gradient
 
 

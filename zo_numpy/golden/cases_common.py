@@ -1,8 +1,9 @@
 """What tables of golden op vectors are made of: ops, flags and cases; their numbers to and from JSON.
 
 A flag is one bug that a port may have. A case carries it exactly if an implementation with that bug, and no
-other, gives another answer there; `shows` decides that from the case itself. The tests hold an implementation
-with each bug and see that it fails the cases that carry the flag and passes the others.
+other, gives another answer there; `shows` decides that from the case itself: lambda i, p, e in the tables, of
+its inputs, parameters and expectation. The tests hold an implementation with each bug and see that it fails
+the cases that carry the flag and passes the others.
 """
 from typing import Callable, NamedTuple
 
@@ -134,6 +135,11 @@ def axes(name, *which):
 def beyond(values, largest):
     """Whether any magnitude exceeds `largest`."""
     return any(abs(v) > largest for v in flat(values))
+
+
+def any_sum(inputs, parameters, expected):
+    """Whether not all sums of products are 0."""
+    return any(flat(expected["accumulator"]))
 
 
 def product_sum_beyond_int16(inputs, parameters, expected):

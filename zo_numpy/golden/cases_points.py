@@ -25,7 +25,7 @@ def decode_case(comment, *values):
     return Case(comment, {"bits": np.float32(values).view(np.uint32).tolist()})
 
 
-def between(inputs, parameters, expected):
+def away_from_zero(inputs, parameters, expected):
     """Whether some coordinate times 127 is nearer to the integer further from zero."""
     exact = np.abs(coordinates(inputs["bits"]).astype(np.float64)) * 127
     return np.any(np.floor(exact) < np.abs(expected["data"]))
@@ -35,7 +35,7 @@ DECODE_POINTS = Op(
     "A coordinate, a float32 given by its bit pattern, as it is decoded before training: 127 x to the nearest integer, "
     "half away from zero, clipped to +-127. The product is exact: 31 bits suffice.",
     decode_points_of,
-    {"Truncated": Flag("Fractions are dropped.", between),
+    {"Truncated": Flag("Fractions are dropped.", away_from_zero),
      "FloorOfNegative": Flag("floor(127 x + 1/2), which rounds a negative half up.", lambda i, p, e: np.any(
          coordinates(i["bits"]) == -0.5)),
      "NotClipped": Flag("127 x that rounds to more than 127 is kept, or wraps.", lambda i, p, e: np.any(
@@ -63,13 +63,6 @@ def point_linear_of(inputs, parameters):
 def linear_case(comment, x, weight):
     return Case(comment, {"x": x, "weight": weight})
 
-
-def any_sum(inputs, parameters, expected):
-    return any(flat(expected["accumulator"]))
-
-
-def several(name, axis):
-    return lambda inputs: np.shape(inputs[name])[axis] > 1
 
 
 def points_first(inputs, parameters, expected):

@@ -3,8 +3,8 @@ import numpy as np
 
 from ..int8 import arith, tail
 from ..int8.loss import base2_logits, exp2_terms
-from .cases_common import (Case, Flag, Op, always, beyond, class_labels, filled, flat, has_negative, int8,
-                           int32, listed, made_up, product_sum_beyond_int16, quantised, scaled)
+from .cases_common import (Case, Flag, Op, always, any_sum, beyond, class_labels, filled, flat, has_negative, int32,
+                           int8, listed, made_up, product_sum_beyond_int16, quantised, scaled)
 from .cases_shifts import is_tie
 
 INT16 = "The accumulator has 16 bits and wraps."
@@ -75,10 +75,6 @@ def gradient_of(inputs, parameters):
 def not_constant(inputs, parameters, expected):
     shape = np.shape(expected["accumulator"])
     return min(shape) > 1 and len(set(flat(expected["accumulator"]))) > 1
-
-
-def any_sum(inputs, parameters, expected):
-    return any(flat(expected["accumulator"]))
 
 
 LINEAR_GRADIENT = Op(

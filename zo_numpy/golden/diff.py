@@ -156,7 +156,9 @@ def read_array(folder, record):
             raise Problem(f"{path.name} is empty")
         return read(path, dtype, shape)
     except (ValueError, OverflowError) as error:   # of a shape that no array can have
-        raise error if isinstance(error, Problem) else Problem(f"{path.name} cannot be of shape {str(shape)[:80]}") from None
+        if isinstance(error, Problem):
+            raise
+        raise Problem(f"{path.name} cannot be of shape {str(shape)[:80]}") from None
     except FileNotFoundError:
         raise Problem(f"{path.name} is missing") from None
     except OSError as error:

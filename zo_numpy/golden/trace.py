@@ -54,7 +54,8 @@ def tensor(value):
 class Recorder:
     """Collects the records of a trace and writes their arrays into `folder`, which exists.
 
-    `last` knows, for each thing a later op may read, the number of the record that holds it.
+    `last` knows, for each thing a later op may read, the number of the record that holds it: "chain" is what flows from
+    layer to layer, ("weights", name) a parameter, ("into", name) a layer's input, ("z", query, name) a perturbation.
     """
 
     def __init__(self, folder, compact, queries, precision="int8"):
@@ -64,6 +65,7 @@ class Recorder:
         self.begin(0)
 
     def begin(self, step):
+        """What is recorded from here on belongs to this step."""
         self.step, self.query = step, -1   # the first pass at theta + z begins query 0
 
     def of_query(self, phase, query):

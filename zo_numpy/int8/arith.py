@@ -13,7 +13,7 @@ INT8_MAX = 127  # data is symmetric: -128 never occurs (CHOICE 1)
 MAX_TERMS = (2**31 - 2**23 - 1) // INT8_MAX**2
 COLUMN_BLOCK = 2048     # columns the matmul works on at a time, so that a row of them and of their sums stays in L1
 WIDENED_BYTES = 65_536  # of int8 columns that it widens to int32 at a time
-CHUNK = 8192            # elements that rounding and shifting work on at a time
+CHUNK = 8192            # elements that rounding and shifting work on at a time (`by_chunks`)
 
 
 class QTensor(NamedTuple):
@@ -76,7 +76,10 @@ def pseudo_stochastic_shift(values, shift):
 
 
 def by_chunks(function, values, dtype):
-    """An elementwise function of an array as `dtype`, CHUNK elements at a time: its intermediates stay in the cache."""
+    """function(values), elementwise, as `dtype`, CHUNK elements at a time: its intermediates stay in the cache.
+
+    function: of (n,) of values' dtype.  values: any shape.  Returns the same shape.
+    """
     flat = values.reshape(-1)
     result = np.empty(flat.shape, dtype)
     for start in range(0, flat.size, CHUNK):
@@ -90,14 +93,14 @@ def shift_for(maximum):
 
 
 def requantise_shift(accumulator):
-    """The smallest shift that brings the largest magnitude of an accumulator to 7 bits."""
+    """The shift that `requantise` takes, which golden vectors hold beside its result."""
     return shift_for(max_abs(accumulator))
 
 
 def narrowed(accumulator, largest):
     """round_shift(accumulator, shift_for(largest)) clipped to +-127.  int32 in, int8 out, same shape.
 
-    largest: at least every magnitude in it.
+    largest: the largest magnitude in it, or in the whole that it is a part of.
     """
     shift = shift_for(largest)
     exceeds = (largest + (1 << shift >> 1)) >> shift > INT8_MAX   # only then does the clip change anything
@@ -122,7 +125,7 @@ def requantise(accumulator, exponent):
 
 
 def check_terms(terms):
-    """Refuses a sum of `terms` int8 products that an int32 accumulator could not hold."""
+    """Refuses a sum of `terms` int8 products that an int32 accumulator could not hold.  Raises ValueError."""
     if terms > MAX_TERMS:
         raise ValueError(f"a sum of {terms} int8 products can exceed int32: at most {MAX_TERMS} (split the sum)")
 
@@ -134,8 +137,8 @@ def matmul(a, b):
     NumPy has no BLAS for integers: `a @ b` is a plain triple loop. einsum's inner kernel multiplies a scalar of `a`
     into a run of `b`'s columns, or two runs along k if k is what lies together in memory (b is a transposed matrix);
     the processor's vector unit does that several times as fast if the runs stay in cache.
-    a, b: int8 values in int8 or int32 arrays; what is int8 is widened block by block. `check_terms` of the number of
-    products is the caller's, where the shape is known.
+    a, b: int8 values in int8 or int32 arrays; a is widened whole, b block by block. The caller has made sure that k
+    (or i * k) products fit an int32: `check_terms`.
     """
     m = b.shape[-1]
     out = np.empty((a.shape[0], m), np.int32)

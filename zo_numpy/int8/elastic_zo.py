@@ -23,7 +23,7 @@ from .loss import FRACTION_BITS, loss_named
 from .points import from_points
 from .tail import add_steps, forward_tail, gradient_step, tail_gradients, update_tail
 
-PER_WORD = 4   # elements of z that one random word makes
+PER_WORD = 4   # elements of z that one random word makes: the half-words of it
 
 
 def network_input(samples):
@@ -41,7 +41,7 @@ class Settings(NamedTuple):
     loss: object = "integer"      # or "coarse", or a function in their place, as loss.py has them
     tail_passes: str = "second"   # or "both": which forward passes give a tail gradient
     frozen: bool = False          # the control: ZO layers stay at their initialisation
-    queries: int = 1              # perturbations a step
+    queries: int = 1              # perturbations a step, each a z of its own (CHOICE 31)
 
 
 def init_weights(model, seed, headroom):
@@ -63,15 +63,16 @@ def init_weights(model, seed, headroom):
 
 
 def draw(name, tensor, weights, seed, step, settings, query=0):
-    """z of one tensor: (size,) int8, the same every time it is asked for. One z a step by default (CHOICE 31)."""
+    """z of a whole tensor, for golden vectors: (size,) int8. A step itself draws by groups (`change_theta`)."""
     return rng.perturbation(seed, step, tensor, query, weights[name].data.size, settings.r_max, settings.p_zero)
 
 
 def change_theta(weights, zo_names, seed, step, settings, change, bound=None):
-    """theta += change(z), clipped to +-bound if there is one, in place, group by group: no z of a whole tensor
-    exists.
+    """theta += change(z), clipped to +-bound if there is one, in place, group by group (rng.groups): no z of a whole
+    tensor exists.
 
-    change: called with a function that draws a group's z of a query, (count,) int8; returns as many integers.
+    zo_names: see `zo_tensors`.  change: is given a function z(query) that draws the present group's elements of z,
+    (count,) int8, and returns what to add to them, (count,) integers.
     """
     names = dict(zo_names)
 
@@ -92,7 +93,7 @@ def change_theta(weights, zo_names, seed, step, settings, change, bound=None):
 
 
 def perturb(weights, zo_names, times, seed, step, settings, query=0):
-    """theta += times * z, in place.  times: +1 or -2."""
+    """theta += times * z, in place.  times: +1 or -2.  query: which z, where a step has several."""
     def times_z(z):
         return np.int8(times) * z(query)   # |2 z| <= 126: no wrap
 
@@ -114,15 +115,15 @@ def restore_and_update(weights, zo_names, g, seed, step, settings):
     shift = max(0, bit_width(settings.r_max) - settings.b_zo)
     *earlier, last = g if isinstance(g, tuple) else (g,)
 
-    def left_of_z(z):
-        still_there = z(len(earlier))
-        # One query: |z| + |step| <= 126 and |theta + z| + |step| <= 127 - R + R, so no int8 wraps.
-        total = still_there - np.int8(last) * pseudo_stochastic_shift(still_there, shift)
-        for query, sign in enumerate(earlier):
-            total = total - sign * pseudo_stochastic_shift(z(query), shift).astype(np.int16)   # queries <= 64
+    def z_less_steps(z):
+        taken = z(len(earlier))   # theta stands at theta - z of the last query
+        # Of one query |z| + |step| <= 126, and theta - step is within 127 - R + R: no int8 wraps.
+        total = taken - np.int8(last) * pseudo_stochastic_shift(taken, shift)
+        for query, sign in enumerate(earlier):   # of at most 64 queries the steps sum to less than 2^15
+            total = total - sign * pseudo_stochastic_shift(z(query), shift).astype(np.int16)
         return total
 
-    change_theta(weights, zo_names, seed, step, settings, left_of_z, INT8_MAX - settings.r_limit)
+    change_theta(weights, zo_names, seed, step, settings, z_less_steps, INT8_MAX - settings.r_limit)
 
 
 def clip_for_zo(weights, zo_names, r_limit):
@@ -134,7 +135,7 @@ def clip_for_zo(weights, zo_names, r_limit):
 
 
 def zo_tensors(model, bp_tail):
-    """(index in the model, name) of every parameter below the tail, in parameter order."""
+    """[(index in the model, name)] of every parameter below the tail, in parameter order."""
     head, _ = models.split_tail(model.layers, bp_tail)
     return [(tensor, layer.name) for tensor, layer in enumerate(models.weight_layers(head))]
 
@@ -143,8 +144,7 @@ def train_step(model, bp_tail, weights, images, labels, seed, step, settings, re
     """One step of ElasticZO-INT8 on one batch; changes `weights` in place.
 
     images: (N, C, H, W) uint8, or clouds (N, P, 3) int8; the last batch of an epoch may be smaller (CHOICE 27).
-    labels: (N,) uint8.
-    step: from 0, over the whole run.
+    labels: (N,) uint8.  step: from 0, over the whole run.
     record: None, or called as record(phase, op, name, value) with every tensor of both passes, for golden vectors;
         the phases are "plus" and "minus", a value is an array, a QTensor, a Python int or a mapping of these.
     Returns (L+, L-, g): two Python ints in units of the loss, and -1, 0 or 1. With several queries the losses are
@@ -162,6 +162,7 @@ def train_step(model, bp_tail, weights, images, labels, seed, step, settings, re
             noted("input", None, network_input(images))
         logits, inputs = forward_tail(tail, weights, forward(head, weights, network_input(images), noted), noted)
         gradients = tail_gradients(tail, weights, logits, inputs, labels, noted) if with_gradient else {}
+        # pop: a gradient is gone when its step is made, so that both are held of one layer at most.
         steps = {name: gradient_step(gradients.pop(name), settings.b_bp) for name in list(gradients)}
         loss = loss_named(settings.loss)(logits, labels)
         if noted:
@@ -209,7 +210,7 @@ def initialise(config):
 
 def fit_for_zo(weights, config):
     """Weights from anywhere as a run may start from them, clipped in place."""
-    clip_for_zo(weights, zo_tensors(models.MODELS[config.model], config.bp_tail), max(config.schedules["r_max"]))
+    clip_for_zo(weights, zo_tensors(models.of_run(config), config.bp_tail), max(config.schedules["r_max"]))
     return weights
 
 
@@ -218,7 +219,7 @@ def check_finite(weights, step):
 
 
 def parameter_count(layer):
-    """How many numbers a layer learns: no biases, no batch norm."""
+    """How many numbers a layer learns: its weights, as there are no biases and no batch norm."""
     return models.weight_count(layer) if models.has_weight(layer) else 0
 
 

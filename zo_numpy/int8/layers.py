@@ -41,7 +41,10 @@ def linear(x, weight):
 
 
 def apply_layer(layer, weights, x):
-    """One layer of models.py on an array; `weights` maps names to QTensors."""
+    """One layer of models.py on int8, or behind a layer with weights on its int32 accumulator.
+
+    weights: {layer's name: QTensor}.  Returns an int32 array.  Raises TypeError for a layer of points (points.py).
+    """
     match layer:
         case models.Conv2d():
             return conv2d(x, weights[layer.name].data, layer.pad)
@@ -66,12 +69,12 @@ def forward_block(block, weights, x, record=None):
     """
     name = block[0].name
 
-    def run(images, record=None):
+    def run(part, record=None):
         for layer in block:
-            images = apply_layer(layer, weights, images)
+            part = apply_layer(layer, weights, part)
             if record:
-                record(type(layer).__name__, name, images)
-        return images
+                record(type(layer).__name__, name, part)
+        return part
 
     if record:   # sees every op on the whole batch
         accumulator = run(x.data, record)
@@ -82,7 +85,7 @@ def forward_block(block, weights, x, record=None):
         def fill(tile):
             accumulator[tile] = run(x.data[tile])
 
-        length, workers = tiling(block, sample_shape, n, "int32")
+        length, workers = tiling(block, sample_shape, n, "int32")   # samples of a tile, threads
         for_tiles(n, length, fill, workers)
     out = requantise(accumulator, x.exponent + weights[name].exponent)
     if record:
@@ -91,7 +94,7 @@ def forward_block(block, weights, x, record=None):
 
 
 def forward(layers, weights, x, record=None):
-    """The forward pass of a list of layers.  x: QTensor (N, ...) -> QTensor (N, ...)."""
+    """The forward pass of a list of layers.  x: QTensor (N, ...) -> QTensor (N, ...).  record: see forward_block."""
     for block in models.blocks(layers):
         point_block = isinstance(block[0], models.PointLinear)
         x = (points.forward_block if point_block else forward_block)(block, weights, x, record)

@@ -2,10 +2,10 @@
 
     L = sum over the batch of  log2(sum_j 2^(u_j)) - u_y,      u = logit * 2^e * log2(e)
 
-in units of 2^-22 bits (1 nat = 1.4427 bits). Three exact integer facts and two short polynomials do it:
-u is one multiplication and a shift; 2^u splits into a shift and a polynomial on [0, 1); the logarithm is a bit
-width and a polynomial on [1, 2). No float exists anywhere. Right shifts act on numbers that are not negative, but for
-one floor in the coarse form; a left shift of u is a multiplication by a power of two.
+in units of 2^-22 bits (1 nat = 1.4427 bits). Shifts and two short polynomials do it: u is one multiplication and a
+shift; 2^u splits into a shift and a polynomial on [0, 1); the logarithm is a bit width and a polynomial on [1, 2). No
+float exists anywhere. Right shifts act on numbers that are not negative, but for one floor in the coarse form; a left
+shift of u is a multiplication by a power of two.
 
 Ranges (all int64), for a batch of at most 4,096 and at most 1,000 classes:
     |u|              127 * 47274 * 2^27             < 2^49.6    the exponent saturates at +20
@@ -41,7 +41,7 @@ def horner(coefficients, x):
 def base2_logits(logits):
     """u = logit * 2^e * log2(e) in units of 2^-22.  logits: QTensor (N, classes).  Returns (N, classes) int64."""
     shift = FRACTION_BITS - LOG2_E_BITS + min(logits.exponent, MAX_EXPONENT)
-    product = logits.data.astype(np.int64) * LOG2_E
+    product = logits.data.astype(np.int64) * LOG2_E                      # below 2^23: a shift of 24 or more leaves 0
     return product << shift if shift >= 0 else round_shift(product, min(-shift, 30))
 
 
@@ -50,16 +50,16 @@ def exp2_terms(u):
 
     u: (N, classes) int64 in units of 2^-22.  Returns (N, classes) int64 in [0, 2^30].
     """
-    distance = u.max(axis=1, keepdims=True) - u                  # >= 0
+    distance = u.max(axis=1, keepdims=True) - u                      # >= 0
     whole = (distance + (1 << FRACTION_BITS) - 1) >> FRACTION_BITS   # 2^-distance = 2^fraction >> whole
     fraction = ((whole << FRACTION_BITS) - distance) << (TERM_BITS - FRACTION_BITS)
     power = (1 << TERM_BITS) + ((fraction * horner(EXP2_COEFFICIENTS, fraction)) >> TERM_BITS)
-    return power >> np.minimum(whole, TERM_BITS + 2)
+    return power >> np.minimum(whole, TERM_BITS + 2)  # power is below 2^31: nothing is left beyond
 
 
 def log2_sum(total):
     """log2(total / 2^30) in units of 2^-22, for total >= 2^30.  (N,) int64 in and out, not negative."""
-    powers = 1 << np.arange(TERM_BITS + 1, TERM_BITS + 11, dtype=np.int64)
+    powers = 1 << np.arange(TERM_BITS + 1, TERM_BITS + 11, dtype=np.int64)   # 2^31 to 2^40
     whole = np.searchsorted(powers, total, side="right")         # bit_width(total) - 31
     x = total >> whole                                           # in [2^30, 2^31)
     one = 1 << TERM_BITS
@@ -69,7 +69,7 @@ def log2_sum(total):
 
 
 def check_limits(logits):
-    """The number of samples; refuses a batch for which no proof against overflow is given."""
+    """The number of samples.  Raises ValueError if the proof against overflow above does not cover the batch."""
     n, classes = logits.data.shape
     if n > MAX_BATCH or classes > MAX_CLASSES:
         raise ValueError(f"integer cross-entropy of {n} samples and {classes} classes: at most {MAX_BATCH} and "
@@ -109,5 +109,6 @@ LOSSES = {"integer": cross_entropy, "coarse": coarse_cross_entropy}
 
 
 def loss_named(loss):
-    """The loss of that name; a function (logits, labels) -> number stands for itself, as a comparison's does."""
+    """The loss of that name, a function (logits, labels) -> number.  Such a function stands for itself: so does the
+    float64 loss that experiments/float_loss.py compares with."""
     return loss if callable(loss) else LOSSES[loss]

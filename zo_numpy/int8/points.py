@@ -4,8 +4,9 @@ The twin of fp32/points.py, without batch norm: requantisation rescales each lay
 memory the channel varies slowest, (C, N, P), and no result depends on it.
 
 Requantisation needs the largest accumulator of the whole batch. So the accumulators of a block stand whole in one int32
-buffer, computed and brought back tile by tile; but for the widest block, whose accumulators are pooled before they are
-requantised: each tile of channels of a sample is reduced to its maxima and forgotten.
+buffer, filled tile by tile and then, their maximum known, brought back to int8 tile by tile (`forward_inner`). The
+widest block, the last, is spared that: the maximum over the points comes before its requantisation, so each tile of
+channels of a sample is reduced to its maxima and forgotten (`forward_pooled`).
 """
 import numpy as np
 
@@ -35,7 +36,10 @@ def point_linear(x, weight):
 
 
 def forward_plain(block, weights, x, record):
-    """A block layer by layer on the whole batch: what the other forms compute, and what a record sees."""
+    """A block layer by layer on the whole batch: what the other two compute, and what a record sees.
+
+    Arguments and result as of `forward_block`.
+    """
     name, data = block[0].name, x.data
     for layer in block:
         match layer:
@@ -54,9 +58,10 @@ def forward_plain(block, weights, x, record):
 
 
 def forward_inner(block, weights, x):
-    """A block without a maximum."""
+    """A block that keeps its points: PointLinear and ReLU, tile by tile over the points of all samples."""
     weight = weights[block[0].name]
     n, points, channels = x.data.shape
+    check_terms(channels)
     columns = x.data.transpose(2, 0, 1).reshape(channels, n * points)
     rows = weight.data.astype(np.int32)
     accumulator = np.empty((len(rows), n * points), np.int32)
@@ -65,13 +70,13 @@ def forward_inner(block, weights, x):
 
     def product(tile):
         part = matmul(rows, np.ascontiguousarray(columns[:, tile], np.int32))
-        return max_abs(np.maximum(part, 0, out=accumulator[:, tile]))
+        return max_abs(np.maximum(part, 0, out=accumulator[:, tile]))   # ReLU
+
+    largest = max(for_tiles(n * points, length, product))
 
     def narrow(tile):
         data[:, tile] = narrowed(accumulator[:, tile], largest)
 
-    check_terms(channels)
-    largest = max(for_tiles(n * points, length, product))
     for_tiles(n * points, length, narrow)
     return QTensor(data.reshape(-1, n, points).transpose(1, 2, 0),
                    x.exponent + weight.exponent + shift_for(largest))

@@ -17,7 +17,8 @@ SOFTMAX_BITS = 15
 def forward_tail(tail, weights, x, record=None):
     """The tail's forward pass, keeping the int8 input of every linear layer for the backward pass.
 
-    x: QTensor (N, features).  Returns (logits, inputs): QTensor (N, classes), list of QTensor, one a linear layer.
+    x: QTensor (N, features), what the layers below the tail give; with an empty tail (K = 0) the logits themselves.
+    Returns (logits, inputs): QTensor (N, classes), list of QTensor, one a linear layer.
     """
     inputs = []
     for block in models.blocks(tail):
@@ -27,7 +28,8 @@ def forward_tail(tail, weights, x, record=None):
 
 
 def softmax_error(logits, labels):
-    """dL/dlogits of cross-entropy: softmax to 15 bits by floor division, minus one-hot, requantised (CHOICE 7).
+    """dL/dlogits of cross-entropy, where the backward pass begins: softmax to 15 bits by floor division, minus
+    one-hot, requantised (CHOICE 7).
 
     logits: QTensor (N, classes).  labels: (N,).  Returns QTensor (N, classes).
     """
@@ -58,7 +60,7 @@ def linear_backward(error, weight):
 def relu_backward(error, x):
     """Zero where the ReLU was off (CHOICE 20).
 
-    error: int32; x: the stored int8 activation behind the ReLU, same shape.
+    error: (N, features) int32.  x: the stored int8 activation behind the ReLU, same shape.  Returns int32.
     """
     return np.where(x > 0, error, 0)
 
@@ -67,7 +69,9 @@ def tail_gradients(tail, weights, logits, inputs, labels, record=None):
     """Backpropagation through the tail.  Returns {name: (out, in) int32}, last layer first; no weight is changed
     (CHOICE 21).
 
-    record: None, or called as record(op, name, array) with what each op returns.
+    logits, inputs: as `forward_tail` returned them.  labels: (N,) integers.
+    record: None, or called as record(op, name, array) with what each op returns, under the name of the layer whose
+    weights it is about; relu_backward and requantise_error under that of linear_backward before them.
     """
     def noted(op, name, value):
         if record:

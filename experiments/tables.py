@@ -14,7 +14,8 @@ not today's defaults.
 """
 import argparse
 
-from experiments.cells import NOT_RUN, Table, as_markdown, as_text, cell, pointnet_cells, pointnet_results, training_cells
+from experiments.cells import (
+    NOT_RUN, Table, as_markdown, as_text, cell, pointnet_cells, pointnet_results, training_cells)
 from experiments.common import QUICK, read_result
 from experiments.rows import BP, CONTROLS, DATA_SETS, DEGREES, LONGER, METHODS, PRECISIONS
 

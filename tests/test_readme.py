@@ -203,6 +203,10 @@ def test_what_did_not_help_is_what_the_candidates_show():
     four, = validated("tuning_int8", **zero, r_max="63")
     assert f"lose {best - twice:.1f} to {plain - four:.0f} points of K = 0, half as long {best - half:.1f}." in text
     assert f"{validated('tuning_int8', bp_tail=3, queries=4)[0]:.2f} in 40 epochs" in text
+    default, slower = (validated("tuning_int8", bp_tail=3, batch_size=256, zo_frozen=None, queries=None, **options)[0]
+                       for options in (dict(epochs=20), dict(epochs=60, b_bp="2,1,1,1")))
+    longest = validated("tuning_int8", bp_tail=3, epochs=60)[0]
+    assert f"K = 3: {longest - default:+.2f}, with a slower tail beside them {slower - default:+.2f}." in text
     shown = [f"{validated('tuning_int8', bp_tail=0, epochs=epochs)[0]:.1f}" for epochs in (60, 200, 300)]
     assert f"{shown[0]}, {shown[1]} and {shown[2]} in 40, 60, 200 and 300 epochs" in text
     tuned = dict(bp_tail=0, batch_size=32, rotate=45)

@@ -84,8 +84,9 @@ def claims():
     for result in [result for result in modelnet10_results() if len(result["rows"]) > 1] or [{"points": 256}]:
         lines.append([f"the same, ModelNet10, {result['points']} points", points,
                       *(gains(pointnet_cells(result, precision)) for precision in PRECISIONS)])
-    lines += [[f"the same, fine-tuning, MNIST turned by {degrees} degrees", points,
-               *(tuning_gains("mnist", precision, degrees) for precision in PRECISIONS)] for degrees in DEGREES]
+    lines += [[f"the same, fine-tuning, {TITLES[data]} turned by {degrees} degrees", points,
+               *(tuning_gains(data, precision, degrees) for precision in PRECISIONS)]
+              for data in DATA_SETS for degrees in DEGREES]
     tilted = [pointnet_cells(read_result("pointnet_tilt_p256"), precision) for precision in PRECISIONS]
     lines.append(["the same, fine-tuning, ModelNet10 tilted by 20 degrees, K = 2 alone", points,
                   *(listed([(2, cells(2).difference(cells(0)))]) for cells in tilted)])

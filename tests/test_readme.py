@@ -77,7 +77,7 @@ def test_gains_are_differences_seed_by_seed():
 
 
 def test_fine_tuning_gains_are_of_the_committed_runs():
-    line = next(line for line in table(made("claims")) if line[0].endswith("turned by 45 degrees"))
+    line = next(line for line in table(made("claims")) if line[0].endswith("MNIST turned by 45 degrees"))
     for shown, precision in zip(line[2:], ("int8", "fp32"), strict=True):
         k0, k2 = (cell("fine-tuning", f"mnist-{precision}-45-{name}", "all") for name in ("k0", "k2"))
         assert k2.gain(k0) in shown

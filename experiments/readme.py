@@ -146,13 +146,25 @@ def longer():
                    + "; ".join(parts) + ".")
 
 
+def same_weights():
+    """The K whose run ends in the same weights when float64 decides the sign of g (seed 0), and those that do not."""
+    integer, exact = results("mnist-int8"), results("float-loss")
+    ran = [f"k{k}" for k in range(4) if f"k{k}" in integer and f"k{k}" in exact]
+    same = [name for name in ran if integer[name]["weights_sha256"] == exact[name]["weights_sha256"]]
+    return [name[1:] for name in same], [name[1:] for name in ran if name not in same]
+
+
 def agreement():
+    """How often the integer loss has float64's sign, and what a run makes of it."""
     runs = read_result("loss_sign").get("runs", [])
     text = " and ".join(f"{run['integer_agrees']:,} of {run['steps']:,} steps (K = {run['bp_tail']})" for run in runs)
     coarse = " and ".join(f"{run['coarse_agrees']:,}" for run in runs)
+    same, others = same_weights()
+    whole = "".join(f" Whole runs on MNIST in which float64 decides it end in {verb} weights at K = {', '.join(found)}."
+                    for verb, found in (("the same", same), ("other", others)) if found)
     return wrapped(f"The sign of L+ - L- by the integer loss is that of float64 on the same logits in {text}; by the "
                    f"coarse loss, which has no fraction bits, in {coarse} "
-                   "([picture](experiments/results/loss_sign.png)).")
+                   f"([picture](experiments/results/loss_sign.png)).{whole}")
 
 
 def wrapped(text, width=119):

@@ -114,6 +114,13 @@ def test_agreements_of_the_loss_are_those_measured():
         assert f"{run['coarse_agrees']:,}" in made("agreement") and run["integer_agrees"] >= 0.995 * run["steps"]
 
 
+def test_runs_that_float64_steers_end_in_the_same_weights():
+    shown = re.search(r"the same weights at K = ([\d, ]+)\.", " ".join(made("agreement").split()))[1].split(", ")
+    exact = result("accuracy_float_loss")["rows"]
+    assert shown and all(exact[f"k{k}"]["weights_sha256"] == ROWS[f"k{k}"]["weights_sha256"] and
+                         exact[f"k{k}"]["config"]["loss"] == "float" for k in shown)
+
+
 def result(name):
     return json.loads((ROOT / f"experiments/results/{name}.json").read_text())
 

@@ -137,11 +137,10 @@ def controls():
 
 def longer():
     """What more epochs and larger batches bring on MNIST, in a sentence."""
-    parts = []
+    parts, cells, defaults = [], training_cells("longer"), training_cells("mnist-int8")
     for k, more in LONGER.items():
-        here, default = cell("longer", f"k{k}"), cell("mnist-int8", f"k{k}")
-        control = f", control {cell('longer', f'k{k}-frozen').short()}" if k else ""
-        parts.append(f"K = {k} {here.short()} ({more['epochs']} epochs, {here.gain(default)}{control})")
+        control = f", control {cells(k, True).short()}" if k else ""
+        parts.append(f"K = {k} {cells(k).short()} ({more['epochs']} epochs, {cells(k).gain(defaults(k))}{control})")
     return wrapped("Several times the epochs with larger batches, an addition to these rows, bring INT8 on MNIST to: "
                    + "; ".join(parts) + ".")
 

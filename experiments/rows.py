@@ -59,10 +59,11 @@ def seeded(name, seed):
     return f"{name}-seed{seed}" if seed else name
 
 
-def full_training(table, data, precision, seeds):
+def full_training(table, data, precision, seeds, changes=None):
+    """Every K with the defaults, and the frozen controls.  changes: {K: what is otherwise}, of these K alone."""
     for seed in range(seeds):
-        for k in (0, 1, 2, 3, BP):
-            options = dict(data=data, precision=precision, bp_tail=k, seed=seed)
+        for k, more in (changes or dict.fromkeys((0, 1, 2, 3, BP), {})).items():
+            options = dict(data=data, precision=precision, bp_tail=k, seed=seed, **more)
             name = seeded(k if k == BP else f"k{k}", seed)
             yield Row(table, name, options)
             if k in (1, 2, 3):
@@ -70,12 +71,7 @@ def full_training(table, data, precision, seeds):
 
 
 def longer(table, seeds):
-    for seed in range(seeds):
-        for k, more in LONGER.items():
-            options = dict(data="mnist", bp_tail=k, seed=seed, **more)
-            yield Row(table, seeded(f"k{k}", seed), options)
-            if k:
-                yield Row(table, seeded(f"k{k}", seed) + "-frozen", {**options, "zo_frozen": True})
+    return full_training(table, "mnist", "int8", seeds, LONGER)
 
 
 def float_loss(table, seeds):

@@ -69,11 +69,10 @@ def pointnet_training(result):
 
 def longer():
     """What more epochs and larger batches than the defaults' bring; every K as `rows.LONGER` has it."""
-    lines = []
+    lines, cells, defaults = [], training_cells("longer"), training_cells("mnist-int8")
     for k, more in LONGER.items():
-        here, default = cell("longer", f"k{k}"), cell("mnist-int8", f"k{k}")
-        frozen = cell("longer", f"k{k}-frozen") if k else None
-        lines.append([name_of(k), more["epochs"], more["batch_size"], here, here.gain(default), frozen or "-",
+        here, frozen = cells(k), cells(k, True) if k else None
+        lines.append([name_of(k), more["epochs"], more["batch_size"], here, here.gain(defaults(k)), frozen or "-",
                       here.gain(frozen) if frozen else "-"])
     return Table("Table 1, MNIST, INT8: longer training with larger batches",
                  ["tail", "epochs", "batch", "accuracy, %", "gain over the defaults", "its frozen control, %",

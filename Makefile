@@ -17,7 +17,7 @@ NEEDED := numpy, scipy, h5py, matplotlib, pytest
 SOURCES := zo_numpy datasets experiments tests
 RULES := E4,E7,E9,F
 
-# Without EPOCHS a run has as many as are tuned for its precision, tail and data set (zo_numpy/defaults.py).
+# Without EPOCHS a run has as many as are tuned for its precision, tail and data set (zo_numpy/run/defaults.py).
 TRAIN   = $(RUN) -m zo_numpy train --model lenet5 --seed $(SEED) --resume
 ADAPT   = --bp-tail $(BP_TAIL) $(if $(EPOCHS),--epochs $(EPOCHS))
 UPRIGHT = runs/$(DATA)-$(1)-upright-s$(SEED)
@@ -111,16 +111,16 @@ golden-update: $(VENV)/ready
 	@$(RUN) -m zo_numpy golden update
 
 fuzz: $(VENV)/ready
-	@ZO_NUMPY_THREADS=1 $(RUN) -m experiments.trust.fuzz $(FUZZ)
+	@ZO_NUMPY_THREADS=1 $(RUN) -m tests.trust.fuzz $(FUZZ)
 
 faults: $(VENV)/ready
-	@$(RUN) -m experiments.trust.faults
+	@$(RUN) -m tests.trust.faults
 
 matrix: $(VENV)/ready
-	@$(RUN) -m experiments.trust.matrix
+	@$(RUN) -m tests.trust.matrix
 
 mutants: $(VENV)/ready
-	@$(RUN) -m experiments.trust.mutants
+	@$(RUN) -m tests.trust.mutants
 
 # Tools of the developer's own, none of them installed here. pycodestyle's and pyflakes' rules, whoever checks them.
 lint: $(VENV)/ready

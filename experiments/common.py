@@ -12,8 +12,8 @@ import pathlib
 import platform
 import subprocess
 
-from zo_numpy.config import option
 from zo_numpy.files import write_atomically
+from zo_numpy.run.config import option
 
 try:
     import fcntl

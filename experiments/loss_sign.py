@@ -18,11 +18,11 @@ from experiments.common import QUICK, RESULTS, save_result
 from experiments.curves import pyplot
 from experiments.float_loss import float_cross_entropy
 from zo_numpy import models
-from zo_numpy.clone import datasets, say
-from zo_numpy.config import make_config
+from zo_numpy.app.data import datasets, say
 from zo_numpy.int8 import elastic_zo
 from zo_numpy.int8.loss import coarse_cross_entropy, cross_entropy
-from zo_numpy.steps import batch_of, one_step, steps_in_epoch
+from zo_numpy.run.config import make_config
+from zo_numpy.run.steps import batch_of, one_step, steps_in_epoch
 
 RUNS = ((0, 1, 1), (3, 2, 1)) if QUICK else ((0, 2, 2), (3, 5, 1))   # K, epochs, how many of the last are measured
 IMAGES = 2000 if QUICK else None   # training images, None for all

@@ -14,10 +14,10 @@ import numpy as np
 
 from experiments.common import QUICK, RESULTS, save_result
 from experiments.curves import pyplot
-from zo_numpy import bench, memory
-from zo_numpy.clone import say
-from zo_numpy.config import BP, make_config
-from zo_numpy.steps import PRECISIONS
+from zo_numpy.app.data import say
+from zo_numpy.measure import bench, memory
+from zo_numpy.run.config import BP, make_config
+from zo_numpy.run.steps import PRECISIONS
 
 CASES = {"lenet5": [{"batch_size": batch} for batch in ((32,) if QUICK else (1, 32, 256))],
          "pointnet": [{"model": "pointnet", "data": "modelnet40", "batch_size": 32, "points": points}

@@ -20,10 +20,10 @@ import sys
 from experiments.common import QUICK, RESULTS, as_words, provenance, read_result, save_result
 from experiments.curves import pyplot
 from zo_numpy import models
-from zo_numpy.clone import load_data
-from zo_numpy.config import make_config, read_config, with_classes
-from zo_numpy.steps import PRECISIONS
-from zo_numpy.trainer import count_correct, load_weights, percent
+from zo_numpy.app.data import load_data
+from zo_numpy.run.config import make_config, read_config, with_classes
+from zo_numpy.run.steps import PRECISIONS
+from zo_numpy.run.trainer import count_correct, load_weights, percent
 
 RUNS = pathlib.Path("runs/quick" if QUICK else "runs/experiments")
 QUICK_RUN = {"limit": 100, "epochs": 1} if QUICK else {}

@@ -8,7 +8,7 @@
     fine-tuning   a network trained upright by full BP, adapted to 1,024 rotated images: not at all, K = 0..2, the
                   frozen controls, all
 
-Whatever a row does not say is a default of zo_numpy/defaults.py at the time it is run. Quick rows (common.py) are two
+Whatever a row does not say is a default of zo_numpy/run/defaults.py at the time it is run. Quick rows (common.py) are two
 epochs of a few training images, whatever the default says.
 """
 import json
@@ -16,7 +16,7 @@ import pathlib
 from typing import NamedTuple
 
 from experiments.common import QUICK
-from zo_numpy.config import BP, as_json as config_as_json, make_config
+from zo_numpy.run.config import BP, as_json as config_as_json, make_config
 
 RUNS = pathlib.Path("runs/quick" if QUICK else "runs/experiments")
 SEEDS = {"mnist-int8": 3, "mnist-fp32": 3, "tail-passes": 3, "longer": 3}   # of each row; of other tables 1

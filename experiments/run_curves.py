@@ -1,7 +1,7 @@
 """Draws the picture of the run that the README shows, as `train` draws it into a run's folder, from its result."""
 from experiments.accuracy import results
+from zo_numpy.app.plots import picture
 from zo_numpy.files import write_atomically
-from zo_numpy.plots import picture
 
 TABLE, ROW = "mnist-int8", "k2"     # what `make mnist-int8` trains
 

@@ -13,8 +13,9 @@ import argparse
 
 from experiments.common import QUICK, RESULTS, save_result
 from experiments.curves import pyplot
-from zo_numpy import bench, bench_points, tiles
-from zo_numpy.clone import say
+from zo_numpy import tiles
+from zo_numpy.app.data import say
+from zo_numpy.measure import bench, bench_points
 
 COLOURS = dict(zip(bench.PARTS, ("tab:blue", "tab:cyan", "tab:olive", "tab:orange", "tab:red", "tab:green",
                                  "tab:purple", "tab:brown", "lightgrey")))

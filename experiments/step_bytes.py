@@ -13,10 +13,10 @@ import tracemalloc
 import numpy as np
 
 from experiments.common import save_result
-from zo_numpy.clone import say
-from zo_numpy.config import CHOICES, make_config
+from zo_numpy.app.data import say
 from zo_numpy.models import MODELS
-from zo_numpy.steps import PRECISIONS
+from zo_numpy.run.config import CHOICES, make_config
+from zo_numpy.run.steps import PRECISIONS
 
 BATCH = 64
 

@@ -24,9 +24,10 @@ import torch  # noqa: E402
 from torch.nn import functional  # noqa: E402
 
 from experiments.common import save_result  # noqa: E402
-from zo_numpy import bench, memory, models  # noqa: E402
-from zo_numpy.clone import say  # noqa: E402
-from zo_numpy.config import make_config  # noqa: E402
+from zo_numpy.measure import bench, memory
+from zo_numpy import models  # noqa: E402
+from zo_numpy.app.data import say  # noqa: E402
+from zo_numpy.run.config import make_config  # noqa: E402
 from zo_numpy.fp32 import elastic_zo  # noqa: E402
 from zo_numpy.fp32.points import EPSILON, MOMENTUM  # noqa: E402
 

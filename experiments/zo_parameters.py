@@ -12,8 +12,8 @@ from experiments.common import RESULTS
 from experiments.curves import TITLES, pyplot, scale_by_error
 from experiments.rows import BP, DATA_SETS, PRECISIONS
 from zo_numpy import models
-from zo_numpy.clone import say
-from zo_numpy.steps import PRECISIONS as MODULES
+from zo_numpy.app.data import say
+from zo_numpy.run.steps import PRECISIONS as MODULES
 
 TAILS = (BP, 3, 2, 1, 0)     # from no ZO parameter to all
 STYLES = {"int8": ("tab:blue", "o"), "fp32": ("tab:orange", "s")}

@@ -8,7 +8,7 @@ from bugs_arith import of_each_sample
 from bugs_common import answering, misread, using, wrapped
 from twin_ops import as_dict
 from twins import flat, mapped, requantise, shaped
-from zo_numpy.golden.cases_common import layers_from
+from zo_numpy.golden.cases.common import layers_from
 
 
 def reread(name, *order):

@@ -11,8 +11,9 @@ import random
 import signal
 import sys
 
-from zo_numpy import files, run_folder, trainer
+from zo_numpy import files
 from zo_numpy.__main__ import main
+from zo_numpy.run import folder as run_folder, trainer
 
 MOST_OPERATIONS = 30   # in the life of a child
 

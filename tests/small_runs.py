@@ -9,7 +9,7 @@ import numpy as np
 
 from datasets import idx
 from datasets.image_set import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS
-from experiments.trust.runs import differences, metrics  # noqa: F401 (tests take metrics from here)
+from tests.trust.runs import differences, metrics  # noqa: F401 (tests take metrics from here)
 from zo_numpy.__main__ import main
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent

@@ -10,11 +10,12 @@ import numpy as np
 import twins
 import twins_training
 from twins import flat, shaped
-from zo_numpy import models, rng, steps
+from zo_numpy import models, rng
+from zo_numpy.app.tour import BP_TAIL, HEADROOM, IMAGES, INPUT, LABELS, SEED, SETTINGS, STEP, TINY, plain, written
 from zo_numpy.int8 import elastic_zo, loss, tail
 from zo_numpy.int8.arith import QTensor, bit_width, max_abs, pseudo_stochastic_shift
-from zo_numpy.run_folder import digest
-from zo_numpy.tour import BP_TAIL, HEADROOM, IMAGES, INPUT, LABELS, SEED, SETTINGS, STEP, TINY, plain, written
+from zo_numpy.run import steps
+from zo_numpy.run.folder import digest
 
 ZO_SHIFT = max(0, bit_width(SETTINGS.r_max) - SETTINGS.b_zo)
 ACCUMULATOR = {"Conv2d": "accumulator", "Linear": "accumulator", "MaxPool2d": "pooled", "ReLU": "relu"}

@@ -12,13 +12,14 @@ import pytest
 
 from datasets import DataError, hdf5, mirrors, modelnet_archive, rotate
 from small_runs import ROOT, python
-from zo_numpy import npy, plots
+from zo_numpy import npy
+from zo_numpy.app import plots
+from zo_numpy.app.inputs import read_image
 from zo_numpy.clouds import read_clouds
 from zo_numpy.errors import UserError
 from zo_numpy.files import strict_json
 from zo_numpy.golden import ops
-from zo_numpy.images import read_image
-from zo_numpy.run_folder import RunFolder, read_checkpoint
+from zo_numpy.run.folder import RunFolder, read_checkpoint
 
 SOURCES = [path for folder in ("zo_numpy", "datasets", "experiments") for path in sorted((ROOT / folder).rglob("*.py"))]
 ARRAYS = {"b": np.arange(12, dtype=np.int8).reshape(3, 4), "a": np.ones((1, 2), np.int8)}
@@ -240,7 +241,7 @@ def test_a_download_is_bounded(tmp_path):
 
 HARNESS = """
 import sys
-from experiments.trust import fuzz
+from tests.trust import fuzz
 {plant}
 table, failures = fuzz.run(400, {seed}, {only!r}, lambda *_, **__: None)
 assert sum(map(len, table.values())) >= len(table) > 0
@@ -259,7 +260,7 @@ def test_a_few_hundred_damaged_inputs_are_refused_or_right():
     assert (failures, int(inputs) >= 400) == ("0", True), first
 
 
-LATER = ("from experiments.trust import formats; real = formats.{name}; seen = []\n"
+LATER = ("from tests.trust import formats; real = formats.{name}; seen = []\n"
          "formats.{name} = lambda *given: seen.append(1) or (real(*given) if len(seen) < 3 else {bug})")
 
 

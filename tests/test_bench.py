@@ -5,9 +5,10 @@ import math
 import numpy as np
 import pytest
 
-from zo_numpy import bench, bench_points, memory, tiles
+from zo_numpy import tiles
 from zo_numpy.__main__ import main
 from zo_numpy.int8 import elastic_zo as int8, layers, loss
+from zo_numpy.measure import bench, bench_points, memory
 
 RATIOS = {"matmul_1t", "matmul_2t", "int8_over_fp32_k1_b32", "peak_fp32_mb", "peak_int8_mb", "peak_fp32_over_int8",
           "overhead_k1_fp32", "overhead_k2_fp32", "overhead_k1_int8", "overhead_k2_int8", "zo_over_inference_fp32",

@@ -15,9 +15,9 @@ from datasets import idx
 from datasets.image_set import TEST_IMAGES, TEST_LABELS
 from small_runs import (ROOT, environment, main, metrics, one_line, python, refused, snapshot, start, train,
                         train_options, write_digits)
-from zo_numpy.config import SCHEDULES
-from zo_numpy.progress import Progress, duration
-from zo_numpy.run_folder import read_checkpoint, write_checkpoint
+from zo_numpy.app.progress import Progress, duration
+from zo_numpy.run.config import SCHEDULES
+from zo_numpy.run.folder import read_checkpoint, write_checkpoint
 
 
 @pytest.fixture(scope="module")
@@ -215,7 +215,7 @@ def test_duration(seconds, text):
 
 def test_eta_counts_from_where_the_run_was_resumed(monkeypatch):
     clock = [100.0]
-    monkeypatch.setattr("zo_numpy.progress.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("zo_numpy.app.progress.time.monotonic", lambda: clock[0])
     progress = Progress(sys.stdout, 50, 100, 8)
     clock[0] += 20                                # 10 steps in 20 s, 40 to come
     assert progress.eta(60) == duration(20 / 10 * 40)

@@ -12,11 +12,11 @@ from small_clouds import CLASSES, clouds, train, train_options, write_modelnet
 from small_runs import assert_same_run, metrics, refused
 from zo_numpy import rng
 from zo_numpy.__main__ import main
-from zo_numpy.clone import load_data
+from zo_numpy.app.data import load_data
 from zo_numpy.clouds import Variants, chosen, quantised_clouds, shaken, turned
-from zo_numpy.config import make_config
-from zo_numpy.run_folder import read_checkpoint
-from zo_numpy.steps import parts
+from zo_numpy.run.config import make_config
+from zo_numpy.run.folder import read_checkpoint
+from zo_numpy.run.steps import parts
 
 SOME, _ = clouds(6, 20)
 

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from small_runs import python, refused, train, train_options, write_digits
-from zo_numpy import trainer
 from zo_numpy.__main__ import main
-from zo_numpy.run_folder import CHECKPOINT, read_checkpoint, write_checkpoint
+from zo_numpy.run import trainer
+from zo_numpy.run.folder import CHECKPOINT, read_checkpoint, write_checkpoint
 
 
 @pytest.fixture(scope="module")

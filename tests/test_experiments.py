@@ -11,8 +11,8 @@ from experiments import accuracy, cells, common, curves, figures, pointnet, rows
 from experiments import run as run_all
 from experiments.rows import BP, Row
 from small_runs import ROOT
-from zo_numpy.arguments import parse
-from zo_numpy.config import make_config
+from zo_numpy.app.arguments import parse
+from zo_numpy.run.config import make_config
 
 SMALL = dict(model="narrow-lenet", data="mnist-subset", limit=200, batch_size=16, epochs=1)
 

@@ -15,11 +15,11 @@ import pytest
 
 from small_runs import (ROOT, assert_same_run, at_default_signals, environment, main, metrics, one_line,
                         python, refused, snapshot, start, train, train_options, write_digits)
-from experiments.trust.runs import half_written
-from zo_numpy import commands
+from tests.trust.runs import half_written
+from zo_numpy.app import commands
+from zo_numpy.app.plots import draw_curves
 from zo_numpy.files import hidden_name, scratch_folder, write_atomically
-from zo_numpy.plots import draw_curves
-from zo_numpy.run_folder import RunFolder, read_checkpoint, write_checkpoint
+from zo_numpy.run.folder import RunFolder, read_checkpoint, write_checkpoint
 
 EPOCHS = 30   # 390 steps, one or two seconds
 
@@ -483,7 +483,7 @@ def test_what_is_half_written_is_seen(tmp_path, short):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="children are forked")
 def test_a_few_kills_of_every_task():
-    result = python("-m", "experiments.trust.faults", "--kills", 6, "--few", "--no-result", timeout=300)
+    result = python("-m", "tests.trust.faults", "--kills", 6, "--few", "--no-result", timeout=300)
     assert result.returncode == 0, result.stdout + result.stderr
     assert re.search(r"^\d+ kills and the other faults in \d+ s: 0 problems$", result.stdout, re.MULTILINE)
 

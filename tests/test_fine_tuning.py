@@ -8,11 +8,11 @@ from datasets import load
 from datasets.rotate import rotated, turn
 from small_runs import refused, train, write_digits
 from zo_numpy import rng
-from zo_numpy.config import make_config
 from zo_numpy.fp32 import elastic_zo as fp32
 from zo_numpy.int8 import elastic_zo as int8
-from zo_numpy.run_folder import CHECKPOINT, read_checkpoint
-from zo_numpy.steps import batch_of, parts
+from zo_numpy.run.config import make_config
+from zo_numpy.run.folder import CHECKPOINT, read_checkpoint
+from zo_numpy.run.steps import batch_of, parts
 
 
 @pytest.fixture(scope="module")

@@ -6,12 +6,12 @@ import pytest
 
 from experiments import float_loss
 from small_runs import assert_same_run, metrics, refused, train, write_digits
-from zo_numpy import steps
 from zo_numpy.__main__ import main
-from zo_numpy.config import make_config
 from zo_numpy.int8 import loss
 from zo_numpy.int8.arith import QTensor
-from zo_numpy.run_folder import CHECKPOINT
+from zo_numpy.run import steps
+from zo_numpy.run.config import make_config
+from zo_numpy.run.folder import CHECKPOINT
 
 
 @pytest.fixture(scope="module")
@@ -68,8 +68,8 @@ def test_a_resumed_run_ends_in_the_same_bytes(tmp_path, digits, monkeypatch):
             raise KeyboardInterrupt
         return one_step(*given)
 
-    monkeypatch.setattr("zo_numpy.trainer.SAVE_EVERY_SECONDS", 0)
-    monkeypatch.setattr("zo_numpy.trainer.one_step", dies)
+    monkeypatch.setattr("zo_numpy.run.trainer.SAVE_EVERY_SECONDS", 0)
+    monkeypatch.setattr("zo_numpy.run.trainer.one_step", dies)
     options = ["train", "--model", "narrow-lenet", "--data-dir", str(digits), "--batch-size", "16", "--epochs", "2",
                "--out", str(tmp_path / "cut"), "--loss", "float"]
     assert main(options) == 130

@@ -7,12 +7,13 @@ import pytest
 from scipy.signal import correlate2d
 
 import twins
-from zo_numpy import models, transfer
-from zo_numpy.config import make_config
+from zo_numpy import models
 from zo_numpy.errors import Diverged
 from zo_numpy.fp32 import elastic_zo, layers, loss, tail
-from zo_numpy.fp32.normal import normal
+from zo_numpy.fp32.draws import normal
 from zo_numpy.rng import CHUNK
+from zo_numpy.run import transfer
+from zo_numpy.run.config import make_config
 
 TINY = models.Model("tiny", (1, 6, 6), 3, (
     models.Conv2d("conv1", 1, 2, kernel=3, pad=1), models.MaxPool2d(2), models.ReLU(), models.Flatten(),

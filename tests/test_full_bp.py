@@ -16,6 +16,7 @@ from experiments.full_bp import fp32, int8, shapes
 from small_runs import assert_same_run, metrics, train, train_options, write_digits
 from tripwire import FloatFound, Watched, float_sites, package_modules, watching
 from zo_numpy import models, tiles
+from zo_numpy.__main__ import main
 from zo_numpy.errors import UserError
 from zo_numpy.fp32 import elastic_zo as fp32_zo
 from zo_numpy.fp32.loss import cross_entropy
@@ -25,7 +26,6 @@ from zo_numpy.int8.arith import QTensor
 from zo_numpy.int8.layers import forward
 from zo_numpy.int8.tail import gradient_step
 from zo_numpy.models import Conv2d, Flatten, Linear, MaxPool2d, Model, ReLU
-from zo_numpy.__main__ import main
 
 FOLDER = pathlib.Path(int8.__file__).parent
 

@@ -8,7 +8,8 @@ import pytest
 
 from small_runs import golden_said, refused, snapshot
 from zo_numpy.__main__ import main
-from zo_numpy.golden import check, commands
+from zo_numpy.app import vectors as commands
+from zo_numpy.golden import check
 from zo_numpy.int8 import arith, elastic_zo, tail
 
 GOLDEN = pathlib.Path(__file__).parent / "golden"
@@ -23,7 +24,7 @@ def test_everything_committed_is_known_and_small():
 
 def test_settings_leave_nothing_to_the_defaults(monkeypatch):
     configs = [check.run_config(name, commands.load("mnist-subset")) for name in check.RUNS]
-    monkeypatch.setattr("zo_numpy.config.defaults", lambda *given: {})
+    monkeypatch.setattr("zo_numpy.run.config.defaults", lambda *given: {})
     assert [check.run_config(name, commands.load("mnist-subset")) for name in check.RUNS] == configs
     for options in check.TRACES.values():
         check.config_of(options)

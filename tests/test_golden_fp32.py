@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 
 from small_runs import golden_said, refused, snapshot
-from zo_numpy import rng, trainer
+from zo_numpy import rng
 from zo_numpy.__main__ import main
+from zo_numpy.app import vectors as commands
 from zo_numpy.fp32 import elastic_zo, layers, tail
-from zo_numpy.golden import check, commands, diff, runs, tolerances, trace
+from zo_numpy.golden import check, diff, runs, tolerances, trace
 from zo_numpy.golden.tolerances import Tolerances, first_beyond, summary
+from zo_numpy.run import trainer
 
 GOLDEN = pathlib.Path(__file__).parent / "golden"
 TRACES = GOLDEN / "traces"

@@ -6,8 +6,9 @@ import shutil
 import numpy as np
 import pytest
 
+from zo_numpy.app import vectors as commands
 from zo_numpy.fp32 import elastic_zo, points
-from zo_numpy.golden import check, commands, diff, tolerances
+from zo_numpy.golden import check, diff, tolerances
 
 TRACES = pathlib.Path(__file__).parent / "golden" / "traces"
 CLOUDS = TRACES / "narrow-pointnet-fp32-k2"

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from zo_numpy.errors import UserError
-from zo_numpy.golden import cases_common, ops
+from zo_numpy.golden import ops
+from zo_numpy.golden.cases import common as cases_common
 
 FOLDER = pathlib.Path(__file__).parent / "golden" / "ops"
 

@@ -10,11 +10,12 @@ import pytest
 from small_runs import refused, snapshot, train, write_digits
 from zo_numpy import rng
 from zo_numpy.__main__ import main
-from zo_numpy.config import read_config
-from zo_numpy.golden import commands, runs
+from zo_numpy.app import vectors as commands
+from zo_numpy.golden import runs
 from zo_numpy.int8 import arith, elastic_zo
 from zo_numpy.int8.elastic_zo import to_arrays
-from zo_numpy.run_folder import digest, read_checkpoint
+from zo_numpy.run.config import read_config
+from zo_numpy.run.folder import digest, read_checkpoint
 
 GOLDEN = pathlib.Path(__file__).parent / "golden" / "runs"
 SMALL = ("--bp-tail", "0", "--r-max", "7,3", "--p-zero", "128", "--batch-size", "4")   # 50 steps an epoch

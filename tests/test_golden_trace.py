@@ -9,11 +9,12 @@ import pytest
 
 from small_runs import refused, snapshot
 from zo_numpy.__main__ import main
-from zo_numpy.config import make_config
+from zo_numpy.app import vectors as commands
 from zo_numpy.errors import UserError
-from zo_numpy.golden import check, commands, trace
+from zo_numpy.golden import check, trace
 from zo_numpy.golden.diff import key_of
-from zo_numpy.steps import PRECISIONS, one_step, parts
+from zo_numpy.run.config import make_config
+from zo_numpy.run.steps import PRECISIONS, one_step, parts
 
 GOLDEN = pathlib.Path(__file__).parent / "golden"
 SUBSET = commands.load("mnist-subset")

@@ -6,8 +6,8 @@ from numpy.testing import assert_array_equal
 import twins
 from zo_numpy.int8 import loss
 from zo_numpy.int8.arith import QTensor
-from zo_numpy.int8.loss import (EXP2_COEFFICIENTS, LOG2_COEFFICIENTS, MAX_BATCH, MAX_CLASSES,
-                                coarse_cross_entropy, cross_entropy)
+from zo_numpy.int8.loss import (EXP2_COEFFICIENTS, LOG2_COEFFICIENTS, MAX_BATCH, MAX_CLASSES, coarse_cross_entropy,
+                                cross_entropy)
 
 UNIT = 2.0**-22                                  # of the loss, in bits
 LOG2_E_ERROR = abs(47274 / 2**15 / np.log2(np.e) - 1)

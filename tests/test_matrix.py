@@ -4,7 +4,7 @@ import json
 import pytest
 
 from experiments.common import RESULTS
-from experiments.trust import matrix
+from tests.trust import matrix
 
 METHODS = ["LeNet-5 K=2", "PointNet K=0"]
 COMMITTED = RESULTS / "trust_matrix.json"

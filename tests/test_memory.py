@@ -2,10 +2,10 @@
 import numpy as np
 import pytest
 
-from zo_numpy import memory
 from zo_numpy.__main__ import main
-from zo_numpy.config import make_config
 from zo_numpy.int8 import elastic_zo as int8
+from zo_numpy.measure import memory
+from zo_numpy.run.config import make_config
 
 KINDS_OF_STEP = [(0, False), (1, False), (2, False), (3, False), (1, True), (3, True), ("all", False)]
 

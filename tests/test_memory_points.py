@@ -4,11 +4,11 @@ import pathlib
 
 import pytest
 
-from zo_numpy import memory
 from zo_numpy.__main__ import main
-from zo_numpy.config import make_config
 from zo_numpy.fp32 import points as fp32_points
 from zo_numpy.int8 import points as int8_points
+from zo_numpy.measure import memory
+from zo_numpy.run.config import make_config
 
 
 def config(precision, bp_tail, batch, points, **given):

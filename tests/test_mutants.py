@@ -2,7 +2,7 @@
 import ast
 import pathlib
 
-from experiments.trust import mutants, mutations
+from tests.trust import mutants, mutations
 
 SOURCE = '''"""A text - 1 + 1."""
 TILE_BYTES = 1 << 19

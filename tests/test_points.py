@@ -246,8 +246,8 @@ def test_zo_moves_gamma_and_beta_and_restores_them():
 def test_the_summary_counts_816744(tmp_path, monkeypatch, capsys):
     from types import SimpleNamespace
 
-    from zo_numpy.report import summary
-    from zo_numpy.config import make_config
+    from zo_numpy.app.report import summary
+    from zo_numpy.run.config import make_config
     config = make_config({"model": "pointnet", "data": "modelnet40", "precision": "fp32", "bp_tail": 1})
     summary(config, SimpleNamespace(complete=True), models.of_run(config))
     assert "pointnet, fp32, 816,744 parameters" in capsys.readouterr().out

@@ -9,7 +9,7 @@ import pytest
 
 from experiments import readme
 from experiments.cells import cell
-from zo_numpy.arguments import parse
+from zo_numpy.app.arguments import parse
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()

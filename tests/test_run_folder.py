@@ -11,10 +11,10 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from small_runs import snapshot
-from zo_numpy import run_folder
+from zo_numpy.app.plots import draw_curves, read_metrics
 from zo_numpy.errors import UserError
-from zo_numpy.plots import draw_curves, read_metrics
-from zo_numpy.run_folder import (RunFolder, digest, read_checkpoint, read_description, write_atomically,
+from zo_numpy.run import folder as run_folder
+from zo_numpy.run.folder import (RunFolder, digest, read_checkpoint, read_description, write_atomically,
                                  write_checkpoint)
 
 ARRAYS = {"b": np.arange(-6, 6, dtype=np.int8).reshape(3, 4), "a": np.array([[1, -127]], np.int8)}

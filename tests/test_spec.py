@@ -15,11 +15,12 @@ import spec_example
 import twins
 import twins_training
 from datasets.mnist import MNIST, SUBSET
-from zo_numpy import config, models, rng
+from zo_numpy import models, rng
 from zo_numpy.int8 import arith, elastic_zo, layers, loss, points, tail
-from zo_numpy.trainer import EVALUATION_BATCH
+from zo_numpy.run import config
+from zo_numpy.run.trainer import EVALUATION_BATCH
 
-PACKAGE = pathlib.Path(config.__file__).parent
+PACKAGE = pathlib.Path(config.__file__).parents[1]
 SPEC = (PACKAGE / "int8" / "SPEC.md").read_text(encoding="utf-8")
 
 

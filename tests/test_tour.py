@@ -8,8 +8,8 @@ import pytest
 from small_runs import ROOT
 from test_spec import WRITTEN, values_of
 from zo_numpy.__main__ import main
+from zo_numpy.app.tour import COLUMN, Tour, called
 from zo_numpy.int8 import arith, layers
-from zo_numpy.tour import COLUMN, Tour, called
 
 
 @pytest.fixture(scope="module")

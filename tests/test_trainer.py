@@ -8,11 +8,12 @@ from numpy.testing import assert_array_equal
 
 from datasets import Dataset
 from small_runs import assert_same_run, metrics, python, refused, train, train_options, write_digits
-from zo_numpy import rng, steps, trainer
-from zo_numpy.config import describe, make_config
+from zo_numpy import rng
 from zo_numpy.errors import UserError
-from zo_numpy.run_folder import RunFolder, digest, read_checkpoint
-from zo_numpy.trainer import Interrupted, Run, count_correct, json_line, percent
+from zo_numpy.run import steps, trainer
+from zo_numpy.run.config import describe, make_config
+from zo_numpy.run.folder import RunFolder, digest, read_checkpoint
+from zo_numpy.run.trainer import Interrupted, Run, count_correct, json_line, percent
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from twins import (base2_logit, bit_width, clip, coarse_cross_entropy, conv2d, c
 from twins_training import (gradient_step, init_exponent, linear_backward, linear_gradient, relu_backward,
                             softmax_error, tail_gradients, train_step, update)
 from zo_numpy import models
-from zo_numpy.golden.cases_common import layers_from
+from zo_numpy.golden.cases.common import layers_from
 
 
 def as_pair(tensor):

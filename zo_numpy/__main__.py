@@ -13,9 +13,9 @@ if missing:
           "(.venv/bin/python), or install them with `pip install -e .`", file=sys.stderr)
     sys.exit(2)
 
-from . import commands  # noqa: E402
-from .arguments import parse  # noqa: E402
-from .clone import DataError  # noqa: E402
+from .app import commands  # noqa: E402
+from .app.arguments import parse  # noqa: E402
+from .app.data import DataError  # noqa: E402
 from .errors import UserError  # noqa: E402
 
 

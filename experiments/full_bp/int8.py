@@ -20,8 +20,7 @@ from zo_numpy.shapes import patches
 from zo_numpy.tiles import for_tiles, tiling
 
 from . import int8_points
-from .shapes import (flatten_backward, max_pool2d_argmax, max_pool2d_backward, places_shape,
-                     pooling, transposed, turned)
+from .shapes import flatten_backward, max_pool2d_argmax, max_pool2d_backward, places_shape, pooling, transposed, turned
 
 
 def conv2d_gradient(error, x, kernel, pad):

@@ -1,11 +1,11 @@
-"""What Full BP holds at each moment of a training step, in the terms of zo_numpy/memory.py.
+"""What Full BP holds at each moment of a training step, in the terms of zo_numpy/measure/memory.py.
 
 Every block's input is kept until its backward has been passed, and of max-pools the place of each maximum: that is
 what ZO spares.
 """
 from zo_numpy import models, tiles
-from zo_numpy.memory import ROUNDING, widened
 from zo_numpy.int8.arith import CHUNK
+from zo_numpy.measure.memory import ROUNDING, widened
 
 from . import memory_points
 from .shapes import places_shape, pooling, transposed

@@ -1,9 +1,10 @@
-"""What Full BP holds while it passes a block of points, in the terms of zo_numpy/memory_points.py.
+"""What Full BP holds while it passes a block of points, in the terms of zo_numpy/measure/memory_points.py.
 
 The input of every block is kept, for every cloud and point, and where each maximum was. What stands beside them on the
 way back is as large again, several times over: sizes below are counted from fp32_points.py and int8_points.py.
 """
-from zo_numpy import memory_points, models
+from zo_numpy import models
+from zo_numpy.measure import memory_points
 
 PLACE = 8   # bytes of the place of a maximum
 

@@ -19,9 +19,9 @@ import numpy as np
 
 from .. import models, rng
 from ..errors import Diverged
+from .draws import box_muller, normal
 from .layers import forward
 from .loss import cross_entropy
-from .normal import box_muller, normal
 from .points import update_running
 from .tail import add_steps, forward_tail, gradient_step, tail_gradients, update_tail
 

@@ -7,10 +7,10 @@ import pathlib
 import shutil
 import tempfile
 
-from ..config import describe, make_config, read_config, with_classes
 from ..errors import UserError
 from ..files import write_atomically
-from ..run_folder import CONFIG, STEPS, read_description
+from ..run.config import describe, make_config, read_config, with_classes
+from ..run.folder import CONFIG, STEPS, read_description
 from . import FORMAT_VERSION, diff, ops, runs, trace
 from .tolerances import SUMMARY, Tolerances
 

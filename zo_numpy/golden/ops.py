@@ -16,9 +16,11 @@ from typing import NamedTuple
 
 from ..errors import UserError
 from ..files import read_bounded, unique_names, write_atomically
-from . import (FORMAT_VERSION, cases_draws, cases_layers, cases_loss, cases_loss_parts, cases_points, cases_products,
-               cases_quantise, cases_random, cases_shifts, cases_step, cases_tail, cases_tail_update,
-               cases_zo)
+from . import FORMAT_VERSION
+from .cases import (draws as cases_draws, layers as cases_layers, loss as cases_loss, loss_parts as cases_loss_parts,
+                    points as cases_points, products as cases_products, quantise as cases_quantise,
+                    random as cases_random, shifts as cases_shifts, step as cases_step, tail as cases_tail,
+                    tail_update as cases_tail_update, zo as cases_zo)
 
 # In the order in which a port is best brought up.
 DEFINITIONS = {

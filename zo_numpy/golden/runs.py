@@ -15,9 +15,9 @@ from .. import models, rng
 from ..errors import UserError
 from ..int8 import elastic_zo
 from ..int8.arith import INT8_MAX, bit_width, pseudo_stochastic_shift
-from ..run_folder import CONFIG, STEPS, digest
-from ..steps import DIGEST_EVERY, PRECISIONS, log_line, one_step, parts, steps_in_epoch
-from ..trainer import count_correct, first_weights
+from ..run.folder import CONFIG, STEPS, digest
+from ..run.steps import DIGEST_EVERY, PRECISIONS, log_line, one_step, parts, steps_in_epoch
+from ..run.trainer import count_correct, first_weights
 from .tolerances import Tolerances
 
 EVALUATION = "evaluation.txt"

@@ -26,13 +26,13 @@ import json
 import numpy as np
 
 from .. import models
-from ..config import BP, as_json, training_samples
 from ..errors import UserError
 from ..files import write_atomically
 from ..int8.arith import QTensor, max_abs, requantise_shift
-from ..run_folder import digest
-from ..steps import PRECISIONS, batch_of, compares_loss, one_step, parts, samples_at
-from ..trainer import first_weights
+from ..run.config import BP, as_json, training_samples
+from ..run.folder import digest
+from ..run.steps import PRECISIONS, batch_of, compares_loss, one_step, parts, samples_at
+from ..run.trainer import first_weights
 from . import FORMAT_VERSION
 from .tolerances import summary
 

@@ -1,0 +1,74 @@
+"""What a run says of itself: its name, its first lines and its last, and how to go on with it."""
+import pathlib
+import shlex
+import sys
+
+from .. import models
+from ..run.config import read_config
+from ..run.folder import CHECKPOINT
+from ..run.steps import PRECISIONS, compares_loss
+from ..run.trainer import count_correct, load_weights, percent
+from .data import say
+from .plots import read_metrics
+from .progress import duration
+
+
+def run_name(config):
+    """mnist-int8-k2-e20-s0 and the like: a folder's name from what mostly distinguishes runs."""
+    marks = ("-frozen" if config.zo_frozen else "") + (f"-rotated{config.rotate}" if config.rotate else "") + (
+        "-tuned" if config.init_from else "")
+    changes = {name: getattr(config, name) for name in ("augment", "tilt", "jitter")}
+    marks += "".join(f"-{name}{value}" for name, value in changes.items() if value)
+    size = f"-p{config.points}" if config.points else ""
+    return f"{config.data}{size}-{config.precision}-k{config.bp_tail}{marks}-e{config.epochs}-s{config.seed}"
+
+
+def summary(config, dataset, model):
+    """The first lines of a run."""
+    head, tail = models.split_tail(model.layers, config.bp_tail)
+    zo, bp = ([layer.name for layer in models.weight_layers(part)] for part in (head, tail))
+    count = {block[0].name: sum(map(PRECISIONS[config.precision].parameter_count, block))
+             for block in models.blocks(model.layers)}
+    by_zo = "frozen at their initialisation (the control)" if config.zo_frozen else "by ZO"
+    say(f"{model.name}, {config.precision}, {sum(count.values()):,} parameters: "
+        f"{' '.join(zo) or 'none'} {by_zo} ({sum(count[n] for n in zo):,}), "
+        f"{' '.join(bp) or 'none'} by BP ({sum(count[n] for n in bp):,})")
+    if compares_loss(config):
+        say("A COMPARISON, NOT INTEGERS ONLY: float64 cross-entropy of the integer logits decides the sign of g")
+    if not dataset.complete:
+        say(f"NOT THE FULL DATA SET, {dataset.name}: {len(dataset.train_labels):,} training and "
+            f"{len(dataset.test_labels):,} test samples ({dataset.source})")
+
+
+def last_line(run, dataset, out):
+    """Accuracy, time, digest and folder of a finished run."""
+    metrics = read_metrics(out)
+    correct = metrics[-1][run.report_name + "_correct"]
+    images, labels = run.report
+    alone = count_correct(run.precision, run.model, run.weights, images, labels, batch=1)
+    seconds = sum(line["seconds"] for line in metrics)
+    return (f"{run.report_name} accuracy {percent(correct, len(labels))} % after the last epoch ({correct:,} of "
+            f"{len(labels):,}; {percent(alone, len(labels))} % one at a time), {duration(seconds)} of training, "
+            f"weights sha256 {run.digest()}, {out}{subset_note(dataset)}")
+
+
+def subset_note(dataset):
+    """What the last line of a result says of a data set that is not the full one."""
+    return "" if dataset.complete else f" - NOT THE FULL DATA SET: {dataset.source}"
+
+
+def last_good(out):
+    """What a run that has diverged leaves: its last checkpoint, all of it finite."""
+    if not (out / CHECKPOINT).exists():
+        return "it had no checkpoint yet"
+    step = load_weights(read_config(out), out)[1]["step"]
+    return (f"{out / CHECKPOINT} keeps the last good weights, those after {step:,} steps (--init-from {out} starts "
+            "from them)")
+
+
+def resume_command(out, data_dir, offline):
+    """What a user types to go on with a run: where its data was is not in its folder."""
+    interpreter, here = pathlib.Path(sys.executable), pathlib.Path.cwd()
+    interpreter = interpreter.relative_to(here) if interpreter.is_relative_to(here) else interpreter
+    data = (["--data-dir", str(data_dir)] if data_dir else []) + (["--offline"] if offline else [])
+    return shlex.join([str(interpreter), "-m", "zo_numpy", "train", "--resume", "--out", str(out), *data])

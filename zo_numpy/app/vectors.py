@@ -1,0 +1,76 @@
+"""The `golden` commands: check, update, export and diff."""
+import contextlib
+import os
+
+from ..errors import UserError
+from ..files import scratch_folder
+from ..golden import check, diff, trace
+from ..run.config import check_number, make_config, whole, with_classes
+from ..run.steps import parts, steps_in_epoch
+from .data import ROOT, datasets, load_data, say
+
+GOLDEN = ROOT / "tests" / "golden"
+SHOWN = 20   # divergences after the first
+
+
+def load(name, points=datasets.POINTS):
+    """A data set without the network and without a word.  points: of each cloud."""
+    return datasets.load(name, offline=True, announce=lambda text: None, points=points)
+
+
+def check_all():
+    """Exit status 1 if a committed vector is not what this machine computes."""
+    return 1 if check.check(GOLDEN, load, say) else 0
+
+
+def update_all():
+    check.update(GOLDEN, load, say)
+
+
+def check_empty(folder):
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(f"{folder} is not empty; name a new folder")
+
+
+def export_one(folder, steps=3, compact=False, data_dir=None, offline=False, **given):
+    """Writes a trace; a folder that is there must be empty."""
+    config = make_config(given)
+    trace.check_traceable(config)
+    dataset = load_data(config, data_dir, offline)
+    config = with_classes(config, dataset)
+    check_number("steps", steps, whole(1, config.epochs * steps_in_epoch(config, len(parts(config, dataset)[0][1]))))
+    check_empty(folder)
+    made = [parent for parent in folder.parents if not parent.exists()]
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with scratch_folder(folder) as new:
+            records = trace.export_trace(config, dataset, new, steps, compact)
+            check_empty(folder)       # another process may have been faster
+            os.replace(new, folder)   # whole or not at all
+    except BaseException:
+        with contextlib.suppress(OSError):   # of a folder that another process put something into
+            for parent in made:
+                parent.rmdir()
+        raise
+    say(f"wrote {folder}: {records} records of {steps} steps")
+
+
+def diff_two(reference, mine):
+    """Exit status 1 if the traces differ."""
+    found = diff.compare(reference, mine)
+    if found.findings:
+        say(f"first divergence: {found.findings[0]}")
+        for finding in found.findings[1:SHOWN + 1]:
+            say(f"    then: {finding}")
+        if len(found.findings) > SHOWN + 1:
+            say(f"    and {len(found.findings) - SHOWN - 1:,} more")
+    for name in found.extra[:SHOWN]:
+        say(f"extra file: {name} belongs to no record of the reference")
+    if found.tolerances:
+        say(str(found.tolerances))
+    say(f"{found.compared:,} records compared, {len(found.findings):,} differ"
+        + (f", {found.skipped:,} could not be compared (no file and no {trace.MANIFEST})" if found.skipped else ""))
+    return 1 if found.findings or found.extra else 0
+
+
+ACTIONS = {"check": check_all, "update": update_all, "export": export_one, "diff": diff_two}

@@ -1,0 +1,1 @@
+"""A run: its configuration, its epochs, its folder."""

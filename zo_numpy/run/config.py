@@ -1,0 +1,254 @@
+"""The configuration of a run: everything that decides its result, checked, with defaults, as JSON.
+
+Two runs with equal configurations on equal data end in the same bits (INT8) wherever they are made.
+
+A schedule is a list of values that share the epochs of the run in equal parts: epoch e of E (both from 0) uses entry
+e * len(values) // E. `--p-zero 128,192,224` therefore means a third of the run each, however long it is.
+"""
+import dataclasses
+from typing import NamedTuple
+
+from .. import __version__, models
+from ..errors import UserError
+from .defaults import POINT_DATA, defaults
+from .folder import CONFIG, FORMAT_VERSION, read_description
+
+
+class Numbers(NamedTuple):
+    """The values a number may take: one of `values`, or between `lowest` and `highest`; `kind` is int or float."""
+    kind: type
+    text: str             # what they are, for a message: "choose ..."
+    values: object = ()   # a tuple, or a range
+    lowest: float = 0
+    highest: float = 0
+
+    def allows(self, value):
+        """Whether a value of whatever type is one of them; an int stands for a float, True and False for no number."""
+        if self.kind is float and type(value) is int:
+            value = float(value)
+        return type(value) is self.kind and (value in self.values if self.values
+                                             else self.lowest <= value <= self.highest)
+
+
+def whole(lowest, highest):
+    return Numbers(int, f"a whole number from {lowest} to {highest}", range(lowest, highest + 1))
+
+
+def positive(highest):
+    return Numbers(float, f"a number above 0, at most {highest:g}", lowest=1e-12, highest=highest)
+
+
+SCHEDULES = {   # what may follow a schedule, by precision
+    "int8": {
+        "r_max": Numbers(int, "2^k - 1 with k = 1..6: 1, 3, 7, 15, 31 or 63", (1, 3, 7, 15, 31, 63)),
+        "p_zero": whole(0, 255),
+        "b_zo": whole(1, 6),
+        "b_bp": whole(1, 7),
+    },
+    "fp32": {
+        "eps": positive(1),
+        "eta": positive(10),
+        "clip": positive(1e9),
+        "eta_tail": positive(10),
+    },
+}
+MEANINGS = {
+    "r_max": "largest magnitude of z", "p_zero": "n of the probability n / 256 that an element of z is zero",
+    "b_zo": "bits left of z in an update", "b_bp": "bits left of a tail gradient in an update",
+    "eps": "length of the perturbation", "eta": "ZO learning rate", "clip": "largest |g|",
+    "eta_tail": "learning rate of the tail",
+}
+CHOICES = {
+    "model": tuple(models.MODELS),
+    "data": ("mnist", "fashion-mnist", "mnist-subset", "modelnet10", "modelnet40", "modelnet", "synthetic-solids"),
+    "precision": tuple(SCHEDULES),
+    "tail_passes": ("second", "both"),
+}
+LOSSES = {"int8": ("integer", "coarse", "float"), "fp32": ("float",)}   # the first is the default
+LARGEST_BATCH = 4096   # of the integer loss's proof against overflow
+NUMBERS = {"epochs": whole(1, 10**6), "batch_size": whole(1, LARGEST_BATCH), "seed": whole(0, 2**64 - 1),
+           "validate": whole(0, 10**9), "limit": whole(0, 10**9), "rotate": whole(0, 359), "queries": whole(1, 64),
+           "points": whole(0, 10**5), "classes": whole(0, 1000), "augment": whole(0, 1000), "spin": whole(0, 180),
+           "noise": whole(0, 200), "tilt": whole(0, 359), "jitter": whole(0, 200)}
+POINT_FIELDS = ("points", "classes", "augment", "spin", "noise", "tilt", "jitter")   # of point clouds alone
+BP = "all"   # the tail that is the whole network
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """See the module's docstring; the command line's --help explains each field."""
+    model: str = "lenet5"
+    data: str = "mnist"
+    precision: str = "int8"
+    bp_tail: int | str = 2
+    zo_frozen: bool = False
+    epochs: int = 0          # 0: as defaults.py says
+    batch_size: int = 0
+    seed: int = 0
+    validate: int = 0        # training samples held out and reported on
+    limit: int = 0           # training samples used; 0: all
+    rotate: int = 0          # degrees, counter-clockwise, of every image
+    points: int = 0          # of each cloud; this and what follows up to `jitter` are of point clouds only
+    classes: int = 0         # the data set decides
+    augment: int = 0         # variants of the training clouds that the epochs visit in turn; 0: the clouds as they are
+    spin: int = 180          # of a variant: largest turn about the vertical axis, degrees
+    noise: int = 10          # of a variant: standard deviation of its noise, thousandths of a cloud's radius
+    tilt: int = 0            # degrees about a horizontal axis, of every cloud
+    jitter: int = 0          # thousandths of the radius, noise of every cloud
+    init_from: str = ""      # folder of the run whose weights this one starts from
+    queries: int = 1
+    loss: str = ""
+    tail_passes: str = "second"
+    headroom: tuple = ()
+    schedules: dict = dataclasses.field(default_factory=dict)
+
+    def at(self, schedule, epoch):
+        """The value of a schedule in an epoch, from 0."""
+        values = self.schedules[schedule]
+        return values[epoch * len(values) // self.epochs]
+
+
+def option(name):
+    """A field's name as the command line has it: batch_size is --batch-size."""
+    return "--" + name.replace("_", "-")
+
+
+def check_number(name, value, numbers):
+    """Raises UserError unless `numbers`, a Numbers, allows the value of an option."""
+    if not numbers.allows(value):
+        raise UserError(f"{option(name)} {value}: choose {numbers.text}")
+
+
+def check_choice(name, value, choices):
+    """Raises UserError unless the value of an option is one of `choices`, texts."""
+    if value not in choices:
+        raise UserError(f"{option(name)} {value}: choose one of {', '.join(choices)}")
+
+
+def make_config(given):
+    """A checked Config from the options a user gave; what is missing takes its tuned default.
+
+    given: {field or schedule name: value}; schedules and headroom as sequences of numbers.
+    Raises UserError naming the option and what it may be.
+    """
+    for name, choices in CHOICES.items():
+        check_choice(name, given.get(name, getattr(Config, name)), choices)
+    model, precision, bp_tail, data, source = (given.get(name, getattr(Config, name)) for name in (
+        "model", "precision", "bp_tail", "data", "init_from"))
+    longest = models.longest_tail(models.MODELS[model].layers)
+    if not (whole(0, longest).allows(bp_tail) or bp_tail == BP):
+        raise UserError(f"--bp-tail {bp_tail}: choose a whole number from 0 to {longest}, or {BP}")
+    options = {"loss": LOSSES[precision][0], **defaults(precision, bp_tail, data, bool(source)), **given}
+    for name, numbers in NUMBERS.items():
+        check_number(name, options.get(name, getattr(Config, name)), numbers)
+    check_choice("loss", options["loss"], LOSSES[precision])
+    if type(options.get("init_from", "")) is not str:
+        raise UserError(f"--init-from {options['init_from']}: give the folder of a run")
+    check_frozen(options.get("zo_frozen", False), bp_tail)
+    check_points(options, models.MODELS[model])
+    schedules = {name: check_schedule(name, options.pop(name), numbers)
+                 for name, numbers in SCHEDULES[precision].items()}
+    options["headroom"] = check_headroom(options.get("headroom", ()), precision, models.MODELS[model])
+    unknown = set(options) - {field.name for field in dataclasses.fields(Config)}
+    if unknown:
+        raise UserError(f"{option(sorted(unknown)[0])} has no meaning with --precision {precision}")
+    return Config(**options, schedules=schedules)
+
+
+def check_points(options, model):
+    """Refuses what has no meaning for a model's kind of samples; sets the number of points where it is left open."""
+    data, points = options.get("data", Config.data), models.takes_points(model)
+    if points != (data in POINT_DATA):
+        kind = "point clouds" if points else "images"
+        names = [name for name in CHOICES["data"] if (name in POINT_DATA) == points]
+        raise UserError(f"--model {model.name} takes {kind} and --data {data} has none: choose another --model, or "
+                        f"--data {', '.join(names)}")
+    for name in ("rotate",) if points else POINT_FIELDS:
+        if options.get(name, getattr(Config, name)) != getattr(Config, name):
+            raise UserError(f"{option(name)} {options[name]}: it has no meaning with --model {model.name}")
+    if points and not options.get("points"):
+        options["points"] = model.input_shape[0]
+
+
+def check_frozen(frozen, bp_tail):
+    """Refuses the control where it leaves nothing below the tail, or no tail."""
+    if type(frozen) is not bool:
+        raise UserError(f"--zo-frozen {frozen}: it is true or false")
+    if frozen and bp_tail in (0, BP):
+        raise UserError(f"--zo-frozen with --bp-tail {bp_tail} leaves nothing to compare: choose --bp-tail 1 or more, "
+                        "a number")
+
+
+def check_schedule(name, values, numbers):
+    """The values of a schedule as a tuple of its kind of number."""
+    values = tuple(values)
+    wrong = [value for value in values if not numbers.allows(value)]
+    if wrong or not values:
+        raise UserError(f"{option(name)} {wrong[0] if wrong else 'of nothing'}: choose {numbers.text}, or several "
+                        "separated by commas")
+    return tuple(map(numbers.kind, values))
+
+
+def check_headroom(headroom, precision, model):
+    """The headroom of each layer with weights as a tuple, which is empty where the precision has none."""
+    layers = models.weight_layers(model.layers) if precision == "int8" else []
+    if len(headroom) != len(layers) or not all(whole(0, 6).allows(h) for h in headroom):
+        raise UserError(f"--headroom {','.join(map(str, headroom))}: " + (
+            f"give {len(layers)} numbers from 0 to 6, one for each of {', '.join(layer.name for layer in layers)}"
+            if layers else f"it has no meaning with --precision {precision}"))
+    return tuple(headroom)
+
+
+def with_classes(config, dataset):
+    """The Config of a run on a Dataset, which decides how many classes a network of point clouds tells apart."""
+    return dataclasses.replace(config, classes=len(dataset.classes)) if config.points else config
+
+
+def training_samples(config, dataset):
+    """How many samples a run trains on: the first `limit` of those that are not held out."""
+    left = len(dataset.train_labels) - config.validate
+    return min(left, config.limit) if config.limit else left
+
+
+def json_fields(model):
+    """The names of the fields that a configuration of a model has in JSON: of images, none that only clouds have."""
+    images = model not in models.MODELS or not models.takes_points(models.MODELS[model])
+    return [field.name for field in dataclasses.fields(Config) if not (images and field.name in POINT_FIELDS)]
+
+
+def as_json(config):
+    """A Config as a JSON object."""
+    fields = dataclasses.asdict(config)
+    return {name: fields[name] for name in json_fields(config.model)}
+
+
+def describe(config, dataset):
+    """The JSON object of a run's config.json: the configuration and the data it is trained on."""
+    return {"format_version": FORMAT_VERSION, "zo_numpy": __version__, **as_json(config),
+            "dataset": {"source": dataset.source, "complete": dataset.complete, "digest": dataset.digest,
+                        "training_samples": training_samples(config, dataset),
+                        "classes": list(dataset.classes)}}
+
+
+def config_from_json(fields, name):
+    """The Config a run folder holds, from its JSON object.  name: the file's, for messages.
+
+    Raises UserError if it is not one: every field is there, since a default may not stand in for a lost one.
+    """
+    try:
+        schedules = fields["schedules"]
+        for found, wanted in ((set(fields), set(json_fields(fields["model"]))),
+                              (set(schedules), set(SCHEDULES[fields["precision"]]))):
+            if found != wanted:
+                raise UserError(f"{', '.join(sorted(found ^ wanted))} missing or unknown")
+        return make_config({**{key: value for key, value in fields.items() if key != "schedules"}, **schedules})
+    except (UserError, TypeError, KeyError) as error:
+        raise UserError(f"{name} is not the configuration of a run ({error}); choose another folder") from None
+
+
+def read_config(path):
+    """The Config of a run folder.  Raises UserError if it is not one."""
+    description = read_description(path)
+    for name in ("format_version", "zo_numpy", "dataset"):
+        description.pop(name, None)
+    return config_from_json(description, path / CONFIG)

@@ -1,0 +1,71 @@
+"""The weights a run starts from when they come from another run (fine-tuning), converted where precisions differ.
+
+FP32 to INT8: each layer's weights are divided by the power of two that brings the largest to at most 127 >> h and
+rounded, h being the layer's headroom; INT8 has no biases, so they are dropped. Of batch norm the scale that evaluation
+uses goes into the weights before it, the shift is dropped. INT8 to FP32: data * 2^exponent, biases zero, batch norm as
+at its start. Both happen before training.
+"""
+import pathlib
+
+import numpy as np
+
+from .. import models
+from ..errors import UserError
+from ..fp32 import elastic_zo as fp32
+from ..fp32.points import evaluation_scale
+from ..int8.arith import INT8_MAX, QTensor
+from .config import read_config
+from .folder import CHECKPOINT
+
+
+def quantised(array, headroom):
+    """A float array as a QTensor whose largest magnitude is at most 127 >> headroom, as near to it as 2^e allows."""
+    largest = float(np.abs(array).max())
+    exponent = int(np.ceil(np.log2(largest / (INT8_MAX >> headroom)))) if largest else 0
+    return QTensor(np.clip(np.rint(array * 2.0**-exponent), -INT8_MAX, INT8_MAX).astype(np.int8), exponent)
+
+
+def to_int8(weights, config):
+    """{layer's name: QTensor} from FP32 parameters.  config: of the run that starts, which has the headrooms."""
+    converted = {}
+    for block, headroom in zip(models.blocks(models.of_run(config).layers), config.headroom):
+        name = block[0].name
+        weight = weights[name + ".weight"]
+        for layer in block:
+            if isinstance(layer, models.BatchNorm):
+                weight = weight * evaluation_scale(weights, layer.name)[:, None]
+        converted[name] = quantised(weight, headroom)
+    return converted
+
+
+def to_fp32(weights, config):
+    """FP32 parameters from INT8 weights.  config: of the run that starts."""
+    converted = fp32.initialise(config)
+    for name, value in converted.items():
+        layer, part = name.split(".")
+        if part == "weight":
+            data, exponent = weights[layer]
+            value[...] = data.astype(np.float32) * np.float32(2.0**exponent)
+    return converted
+
+
+def start_from(config, load_weights):
+    """The weights of the run `config.init_from`, in the precision of `config`.
+
+    load_weights: (config, path) -> (weights, numbers), see trainer.py.
+    Raises UserError if it is no run, has no checkpoint or is of another network.
+    """
+    path = pathlib.Path(config.init_from)
+    source = read_config(path)
+    if source.model != config.model:
+        raise UserError(f"--init-from {path}: it is a {source.model}, this run trains a {config.model}; give a run of "
+                        "the same --model")
+    if source.classes != config.classes:
+        raise UserError(f"--init-from {path}: it tells {source.classes} classes apart, this run's data have "
+                        f"{config.classes}; give a run on the same classes")
+    if not (path / CHECKPOINT).exists():
+        raise UserError(f"--init-from {path}: it has no checkpoint yet; finish that run first")
+    weights, _ = load_weights(source, path)
+    if source.precision == config.precision:
+        return weights
+    return to_int8(weights, config) if config.precision == "int8" else to_fp32(weights, config)

@@ -5,7 +5,7 @@ from .. import models, rng
 from .arith import INT8_MAX, QTensor
 
 # Elements of z that exist at a time. The largest that keeps a step at batch 1 within 10 % of the memory of inference.
-PIECE = 15_360
+PIECE = 12_288
 
 
 def perturbation_in_turn(seed, step, tensor, query, count, settings):

@@ -15,7 +15,7 @@ from twin_ops import draws
 from twins import bit_width, clip, mapped
 from zo_numpy import models
 from zo_numpy.golden import ops
-from zo_numpy.int8 import elastic_zo, tail
+from zo_numpy.int8 import elastic_zo, precision, tail
 from zo_numpy.int8.arith import QTensor, requantise
 
 CLIP_FOR_ZO = {
@@ -132,7 +132,7 @@ def restored(change_g):
 
 def from_minus_z(right, weights, names, g, seed, step, settings):
     for tensor, name in names:
-        weights[name].data.reshape(-1)[:] -= elastic_zo.draw(name, tensor, weights, seed, step, settings)
+        weights[name].data.reshape(-1)[:] -= precision.draw(name, tensor, weights, seed, step, settings)
     right(weights, names, g, seed, step, settings)
 
 

@@ -2,8 +2,9 @@
 import numpy as np
 
 from ...clouds import quantised_clouds
-from ...int8 import arith, points
+from ...int8 import arith, layers, points
 from ...models import MaxOverPoints, PointLinear, ReLU
+from ...shapes import max_over_points
 from .common import (Case, Flag, Op, beyond, described, filled, flat, has_negative, int32, int8, integers,
                      layers_from, listed, made_up, product_sum_beyond_int16, quantised, scaled)
 
@@ -93,7 +94,7 @@ POINT_LINEAR = Op(
 
 
 def max_over_points_of(inputs, parameters):
-    return {"result": points.max_over_points(int32(inputs["x"])).tolist()}
+    return {"result": max_over_points(int32(inputs["x"])).tolist()}
 
 
 def differs(reduce):
@@ -134,7 +135,7 @@ def point_block_of(inputs, parameters):
     block = layers_from(parameters["layers"])
     x, weight = quantised(inputs["x"]), quantised(inputs["weight"])
     seen = []
-    result = points.forward_block(block, {block[0].name: weight}, x, lambda op, name, value: seen.append(value))
+    result = layers.forward_block(block, {block[0].name: weight}, x, lambda op, name, value: seen.append(value))
     stages = seen[:-1]
     return {"accumulator": stages[0].tolist(), "after": [stage.tolist() for stage in stages[1:]],
             "maximum": arith.max_abs(stages[-1]), "shift": arith.requantise_shift(stages[-1]), **listed(result)}

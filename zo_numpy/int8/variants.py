@@ -1,0 +1,89 @@
+"""What departs from the step of elastic_zo.py, made of the same parts.
+
+    frozen          the control: ZO layers stay at their initialisation, the tail alone is trained
+    queries         several perturbations a step, each a z of its own (CHOICE 31)
+    tail_passes     "both": the tail's gradients of both passes are used, not of the second alone (CHOICE 8)
+"""
+from typing import NamedTuple
+
+import numpy as np
+
+from .. import models, rng
+from .arith import INT8_MAX, pseudo_stochastic_shift
+from .draws import PIECE
+from .elastic_zo import draw, forward_pass, perturb, train_tail, zo_gradient, zo_shift, zo_tensors
+from .tail import tail_steps, update_tail
+
+
+class Variant(NamedTuple):
+    """How a step departs from elastic_zo's, which has these defaults."""
+    frozen: bool = False
+    tail_passes: str = "second"
+    queries: int = 1
+
+
+def train_step(model, bp_tail, weights, images, labels, seed, step, settings, record=None, variant=Variant()):
+    """One step on one batch; changes `weights` in place.  Arguments as of `elastic_zo.train_step`.
+
+    Returns (L+, L-, g): of several queries the losses are means over them, rounded down, and g is a tuple of theirs.
+    """
+    if variant.frozen:
+        return frozen_step(model, bp_tail, weights, images, labels, settings, record)
+    zo_names, losses, gs = zo_tensors(model, bp_tail), [], []
+    both = variant.tail_passes == "both"
+    for query in range(variant.queries):
+        last = query == variant.queries - 1   # the one whose passes give the tail's gradient
+        perturb(weights, zo_names, +1, seed, step, settings, query)
+        loss_plus, *kept = forward_pass("plus", model, bp_tail, weights, images, labels, settings, record)
+        first = steps_of("plus", model, bp_tail, weights, *kept, labels, settings, record) if both and last else {}
+        perturb(weights, zo_names, -2, seed, step, settings, query)
+        loss_minus, *kept = forward_pass("minus", model, bp_tail, weights, images, labels, settings, record)
+        losses.append((loss_plus, loss_minus))
+        gs.append(zo_gradient(loss_plus, loss_minus))
+        if not last:
+            perturb(weights, zo_names, +1, seed, step, settings, query)
+    if both:
+        update_tail(weights, add_steps(first, steps_of("minus", model, bp_tail, weights, *kept, labels, settings,
+                                                       record)))
+    else:
+        train_tail(model, bp_tail, weights, *kept, labels, settings, record)
+    restore_and_update(weights, zo_names, gs, seed, step, settings)
+    loss_plus, loss_minus = (sum(values) // len(gs) for values in zip(*losses))
+    return loss_plus, loss_minus, gs[0] if len(gs) == 1 else tuple(gs)
+
+
+def frozen_step(model, bp_tail, weights, images, labels, settings, record=None):
+    """A step of the control: one pass serves it, with nothing perturbed (CHOICE 26).  Returns (L, L, 0)."""
+    loss, *kept = forward_pass("minus", model, bp_tail, weights, images, labels, settings, record)
+    train_tail(model, bp_tail, weights, *kept, labels, settings, record)
+    return loss, loss, 0
+
+
+def restore_and_update(weights, zo_names, gs, seed, step, settings):
+    """theta += z of the last query, which restores it exactly, then theta -= the steps of all queries.
+
+    gs: [g of each query], 1 to 64. Their steps are summed before the clip to +-(127 - R).
+    """
+    shift, bound, last = zo_shift(settings), INT8_MAX - settings.r_limit, len(gs) - 1
+    for tensor, name in zo_names:
+        theta = weights[name].data.reshape(-1)
+        for piece in rng.pieces(theta.size, PIECE):
+            moved = theta[piece].astype(np.int16)   # 64 steps of at most 63 sum to less than 2^15
+            for query, g in enumerate(gs):
+                z = draw(seed, step, tensor, query, piece, settings)
+                moved -= np.int8(g) * pseudo_stochastic_shift(z, shift)
+                if query == last:   # theta stands at theta - z of this one
+                    moved += z
+            theta[piece] = np.clip(moved, -bound, bound)
+
+
+def steps_of(phase, model, bp_tail, weights, logits, inputs, labels, settings, record=None):
+    """The steps of a whole tail from one pass, {layer's name: int32}; nothing is changed."""
+    _, of_tail = models.split_tail(model.layers, bp_tail)
+    note = (lambda *what: record(phase, *what)) if record else None
+    return tail_steps(of_tail, weights, logits, inputs, labels, settings.b_bp, note)
+
+
+def add_steps(first, second):
+    """The sum of two steps, where both forward passes contribute (CHOICE 8)."""
+    return {name: first[name] + second[name] for name in first}

@@ -7,7 +7,7 @@
 All numbers are integers, written in decimal; some need 64 bits. An array is a nested list in C order, an int8
 tensor with its exponent {"data": .., "exponent": n}. `expected` holds intermediate results too. A case
 carries a flag exactly if a port with that bug, and no other, gives another answer in some field. The cases
-are in cases_*.py; to check is to recompute every case of a file, from the inputs it holds, and to compare
+are in cases/; to check is to recompute every case of a file, from the inputs it holds, and to compare
 every number.
 """
 import json

@@ -167,10 +167,10 @@ def matmul_ratios(rounds):
                 one = interleaved({"numpy": lambda: a @ b, "ours": lambda: matmul(a, b)}, rounds)
             with threads(2):
                 two = interleaved({"numpy": lambda: a @ b, "ours": lambda: tiled_matmul(a, b)}, rounds)
-            by_shape[f"{model} {n}x{k}x{m}"] = [round(median(taken["numpy"]) / median(taken["ours"]), 2)
-                                                for taken in (one, two)]
+            by_shape[f"{model} {n}x{k}x{m}"] = [median(taken["numpy"]) / median(taken["ours"]) for taken in (one, two)]
     means = [statistics.geometric_mean(values) for values in zip(*by_shape.values())]
-    return {"matmul_1t": means[0], "matmul_2t": means[1]}, by_shape
+    rounded = {name: [round(ratio, 2) for ratio in ratios] for name, ratios in by_shape.items()}
+    return {"matmul_1t": means[0], "matmul_2t": means[1]}, rounded
 
 
 def kernel_rates(rounds):

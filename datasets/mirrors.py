@@ -13,7 +13,7 @@ import urllib.request
 from http.client import HTTPException
 from urllib.parse import urlsplit
 
-from datasets import DataError
+from zo_numpy.samples import DataError
 
 CONNECT_SECONDS = 4         # for all mirrors together to answer
 STALL_SECONDS = 15          # without a byte, before a download is given up

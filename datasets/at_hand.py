@@ -1,4 +1,4 @@
-"""The command that chooses the clouds that PointNet trains on, for the Makefile: python -m datasets.at_hand [FOLDER]."""
+"""The command that chooses the clouds PointNet trains on, for the Makefile: python -m datasets.at_hand [FOLDER]."""
 
 import os
 import shlex

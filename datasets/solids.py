@@ -100,8 +100,8 @@ def surface(solid, p, u):
 
 
 def on_faces(corners, faces, u):
-    """Points spread evenly over triangles.  corners: (V, 3).  faces: triples of corners.  u: (points, 4)."""
-    a, b, c = (corners[list(indices)] for indices in zip(*faces))
+    """Points spread evenly over triangles.  corners: (V, 3).  faces: (F, 3), indices of corners.  u: (points, 4)."""
+    a, b, c = corners[np.asarray(faces).T]
     cross = np.cross(b - a, c - a)
     areas = np.sqrt(cross[:, 0] ** 2 + cross[:, 1] ** 2 + cross[:, 2] ** 2)
     ends = np.cumsum(areas)

@@ -22,7 +22,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from datasets import DataError, download, idx, image_sources, mirrors, registries, store
+from datasets import DataError, download, idx, image_sources, mirrors, progress, registries, store
 from datasets.image_set import (
     FILES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS, DebianPackage, ImageSet, NpmPackage, digest)
 from small_runs import at_default_signals
@@ -524,7 +524,7 @@ class Terminal(io.StringIO):
 
 @pytest.mark.parametrize("stream", [io.StringIO, Terminal])
 def test_progress_is_for_terminals(serve, monkeypatch, stream):
-    monkeypatch.setattr(mirrors, "SHOW_SECONDS", 0)
+    monkeypatch.setattr(progress, "SHOW_SECONDS", 0)
     monkeypatch.setattr(sys, "stderr", stream())
     dataset, said = load(TINY._replace(mirrors=(serve(PACKED),)))
     drawn = sys.stderr.getvalue()

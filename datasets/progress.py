@@ -8,7 +8,7 @@ WIDTH = 79
 
 
 class Progress:
-    """How far one thing is, its rate and the time left. It counts bytes, which it shows as MB, or pieces of a `unit`."""
+    """How far one thing is, its rate and the time left. What is counted are bytes, shown as MB, or pieces, a `unit`."""
 
     def __init__(self, label, unit="MB"):
         self.label, self.unit = label, unit

@@ -15,8 +15,8 @@ import numpy as np
 from .npy import LARGEST_FILE, MOST_MEMBERS, read_array, read_header
 
 CHUNK = 1 << 22             # bytes read at a time
-LET_GO = 1 << 26            # bytes of a mapped file that are read before their memory is given back
-READ_AROUND = 1 << 16       # bytes that a system maps around each place that is read
+LET_GO = 1 << 26            # bytes of a mapped file that are in memory before it is given back
+READ_AROUND = 1 << 21       # bytes that a system may map around each place that is read
 LARGEST_TEXT = 1 << 20      # bytes of a member that is text
 LOCAL_HEADER = struct.Struct("<4s22x2H")   # of a zip's member: signature, lengths of its name and of what follows that
 
@@ -58,15 +58,21 @@ class Member(NamedTuple):
 
 
 def members(path):
-    """{name: Member} of an .npz file.  Raises OSError, ValueError, or whatever zipfile and NumPy raise for damage."""
+    """{name: Member} of an .npz file; None for what is no array.
+
+    Raises OSError, ValueError, or whatever zipfile and NumPy raise for damaged bytes.
+    """
     found = {}
     with zipfile.ZipFile(path) as archive:
-        infos = [info for info in archive.infolist() if info.filename.endswith(".npy")]
+        infos = archive.infolist()
         if len({info.filename for info in infos}) < len(infos) or len(infos) > MOST_MEMBERS:
             raise ValueError("a name stands twice, or there are too many")
         for info in infos:
             if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
                 raise ValueError(f"it packs {info.filename[:60]} in an unknown way")
+            if not info.filename.endswith(".npy"):
+                found[f"{info.filename} (no array)"] = None
+                continue
             with archive.open(info) as content:
                 found[info.filename.removesuffix(".npy")] = Member(path, info, *read_header(content), content.tell())
     return found
@@ -83,21 +89,37 @@ def stored_from(file, info):
 
 
 class Mapped(np.memmap):
-    """An array in a file, read when it is indexed. What was read is given back every LET_GO bytes, so that a process
-    that goes through a large file again and again stays small. What is taken out by an array of indices, and what
-    arithmetic makes, is a plain array in memory.
+    """An array in a file, read when it is indexed. Memory that holds what was read is given back at once, as soon as it
+    may be LET_GO bytes, so that a process that goes through a large file again and again stays small. What an array of
+    row numbers takes out, and what arithmetic makes, is a plain array in memory.
     """
-    taken = 0   # bytes that were read since memory was last given back
+    touched = 0   # bytes that may be in memory since it was last given back
 
     def __getitem__(self, index):
+        if self._mmap is not None and isinstance(index, np.ndarray) and index.ndim == 1 and index.dtype.kind in "iu":
+            return self.rows(index)
         part = super().__getitem__(index)
         if self._mmap is None or not isinstance(part, np.ndarray):
             return part
-        self.taken += part.nbytes + READ_AROUND * (len(part) if part.ndim else 1)
-        if self.taken > LET_GO and hasattr(mmap, "MADV_DONTNEED"):
+        self.touch(part.nbytes + READ_AROUND)
+        return part if part._mmap is not None else part.view(np.ndarray)
+
+    def rows(self, numbers):
+        """Copies of some rows, in C order."""
+        out = np.empty((len(numbers), *self.shape[1:]), self.dtype)
+        some = max(1, LET_GO // (math.prod(out.shape[1:]) * self.itemsize + READ_AROUND))
+        for start in range(0, len(numbers), some):
+            part = numbers[start:start + some]
+            out[start:start + some] = super().__getitem__(part).view(np.ndarray)
+            self.touch(LET_GO)
+        return out
+
+    def touch(self, size):
+        """Counts bytes that are read now; what was read before is no longer needed in memory."""
+        if self.touched + size > LET_GO and hasattr(mmap, "MADV_DONTNEED"):
             self._mmap.madvise(mmap.MADV_DONTNEED)   # of a file that is only read: nothing is lost
-            self.taken = 0
-        return part if part._mmap is not None else np.ascontiguousarray(part.view(np.ndarray))
+            self.touched = 0
+        self.touched += size
 
     def __array_wrap__(self, array, context=None, return_scalar=False):
         array = np.asarray(array)

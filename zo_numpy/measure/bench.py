@@ -85,7 +85,7 @@ def step_of(precision, bp_tail, batch, **options):
     module, model = PRECISIONS[precision], models.of_run(config)
     train_step, settings = step_function(config, module, 0)
     weights, step = module.initialise(config), 0
-    images, labels = memory.random_batch(config)
+    images, labels = peak.random_batch(config)
 
     def make():
         nonlocal step
@@ -215,7 +215,7 @@ def memory_ratios():
 
     def measured(precision, bp_tail, infer=False, steps=12):
         config = make_config({"precision": precision, "bp_tail": bp_tail, "batch_size": 32})
-        return memory.measure(config, steps, infer)
+        return peak.measure(config, steps, infer)
 
     for precision in PRECISIONS:
         ratios[f"peak_{precision}_mb_all_threads"] = measured(precision, 0, steps=100) / 1e6

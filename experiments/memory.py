@@ -14,8 +14,10 @@ import numpy as np
 
 from experiments.common import QUICK, RESULTS, save_result
 from experiments.curves import pyplot
-from zo_numpy.app.data import say
-from zo_numpy.measure import bench, memory
+from zo_numpy.app.methods import full_bp_moments, method_of
+from zo_numpy.app.progress import say
+from zo_numpy.measure import memory
+from zo_numpy.measure.timing import threads
 from zo_numpy.run.config import BP, make_config
 from zo_numpy.run.steps import PRECISIONS
 
@@ -31,7 +33,8 @@ COLOURS = dict(zip(memory.KINDS, ("tab:blue", "tab:cyan", "tab:green", "tab:oran
 def measured_row(precision, case, bp_tail, frozen):
     """Prediction and measurement of one configuration."""
     config = make_config({"precision": precision, "bp_tail": bp_tail, "zo_frozen": frozen, **case})
-    highest, measured = memory.peak(memory.moments(config)), memory.measure(config, STEPS[config.model])
+    highest = memory.peak(memory.moments(config, full_bp_moments))
+    measured = memory.measure(config, method_of(config), STEPS[config.model])
     return {"precision": precision, "batch": config.batch_size, **({"points": config.points} if config.points else {}),
             "bp_tail": bp_tail, "frozen": frozen, "measured": measured, "predicted": highest.total,
             "peak": highest.name, "held": highest.held}
@@ -78,7 +81,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", choices=CASES, default="lenet5")
     model = parser.parse_args().model
-    with bench.threads(1):
+    with threads(1):
         rows = [measured_row(precision, case, *tail) for precision in PRECISIONS for case in CASES[model]
                 for tail in TAILS]
     for row in rows:

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from zo_numpy.__main__ import main
+from zo_numpy.app.methods import full_bp_moments, method_of
 from zo_numpy.int8 import elastic_zo as int8, layers as int8_layers
 from zo_numpy.measure import memory
 from zo_numpy.run.config import make_config
@@ -15,7 +16,15 @@ def config(precision, bp_tail, batch_size=32, **given):
 
 
 def predicted(*args, **given):
-    return memory.peak(memory.moments(config(*args, **given)))
+    return memory.peak(moments(config(*args, **given)))
+
+
+def moments(config):
+    return memory.moments(config, full_bp_moments)
+
+
+def measure(config, **options):
+    return memory.measure(config, method_of(config), **options)
 
 
 @pytest.fixture(autouse=True)
@@ -27,16 +36,16 @@ def one_thread(monkeypatch):
 @pytest.mark.parametrize("batch", [2, 8, 32, 150])
 @pytest.mark.parametrize("precision", ["int8", "fp32"])
 def test_prediction_and_measurement_agree_within_5_percent(precision, batch, bp_tail, frozen):
-    measured = memory.measure(config(precision, bp_tail, batch, zo_frozen=frozen), steps=6)
+    measured = measure(config(precision, bp_tail, batch, zo_frozen=frozen), steps=6)
     assert abs(predicted(precision, bp_tail, batch, zo_frozen=frozen).total - measured) <= 0.05 * measured
 
 
 @pytest.mark.parametrize("precision", ["int8", "fp32"])
 def test_prediction_and_measurement_of_both_passes_and_of_inference(precision):
     both = config(precision, 3, 32, tail_passes="both")
-    measured = memory.measure(both, steps=6)
-    assert abs(memory.peak(memory.moments(both)).total - measured) <= 0.05 * measured
-    measured = memory.measure(both, infer=True)
+    measured = measure(both, steps=6)
+    assert abs(memory.peak(moments(both)).total - measured) <= 0.05 * measured
+    measured = measure(both, infer=True)
     assert abs(memory.peak(memory.inference(both)).total - measured) <= 0.05 * measured
 
 
@@ -45,7 +54,7 @@ def test_prediction_and_measurement_of_both_passes_and_of_inference(precision):
 def test_two_threads_need_no_more_than_predicted(monkeypatch, precision, bp_tail):
     """They may need less, as they are not all at their largest at once."""
     monkeypatch.setenv("ZO_NUMPY_THREADS", "2")
-    measured = memory.measure(config(precision, bp_tail), steps=6)
+    measured = measure(config(precision, bp_tail), steps=6)
     assert measured <= 1.05 * predicted(precision, bp_tail).total
 
 
@@ -59,12 +68,12 @@ def test_a_step_that_needs_more_is_noticed(monkeypatch):
         return x
 
     monkeypatch.setattr(int8, "from_pixels", wide)
-    measured = memory.measure(config("int8", 0), steps=6)
+    measured = measure(config("int8", 0), steps=6)
     assert measured > 1.05 * predicted("int8", 0).total
 
 
 def test_bytes_by_hand():
-    step = memory.moments(config("int8", 1))
+    step = moments(config("int8", 1))
     assert {moment.held["parameters"] for moment in step} == {107_550}
     at = {moment.name: moment.held for moment in step}
     conv1 = at["forward, conv1"]
@@ -73,7 +82,7 @@ def test_bytes_by_hand():
     assert at["forward, conv2, requantise"]["activations"] == 32 * (28 * 28 + 6 * 14 * 14 + 16 * 7 * 7)
     assert at["+z and update"]["gradients"] == 4 * 840
     assert at["gradient, fc3"]["errors"] == 32 * 10
-    assert {moment.held["parameters"] for moment in memory.moments(config("fp32", 1))} == {4 * 107_786}
+    assert {moment.held["parameters"] for moment in moments(config("fp32", 1))} == {4 * 107_786}
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -88,7 +97,7 @@ def test_what_the_method_promises(monkeypatch, workers):
 
 
 def test_scratch_does_not_grow_with_the_batch():
-    scratch = [max(moment.held["scratch"] for moment in memory.moments(config("int8", 0, batch)))
+    scratch = [max(moment.held["scratch"] for moment in moments(config("int8", 0, batch)))
                for batch in (64, 1024, 4096)]
     assert max(scratch) <= 1.1 * min(scratch)
 

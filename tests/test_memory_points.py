@@ -5,6 +5,7 @@ import pathlib
 import pytest
 
 from zo_numpy.__main__ import main
+from zo_numpy.app.methods import full_bp_moments, method_of
 from zo_numpy.fp32 import points as fp32_points
 from zo_numpy.int8 import points as int8_points
 from zo_numpy.measure import memory
@@ -14,6 +15,14 @@ from zo_numpy.run.config import make_config
 def config(precision, bp_tail, batch, points, **given):
     return make_config({"model": "pointnet", "data": "modelnet40", "precision": precision, "bp_tail": bp_tail,
                         "batch_size": batch, "points": points, **given})
+
+
+def moments(config):
+    return memory.moments(config, full_bp_moments)
+
+
+def measure(config, **options):
+    return memory.measure(config, method_of(config), **options)
 
 
 @pytest.fixture(autouse=True)
@@ -26,31 +35,31 @@ def one_thread(monkeypatch):
 @pytest.mark.parametrize("precision", ["int8", "fp32"])
 def test_prediction_and_measurement_agree_within_5_percent(precision, batch, points, bp_tail, frozen):
     asked = config(precision, bp_tail, batch, points, zo_frozen=frozen)
-    measured = memory.measure(asked, steps=3)
-    assert abs(memory.peak(memory.moments(asked)).total - measured) <= 0.05 * measured
+    measured = measure(asked, steps=3)
+    assert abs(memory.peak(moments(asked)).total - measured) <= 0.05 * measured
 
 
 @pytest.mark.parametrize("batch, points", [(32, 256), (8, 500), (16, 64), (1, 1000)])
 @pytest.mark.parametrize("precision", ["int8", "fp32"])
 def test_full_bp_is_predicted_within_5_percent(precision, batch, points):
     asked = config(precision, "all", batch, points)
-    measured = memory.measure(asked, steps=3)
-    assert abs(memory.peak(memory.moments(asked)).total - measured) <= 0.05 * measured
-    assert measured > 1.4 * memory.peak(memory.moments(config(precision, 0, batch, points))).total      # what ZO spares
+    measured = measure(asked, steps=3)
+    assert abs(memory.peak(moments(asked)).total - measured) <= 0.05 * measured
+    assert measured > 1.4 * memory.peak(moments(config(precision, 0, batch, points))).total      # what ZO spares
 
 
 @pytest.mark.parametrize("precision", ["int8", "fp32"])
 def test_two_threads_need_no_more_than_predicted(monkeypatch, precision):
     monkeypatch.setenv("ZO_NUMPY_THREADS", "2")
     asked = config(precision, 1, 32, 256)
-    assert memory.measure(asked, steps=3) <= 1.05 * memory.peak(memory.moments(asked)).total
+    assert measure(asked, steps=3) <= 1.05 * memory.peak(moments(asked)).total
 
 
 @pytest.mark.parametrize("precision, megabytes", [("fp32", 30), ("int8", 30)])
 @pytest.mark.parametrize("bp_tail", [0, 1, 2])
 def test_a_batch_of_32_clouds_of_1024_points_fits(monkeypatch, precision, megabytes, bp_tail):
     monkeypatch.setenv("ZO_NUMPY_THREADS", "2")
-    peaks = [memory.peak(memory.moments(config(precision, k, 32, 1024))).total for k in (0, bp_tail)]
+    peaks = [memory.peak(moments(config(precision, k, 32, 1024))).total for k in (0, bp_tail)]
     assert peaks[1] <= megabytes * 10**6
     assert peaks[1] <= 1.017 * peaks[0]                                # what the tail costs beside vanilla ZO
 
@@ -58,11 +67,11 @@ def test_a_batch_of_32_clouds_of_1024_points_fits(monkeypatch, precision, megaby
 @pytest.mark.parametrize("precision, module", [("fp32", fp32_points), ("int8", int8_points)])
 def test_without_streaming_it_would_not_be_as_predicted(monkeypatch, precision, module):
     asked = config(precision, 0, 8, 64)
-    predicted = memory.peak(memory.moments(asked)).total
+    predicted = memory.peak(moments(asked)).total
     plain = (lambda block, weights, x, statistics: fp32_points.forward_plain(block, weights, x, None, statistics),
              lambda block, weights, x: int8_points.forward_plain(block, weights, x, None))[precision == "int8"]
     monkeypatch.setattr(module, "forward_pooled", plain)
-    assert memory.measure(asked, steps=3) > 1.3 * predicted
+    assert measure(asked, steps=3) > 1.3 * predicted
 
 
 def test_the_command(capsys):

@@ -3,7 +3,8 @@
 A step is a sequence of moments, each with what is held while it runs; its peak is the largest of them. Batch, weights
 and all that a step makes count, the data set does not. Predicted are arrays, and the few kilobytes of Python objects
 around them as one number; Python's tracemalloc sees both. What BLAS allocates for itself neither counts: that is in
-the resident set alone. Full BP is predicted beside its backwards, in experiments/full_bp/memory.py.
+the resident set alone. What full BP holds is predicted where its backwards are, and given from there: `full_bp` is a
+function that adds the moments of its step to a Plan.
 
     parameters      weights, and biases in FP32
     perturbation    one group of elements of z, with the random words that make it
@@ -24,7 +25,7 @@ from .. import models, rng, tiles
 from ..fp32 import elastic_zo as fp32
 from ..int8.arith import CHUNK, WIDENED_BYTES
 from ..run.config import BP
-from ..run.steps import PRECISIONS, experiment, step_function
+from ..run.steps import PRECISIONS, settings_of
 from . import memory_points
 
 KINDS = ("parameters", "perturbation", "activations", "accumulators", "scratch", "gradients", "errors")
@@ -158,11 +159,11 @@ def widened(terms, columns):
     return 4 * terms * min(columns, max(1, WIDENED_BYTES // (4 * terms)))
 
 
-def moments(config):
+def moments(config, full_bp):
     """The moments of one training step of a Config, in order.  Returns a list of Moment."""
     plan = Plan(config)
     if config.bp_tail == BP:
-        experiment("full_bp.memory", "--bp-tail all").add_moments(plan)
+        full_bp(plan)
         return plan.moments
     tail = len(plan.blocks) - config.bp_tail
     both = config.tail_passes == "both" and config.bp_tail and not config.zo_frozen
@@ -206,21 +207,21 @@ def random_batch(config):
     return images, draw.integers(0, model.classes, config.batch_size).astype(np.uint8)
 
 
-def measure(config, steps=12, infer=False):
+def measure(config, method, steps=12, infer=False):
     """The peak that tracemalloc sees over training steps on random images (or over forward passes), in bytes.
 
     Of the peaks of the steps (at least 3) the second largest: once in a while a table of the interpreter's own grows
     by a megabyte. The first steps, which also load code and make threads, are not counted.
     """
     precision, model = PRECISIONS[config.precision], models.of_run(config)
-    train_step, settings = step_function(config, precision, 0)
+    settings = settings_of(config, method, 0)
     peaks, at_first = [], None
 
     def run(step):
         if infer:
             precision.classify(model, weights, images)
         else:
-            train_step(model, config.bp_tail, weights, images, labels, config.seed, step, settings)
+            method.train_step(model, config.bp_tail, weights, images, labels, config.seed, step, settings)
 
     weights, (images, labels) = precision.initialise(config), random_batch(config)
     run(0)
@@ -245,10 +246,10 @@ def resident():
     return largest if sys.platform == "darwin" else 1024 * largest
 
 
-def report(config, with_measurement):
+def report(config, method, full_bp, with_measurement):
     """The lines of the `memory` command."""
     workers = tiles.threads()
-    step = moments(config)
+    step = moments(config, full_bp)
     highest = peak(step)
     yield (f"{config.model}, {config.precision}, K = {config.bp_tail}{', frozen' * config.zo_frozen}, batch "
            f"{config.batch_size}, {workers} thread{'s' * (workers > 1)}; bytes, predicted")
@@ -259,7 +260,7 @@ def report(config, with_measurement):
     idle = peak(inference(config))
     yield f"    {'inference':14}{idle.total:14,}      the step takes {percent_more(highest.total, idle.total)} more"
     if with_measurement:
-        measured = measure(config, 12 if workers == 1 else 50)
+        measured = measure(config, method, 12 if workers == 1 else 50)
         yield (f"    {'measured':14}{measured:14,}      the prediction is {percent_more(highest.total, measured)} off"
                + (": it supposes all threads at their largest at once" if workers > 1 else ""))
         yield f"    {'resident set':14}{resident():14,}      the largest of this process, Python, NumPy and BLAS too"

@@ -14,7 +14,7 @@ import numpy as np
 from experiments.accuracy import results
 from experiments.common import RESULTS
 from experiments.rows import BP, DATA_SETS, PRECISIONS
-from zo_numpy.app.data import say
+from zo_numpy.app.progress import say
 
 COLORS = {0: "tab:gray", 1: "tab:blue", 2: "tab:orange", 3: "tab:green", BP: "black"}
 TITLES = {"mnist": "MNIST", "fashion-mnist": "Fashion-MNIST", "int8": "INT8, integers only", "fp32": "FP32"}

@@ -18,7 +18,9 @@ from experiments.common import QUICK, RESULTS, save_result
 from experiments.curves import pyplot
 from experiments.float_loss import float_cross_entropy
 from zo_numpy import models
-from zo_numpy.app.data import datasets, say
+from zo_numpy.app.data import load_data
+from zo_numpy.app.methods import method_of
+from zo_numpy.app.progress import say
 from zo_numpy.int8 import precision
 from zo_numpy.int8.loss import coarse_cross_entropy, cross_entropy
 from zo_numpy.run.config import make_config
@@ -57,14 +59,14 @@ def agrees(gap, exact, integer):
 def measure(bp_tail, epochs, measured, dataset, seed=0):
     """The table of one run: steps and agreements by gap, over its last `measured` epochs."""
     config = make_config(dict(bp_tail=bp_tail, epochs=epochs, seed=seed))
-    weights = precision.initialise(config)
+    weights, method = precision.initialise(config), method_of(config)
     images, labels = dataset.train_images[:IMAGES], dataset.train_labels[:IMAGES]
     watcher = Watcher(models.weight_layers(models.LENET5.layers)[-1].name)
     per_epoch = steps_in_epoch(config, len(labels))
     rows = []
     for step in range(epochs * per_epoch):
         watched = step >= (epochs - measured) * per_epoch
-        one_step(config, precision, weights, images, labels, step, watcher if watched else None)
+        one_step(config, method, weights, images, labels, step, watcher if watched else None)
         if watched:
             rows.append(watcher.compare(labels[batch_of(config, len(labels), step)[1]]))
         if (step + 1) % per_epoch == 0:
@@ -108,7 +110,7 @@ def draw(result, path):
 
 def main():
     argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
-    dataset = datasets.load("mnist", announce=say)
+    dataset = load_data(make_config({"data": "mnist"}))
     runs = []
     for bp_tail, epochs, measured in RUNS:
         which = "every step" if measured == epochs else "last epoch"

@@ -16,7 +16,7 @@ from experiments.cells import NOT_RUN, cell, markdown_rows, pointnet_cells, poin
 from experiments.common import ROOT, read_result
 from experiments.curves import TITLES
 from experiments.rows import DATA_SETS, DEGREES, LONGER, PRECISIONS, seeds_of
-from zo_numpy.app.data import say
+from zo_numpy.app.progress import say
 
 DOCUMENTS = ("README.md", "experiments/README.md")
 ORDER = {"rng.py": "where every random number comes from", "models.py": "the networks, as lists of layers",

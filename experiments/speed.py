@@ -14,11 +14,13 @@ import argparse
 from experiments.common import QUICK, RESULTS, save_result
 from experiments.curves import pyplot
 from zo_numpy import tiles
-from zo_numpy.app.data import say
-from zo_numpy.measure import bench, bench_points
+from zo_numpy.app.methods import method_of
+from zo_numpy.app.progress import say
+from zo_numpy.measure import bench
+from zo_numpy.measure.timing import PARTS
 
-COLOURS = dict(zip(bench.PARTS, ("tab:blue", "tab:cyan", "tab:olive", "tab:orange", "tab:red", "tab:green",
-                                 "tab:purple", "tab:brown", "lightgrey")))
+COLOURS = dict(zip(PARTS, ("tab:blue", "tab:cyan", "tab:olive", "tab:orange", "tab:red", "tab:green", "tab:purple",
+                           "tab:brown", "lightgrey")))
 
 
 def draw(result, path):
@@ -54,11 +56,11 @@ def main():
     parser.add_argument("--model", choices=("lenet5", "pointnet"), default="lenet5")
     given = parser.parse_args()
     if given.model == "pointnet":
-        result = {"threads": tiles.threads(), **bench_points.run(given.rounds)}
-        lines, name = bench_points.report(result), "speed_pointnet"
+        result = {"threads": tiles.threads(), **bench.clouds(given.rounds, method_of)}
+        lines, name = bench.report_clouds(result), "speed_pointnet"
     else:
-        result = bench.run((32, 256), given.rounds)
-        lines, name = bench.report(result), "speed"
+        result = bench.images((32, 256), given.rounds, method_of)
+        lines, name = bench.report_images(result), "speed"
     for line in lines:
         say(line)
     say(f"wrote {save_result(name, result)}")

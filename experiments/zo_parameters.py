@@ -12,7 +12,7 @@ from experiments.common import RESULTS
 from experiments.curves import TITLES, pyplot, scale_by_error
 from experiments.rows import BP, DATA_SETS, PRECISIONS
 from zo_numpy import models
-from zo_numpy.app.data import say
+from zo_numpy.app.progress import say
 from zo_numpy.run.steps import PRECISIONS as MODULES
 
 TAILS = (BP, 3, 2, 1, 0)     # from no ZO parameter to all

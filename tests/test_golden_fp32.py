@@ -7,21 +7,24 @@ import shutil
 import numpy as np
 import pytest
 
+import datasets
 from small_runs import golden_said, refused, snapshot
 from zo_numpy import rng
 from zo_numpy.__main__ import main
 from zo_numpy.app import vectors as commands
+from zo_numpy.app.data import at_hand
 from zo_numpy.fp32 import elastic_zo, layers, tail
 from zo_numpy.golden import check, diff, runs, tolerances, trace
 from zo_numpy.golden.tolerances import Tolerances, first_beyond, summary
 from zo_numpy.run import trainer
+from zo_numpy.run.steps import own_method
 
 GOLDEN = pathlib.Path(__file__).parent / "golden"
 TRACES = GOLDEN / "traces"
 NAMES = [name for name in check.TRACES if "fp32" in name]
 NARROW = TRACES / "narrow-lenet-fp32-k2"
 RUN = "short-fp32-k1"     # made for these tests
-SUBSET = commands.load("mnist-subset")
+SUBSET = datasets.load("mnist-subset")
 
 
 def manifest_of(folder):
@@ -31,7 +34,7 @@ def manifest_of(folder):
 def given(options):
     """(Config, Dataset) of a committed trace or run."""
     config = check.config_of(options)
-    return config, check.data_of(config, commands.load)
+    return config, at_hand(config)
 
 
 def tolerances_of(folder):
@@ -91,7 +94,8 @@ def test_steps_in_float64_are_well_within_the_tolerances(name, in_float64, tmp_p
                                          ("solids-fp32-k0", 112 + 4), ("solids-fp32-k3", 112 + 4)])
 def test_runs_in_float64_are_well_within_the_tolerances(name, lines, in_float64, monkeypatch):
     monkeypatch.setattr(tolerances, "RUN", tolerances.RUN / 5)
-    compared, difference = runs.first_difference(GOLDEN / "runs" / name, *given(check.RUNS[name]))
+    config, dataset = given(check.RUNS[name])
+    compared, difference = runs.first_difference(GOLDEN / "runs" / name, config, own_method(config), dataset)
     assert difference is None and compared == lines
 
 

@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
-from zo_numpy.app import vectors as commands
+from zo_numpy.app.data import at_hand
 from zo_numpy.fp32 import elastic_zo, points
 from zo_numpy.golden import check, diff, tolerances
 
@@ -154,11 +154,11 @@ BUGS = {
 def test_a_bug_is_found_where_it_is(tmp_path, monkeypatch, bug):
     plant, first = BUGS[bug]
     plant(monkeypatch)
-    check.make_trace(CLOUDS.name, commands.load, tmp_path / "mine")
+    check.make_trace(CLOUDS.name, at_hand, tmp_path / "mine")
     finding = diff.compare(CLOUDS, tmp_path / "mine").findings[0]
     assert diff.key_of(finding.record) == first and finding.inputs_agree
 
 
 def test_no_bug_no_finding(tmp_path):
-    check.make_trace(CLOUDS.name, commands.load, tmp_path / "mine")
+    check.make_trace(CLOUDS.name, at_hand, tmp_path / "mine")
     assert check.differences_of(CLOUDS, tmp_path / "mine") == (len(RECORDS), [])

@@ -7,17 +7,17 @@ import pathlib
 import numpy as np
 import pytest
 
+import datasets
 from small_runs import refused, snapshot
 from zo_numpy.__main__ import main
-from zo_numpy.app import vectors as commands
 from zo_numpy.errors import UserError
 from zo_numpy.golden import check, trace
 from zo_numpy.golden.diff import key_of
 from zo_numpy.run.config import make_config
-from zo_numpy.run.steps import PRECISIONS, one_step, parts
+from zo_numpy.run.steps import PRECISIONS, one_step, own_method, parts
 
 GOLDEN = pathlib.Path(__file__).parent / "golden"
-SUBSET = commands.load("mnist-subset")
+SUBSET = datasets.load("mnist-subset")
 SETTINGS = {**check.SETTINGS["int8"], "model": "narrow-lenet", "data": "mnist-subset", "batch_size": 3, "epochs": 1}
 KINDS = {   # what may decide which records a step has
     "k0": dict(bp_tail=0), "k3": dict(bp_tail=3), "both": dict(bp_tail=2, tail_passes="both"),
@@ -40,7 +40,7 @@ def test_recording_changes_no_result(tmp_path, kind):
     config = make_config({**SETTINGS, **KINDS[kind]})
     weights = PRECISIONS["int8"].initialise(config)
     (images, labels), *_ = parts(config, SUBSET)
-    signs = [one_step(config, PRECISIONS["int8"], weights, images, labels, step)[2] for step in range(2)]
+    signs = [one_step(config, own_method(config), weights, images, labels, step)[2] for step in range(2)]
     records = export(tmp_path / "t", **KINDS[kind])["records"]
     recorded = {record["name"]: record["sha256"] for record in records
                 if (record["step"], record["phase"], record["op"]) == (1, "update", "weights")}

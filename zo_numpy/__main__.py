@@ -15,7 +15,6 @@ if missing:
 
 from .app import commands  # noqa: E402
 from .app.arguments import parse  # noqa: E402
-from .app.data import DataError  # noqa: E402
 from .errors import UserError  # noqa: E402
 
 
@@ -42,7 +41,7 @@ def main(arguments=None):
     try:
         options = vars(parse(arguments))
         return getattr(commands, options.pop("command"))(**options) or 0
-    except (UserError, DataError) as error:
+    except UserError as error:
         return complain(error)
     except BrokenPipeError:
         drop_output()

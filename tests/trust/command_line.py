@@ -31,8 +31,8 @@ def interrupted(run):
 def stop_long_work():
     """What a valid command would spend its time on is left out: only whether it starts, and with what, counts."""
     trainer.Run.train = interrupted
-    bench.run = lambda *_: {}
-    bench.report = lambda *_: []
+    bench.images = bench.clouds = lambda *_: {"ratios": {}}
+    bench.report_images = bench.report_clouds = lambda *_: []
     check.check = lambda *_: 0
     trace.export_trace = lambda *_: 0
     commands.memories.report = lambda *_: []

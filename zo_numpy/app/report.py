@@ -8,9 +8,8 @@ from ..run.config import read_config
 from ..run.folder import CHECKPOINT
 from ..run.steps import PRECISIONS, compares_loss
 from ..run.trainer import count_correct, load_weights, percent
-from .data import say
 from .plots import read_metrics
-from .progress import duration
+from .progress import duration, say
 
 
 def run_name(config):

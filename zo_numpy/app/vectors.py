@@ -9,25 +9,21 @@ from ..files import scratch_folder
 from ..golden import check, diff, trace
 from ..run.config import check_number, make_config, whole, with_classes
 from ..run.steps import parts, steps_in_epoch
-from .data import ROOT, datasets, load_data, say
+from .beside import GOLDEN
+from .data import at_hand, load_data
+from .progress import say
 
-TESTS = ROOT / "tests"
-GOLDEN = TESTS / "golden"
+TESTS = GOLDEN.parent
 SHOWN = 20   # divergences after the first
-
-
-def load(name, points=datasets.POINTS):
-    """A data set without the network and without a word.  points: of each cloud."""
-    return datasets.load(name, offline=True, announce=lambda text: None, points=points)
 
 
 def check_all():
     """Exit status 1 if a committed vector is not what this machine computes."""
-    return 1 if check.check(GOLDEN, load, say) else 0
+    return 1 if check.check(GOLDEN, at_hand, say) else 0
 
 
 def update_all():
-    check.update(GOLDEN, load, say, flags_finder())
+    check.update(GOLDEN, at_hand, say, flags_finder())
 
 
 def flags_finder():

@@ -11,6 +11,7 @@ from ..errors import UserError
 from ..files import write_atomically
 from ..run.config import describe, make_config, read_config, with_added, with_classes
 from ..run.folder import CONFIG, STEPS, read_description
+from ..run.steps import own_method
 from . import FORMAT_VERSION, MADE_BY, diff, ops, runs, trace
 from .tolerances import SUMMARY, Tolerances
 
@@ -71,15 +72,10 @@ def run_config(name, dataset):
     return (json.dumps(description, indent=2) + "\n").encode()
 
 
-def data_of(config, load):
-    """The Dataset of a configuration."""
-    return load(config.data, config.points) if config.points else load(config.data)
-
-
 def make_trace(name, load, folder):
     """Writes the committed trace of that name into a new folder."""
     config = config_of(TRACES[name])
-    dataset = data_of(config, load)
+    dataset = load(config)
     compact = config.model == "lenet5" or config.precision == "fp32"
     folder.mkdir(parents=True)
     return trace.export_trace(with_classes(config, dataset), dataset, folder, TRACE_STEPS, compact)
@@ -133,10 +129,10 @@ def check_run(name, golden, load):
     """(lines compared, sentences on what differs, why it was skipped or None) of one committed run."""
     path = golden / "runs" / name
     config, recorded = read_config(path), read_description(path)["dataset"]
-    dataset = data_of(config, load)
+    dataset = load(config)
     if dataset.digest != recorded["digest"]:
         return 0, [], f"its data are not here ({config.data}); fetch them with `make data`"
-    compared, difference = runs.first_difference(path, config, dataset)
+    compared, difference = runs.first_difference(path, config, own_method(config), dataset)
     differences = [difference] if difference else []
     if (path / CONFIG).read_bytes() != run_config(name, dataset):
         differences.append(f"{CONFIG} is not, byte for byte, what this version writes")
@@ -147,11 +143,10 @@ def check_run(name, golden, load):
 def check(golden, load, say):
     """Recomputes all vectors under `golden`.  Returns how many differences there are.
 
-    load: maps a data set's name, and for clouds their points, to a Dataset.  say: called with each line of the report.
+    load: maps a Config to its Dataset.  say: called with each line of the report.
     Raises UserError if there is nothing to compare.
     """
-    if not golden.is_dir():
-        raise UserError(f"{golden} does not exist; run this from a clone of the project")
+    check_folder(golden)
     differing = compared = 0
     for title, unit, (count, differences, skipped) in all_checks(golden, load):
         differing, compared = differing + len(differences), compared + count
@@ -163,6 +158,12 @@ def check(golden, load, say):
         raise UserError(f"nothing was compared in {golden}; restore it from the repository")
     say(f"{compared:,} comparisons, {differing or 'no'} difference{'' if differing == 1 else 's'}")
     return differing
+
+
+def check_folder(golden):
+    """Refuses a folder of vectors that is not there: it is not installed."""
+    if not golden.is_dir():
+        raise UserError(f"{golden} does not exist; run this from a clone of the project")
 
 
 def all_checks(golden, load):
@@ -188,6 +189,7 @@ def update(golden, load, say, flags_of):
     which another machine would write with other last bits.
     Raises UserError, with nothing changed, if what is frozen would change.
     """
+    check_folder(golden)
     with tempfile.TemporaryDirectory(dir=golden.parent) as scratch:
         new = pathlib.Path(scratch)
         ops.write_ops(new / "ops", flags_of)
@@ -196,7 +198,7 @@ def update(golden, load, say, flags_of):
             say(f"{keep_if_near(golden, new, f'traces/{name}', agreeing_traces)} trace {name}")
         for name, options in RUNS.items():
             config = config_of(options)
-            dataset = data_of(config, load)
+            dataset = load(config)
             config = with_classes(config, dataset)
             folder = new / "runs" / name
             if dataset.name != config.data or not dataset.complete and config.data == "mnist":
@@ -217,7 +219,7 @@ def make_run(name, config, dataset, folder):
     folder.mkdir(parents=True)
     write_atomically(folder / CONFIG, run_config(name, dataset))
     content = {STEPS: [], runs.EVALUATION: []}
-    for file, line in runs.made_lines(config, dataset):
+    for file, line in runs.made_lines(config, own_method(config), dataset):
         content[file].append(line)
     for file, lines in content.items():
         write_atomically(folder / file, "".join(lines).encode())

@@ -31,7 +31,7 @@ from ..files import write_atomically
 from ..int8.arith import QTensor, max_abs, requantise_shift
 from ..run.config import BP, as_json, training_samples
 from ..run.folder import digest
-from ..run.steps import PRECISIONS, batch_of, compares_loss, one_step, parts, samples_at
+from ..run.steps import PRECISIONS, batch_of, compares_loss, one_step, own_method, parts, samples_at
 from ..run.trainer import first_weights
 from . import FORMAT_VERSION
 from .tolerances import summary
@@ -180,7 +180,7 @@ def record_steps(recorder, config, dataset, steps):
         last["images"] = recorder.add("batch", "images", "batch", samples_at(images, epoch)[batch])
         last["labels"] = recorder.add("batch", "labels", "batch", labels[batch])
         record_draws(recorder, config, weights, step, precision.settings_at(config, epoch))
-        *_, g = one_step(config, precision, weights, images, labels, step, recorder)
+        *_, g = one_step(config, own_method(config), weights, images, labels, step, recorder)
         recorder.add_loss()
         last["g"] = recorder.add("update", G[config.precision], "g", g, [key for key in last if key[0] == "loss"])
         recorder.weights("update", weights, dict.fromkeys(

@@ -16,6 +16,7 @@ from .. import models, tiles
 from ..fp32 import draws as fp32_draws, tiled as fp32_tiled
 from ..int8 import draws as int8_draws, tiled as int8_tiled
 from ..int8.arith import CHUNK, WIDENED_BYTES
+from ..run.config import BP
 from ..run.steps import PRECISIONS
 
 KINDS = ("parameters", "perturbation", "activations", "scratch", "tail")
@@ -176,10 +177,14 @@ def widened(terms, columns):
 def report(config, measured=None, resident=None):
     """The lines of the `memory` command.  measured, resident: bytes, where they were asked for."""
     workers = tiles.threads()
+    yield (f"{config.model}, {config.precision}, K = {config.bp_tail}{', frozen' * config.zo_frozen}, batch "
+           f"{config.batch_size}, {workers} thread{'s' * (workers > 1)}; bytes, "
+           + ("measured: full BP is not predicted" if config.bp_tail == BP else "predicted"))
+    if config.bp_tail == BP:
+        yield f"    {'measured':14}{measured:14,}"
+        return
     step, idle = moments(config), peak(inference(config))
     highest = peak(step)
-    yield (f"{config.model}, {config.precision}, K = {config.bp_tail}{', frozen' * config.zo_frozen}, batch "
-           f"{config.batch_size}, {workers} thread{'s' * (workers > 1)}; bytes, predicted")
     yield f"    {'':14}{'at the peak':>14}{'at most':>14}      the peak is at: {highest.name}"
     for kind in KINDS:
         yield f"    {kind:14}{highest.held[kind]:14,}{max(moment.held[kind] for moment in step):14,}"
@@ -188,7 +193,8 @@ def report(config, measured=None, resident=None):
     if measured:
         yield (f"    {'measured':14}{measured:14,}      the prediction is {percent_more(highest.total, measured)} off"
                + (": it supposes all threads at their largest at once" if workers > 1 else ""))
-        yield f"    {'resident set':14}{resident:14,}      the largest of this process, Python, NumPy and BLAS too"
+        if resident:   # not every system tells
+            yield f"    {'resident set':14}{resident:14,}      the largest of this process, Python, NumPy and BLAS too"
 
 
 def percent_more(value, base):

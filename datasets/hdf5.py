@@ -214,8 +214,8 @@ def member(file, name, path):
     found = file.get(name)
     if not isinstance(found, h5py.Dataset):
         held = ", ".join(sorted(file)[:10]) or "nothing"
-        raise DataError(f"{short(path)} has no `{name}`, it holds {held}: a file of this layout holds `data` and `label`; "
-                        "restore it from the data set, or rename what it holds")
+        raise DataError(f"{short(path)} has no `{name}`, it holds {held}: a file of this layout holds `data` and "
+                        "`label`; restore it from the data set, or rename what it holds")
     if found.external or found.is_virtual:
         raise DataError(f"{short(path)} keeps its `{name}` in another file: store it in this one")
     return found

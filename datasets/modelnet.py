@@ -132,8 +132,8 @@ def check_values(path, clouds, labels, classes):
                         "repair it")
     radius = np.sqrt((clouds.astype(np.float64) ** 2).sum(axis=2).max(axis=1))
     if radius.max() > RADIUS:
-        raise DataError(f"{short(path)}: cloud {int(radius.argmax())} reaches {radius.max():.4g} from the origin, where "
-                        "clouds lie in the unit sphere: python -m datasets.pack --scale brings them there")
+        raise DataError(f"{short(path)}: cloud {int(radius.argmax())} reaches {radius.max():.4g} from the origin, "
+                        "where clouds lie in the unit sphere: python -m datasets.pack --scale brings them there")
     if labels.min() < 0 or labels.max() >= classes:
         wrong = int(((labels < 0) | (labels >= classes)).argmax())
         raise DataError(f"{short(path)}: cloud {wrong} has label {labels[wrong]} where {NAMES} names {classes} "

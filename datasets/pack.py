@@ -3,8 +3,9 @@
     python -m datasets.pack SOURCE OUT.npz [--split 0.2] [--size 32] [--grey] [--invert]
 
 SOURCE is a folder with a sub-folder a class, of pictures (PNG, JPEG, BMP, GIF), or of meshes or clouds (.off, .npy,
-.txt, .xyz); a folder in ModelNet's layout; a folder of IDX files, or one of them; a table (.csv, .tsv) of labels and pixels, or a folder of two, one
-called train and the other test. packing/ has a reader for each. zo_numpy/run/own_data.py says what the file holds.
+.txt, .xyz); a folder in ModelNet's layout; a folder of IDX files, or one of them; a table (.csv, .tsv) of labels and
+pixels, or a folder of two, one called train and the other test. packing/ has a reader for each.
+zo_numpy/run/own_data.py says what the file holds.
 
 Samples that stand in their source class after class are shuffled, so that the last ones may be held out of training.
 """

@@ -9,9 +9,9 @@ import tempfile
 
 from ..errors import UserError
 from ..files import write_atomically
-from ..run.config import describe, make_config, read_config, with_classes
+from ..run.config import describe, make_config, read_config, with_added, with_classes
 from ..run.folder import CONFIG, STEPS, read_description
-from . import FORMAT_VERSION, diff, ops, runs, trace
+from . import FORMAT_VERSION, MADE_BY, diff, ops, runs, trace
 from .tolerances import SUMMARY, Tolerances
 
 # What is committed. The settings are written out, so that tuning the defaults changes no vector.
@@ -59,14 +59,15 @@ RUNS: dict[str, dict] = {
 
 def config_of(options):
     """The Config of a committed trace or run."""
-    return make_config({**SETTINGS[options.get("precision", "int8")], **options})
+    return make_config(with_added({**SETTINGS[options.get("precision", "int8")], **options}))
 
 
 def run_config(name, dataset):
     """The bytes of a committed run's config.json; where the full data set was found is not part of it."""
     source = "the four official files" if dataset.complete else dataset.source
     config = with_classes(config_of(RUNS[name]), dataset)
-    description = describe(config, dataset if config.points else dataset._replace(source=source))
+    description = {**describe(config, dataset if config.points else dataset._replace(source=source)),
+                   "zo_numpy": MADE_BY}
     return (json.dumps(description, indent=2) + "\n").encode()
 
 

@@ -3,9 +3,10 @@ from typing import Callable, NamedTuple
 
 import numpy as np
 
-from ... import models, rng
+from ... import models
 from ...int8 import arith
 from ...int8.arith import INT8_MAX, QTensor
+from ...int8.draws import uniform_int8
 
 
 class Case(NamedTuple):
@@ -90,7 +91,7 @@ DATA_SEED = 2501   # any number would do
 
 def made_up(number, shape, bound=INT8_MAX):
     """Uniform integers in [-bound, bound], as a nested list; each number is another tensor."""
-    return rng.uniform_int8(DATA_SEED, number, int(np.prod(shape)), bound).reshape(shape).tolist()
+    return uniform_int8(DATA_SEED, number, int(np.prod(shape)), bound).reshape(shape).tolist()
 
 
 def filled(value, shape):

@@ -2,6 +2,7 @@
 import numpy as np
 
 from ... import rng
+from ...int8.draws import perturbation
 from ...run.config import Config
 from ...run.steps import batch_of, steps_in_epoch
 from .common import Case, Op
@@ -11,7 +12,7 @@ def perturbation_of(inputs, parameters):
     seed, step, tensor, query, count, r_max, p_zero = (
         parameters[name] for name in ("seed", "step", "tensor", "query", "count", "r_max", "p_zero"))
     return {"half_words": rng.half_words(seed, rng.PERTURB, step, tensor, query, count).tolist(),
-            "z": rng.perturbation(seed, step, tensor, query, count, r_max, p_zero).tolist()}
+            "z": perturbation(seed, step, tensor, query, count, r_max, p_zero).tolist()}
 
 
 def perturbation_case(comment, seed=0, step=0, tensor=0, query=0, count=37, r_max=7, p_zero=128):

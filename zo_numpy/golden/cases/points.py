@@ -2,8 +2,9 @@
 import numpy as np
 
 from ...clouds import quantised_clouds
-from ...int8 import points
+from ...int8 import layers, points
 from ...models import MaxOverPoints, PointLinear, ReLU
+from ...shapes import max_over_points
 from .common import INT16, Case, Op, block_case, block_of, filled, int8, int32, integers, made_up, scaled
 
 
@@ -70,7 +71,7 @@ POINT_LINEAR = Op(
 
 
 def max_over_points_of(inputs, parameters):
-    return {"result": points.max_over_points(int32(inputs["x"])).tolist()}
+    return {"result": max_over_points(int32(inputs["x"])).tolist()}
 
 
 MAX_OVER_POINTS = Op(
@@ -95,7 +96,7 @@ MAX_OVER_POINTS = Op(
 POINT_BLOCK = Op(
     "A block of points: the shared layer, the maximum over the points in the last such block, ReLU, and one "
     "requantisation, whose maximum is that of what is left. `after` has the result of each layer behind the first.",
-    block_of(points.forward_block),
+    block_of(layers.forward_block),
     {"RequantisedFirst": "The accumulator is requantised before the maximum and ReLU.",
      "MaximumOfEachCloud": "Each cloud of the batch has its own maximum and shift.",
      "ReluMissing": "ReLU is left out."},

@@ -3,7 +3,7 @@ import numpy as np
 
 from ... import models, rng
 from ...int8.arith import INT8_MAX
-from ...int8.elastic_zo import init_weights
+from ...int8.draws import init_weights, uniform_int8
 from .common import Case, Op, listed
 
 ADDRESS = ("seed", "stream", "step", "tensor", "query")
@@ -105,7 +105,7 @@ HALF_WORDS = Op(
 def uniform_of(inputs, parameters):
     seed, tensor, count, bound = (parameters[name] for name in ("seed", "tensor", "count", "bound"))
     return {"half_words": rng.half_words(seed, rng.INIT, 0, tensor, 0, count).tolist(),
-            "data": rng.uniform_int8(seed, tensor, count, bound).tolist()}
+            "data": uniform_int8(seed, tensor, count, bound).tolist()}
 
 
 def uniform_case(comment, seed, tensor, count, bound):

@@ -2,12 +2,13 @@
 import numpy as np
 
 from ... import models
-from ...int8 import elastic_zo
+from ...int8 import variants
+from ...int8.elastic_zo import Settings
 from ...models import Conv2d, Flatten, Linear, MaxPool2d, ReLU
 from ...run.folder import digest
 from .common import Case, Op, described, int8, integers, layers_from, made_up, quantised, uint8
 
-SETTINGS = ("r_max", "p_zero", "b_zo", "b_bp", "r_limit", "loss", "tail_passes", "frozen")
+SETTINGS = ("r_max", "p_zero", "b_zo", "b_bp", "r_limit", "loss")
 
 
 def train_step_of(inputs, parameters):
@@ -15,10 +16,11 @@ def train_step_of(inputs, parameters):
     layers = models.weight_layers(model.layers)
     weights = {layer.name: quantised(weight) for layer, weight in zip(layers, inputs["weights"], strict=True)}
     classes = layers[-1].weight_shape[0]
-    loss_plus, loss_minus, g = elastic_zo.train_step(
+    variant = variants.Variant(frozen=bool(parameters["frozen"]), tail_passes=parameters["tail_passes"])
+    loss_plus, loss_minus, g = variants.train_step(
         model, parameters["bp_tail"], weights, uint8(inputs["images"]),
         integers(inputs["labels"], np.uint8, 0, classes - 1), parameters["seed"], parameters["step"],
-        elastic_zo.Settings(**{name: parameters[name] for name in SETTINGS}))
+        Settings(**{name: parameters[name] for name in SETTINGS}), variant=variant)
     return {"loss_plus": loss_plus, "loss_minus": loss_minus, "g": g,
             "weights": [weight.data.tolist() for weight in weights.values()]}
 

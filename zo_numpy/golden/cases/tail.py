@@ -4,7 +4,9 @@ import numpy as np
 from ... import models
 from ...int8 import arith, tail
 from ...int8.arith import QTensor
+from ...int8.layers import forward
 from ...int8.loss import base2_logits, exp2_terms
+from ...int8.variants import add_steps
 from ...models import Linear, ReLU
 from .common import (INT16, Case, Op, class_labels, described, filled, int8, int32, layers_from, listed, logits_case,
                      made_up, quantised, scaled)
@@ -168,7 +170,7 @@ GRADIENT_STEP = Op(
 def update_of(inputs, parameters):
     weights = {"w": QTensor(int8(inputs["weight"]), 0)}
     steps = [{"w": tail.gradient_step(int32(gradient), parameters["b_bp"])} for gradient in inputs["gradients"]]
-    total = steps[0] if len(steps) == 1 else tail.add_steps(*steps)
+    total = steps[0] if len(steps) == 1 else add_steps(*steps)
     tail.update_tail(weights, total)
     return {"steps": [step["w"].tolist() for step in steps], "weight": weights["w"].data.tolist()}
 
@@ -207,7 +209,8 @@ def tail_step_of(inputs, parameters):
     layers = layers_from(parameters["layers"])
     linears = models.weight_layers(layers)
     weights = {layer.name: quantised(weight) for layer, weight in zip(linears, inputs["weights"], strict=True)}
-    logits, xs = tail.forward_tail(layers, weights, quantised(inputs["x"]))
+    xs = []
+    logits = forward(layers, weights, quantised(inputs["x"]), xs)
     errors = []
     gradients = tail.tail_gradients(
         layers, weights, logits, xs, class_labels(inputs["labels"], logits),

@@ -3,12 +3,13 @@ import numpy as np
 
 from ...int8 import elastic_zo
 from ...int8.arith import INT8_MAX, QTensor, bit_width, pseudo_stochastic_shift
+from ...int8.precision import clip_for_zo, draw
 from .common import Case, Op, int8, made_up
 
 
 def clip_of(inputs, parameters):
     weights = {"w": QTensor(int8(inputs["weight"]), 0)}
-    elastic_zo.clip_for_zo(weights, [(0, "w")], parameters["r_limit"])
+    clip_for_zo(weights, [(0, "w")], parameters["r_limit"])
     return {"weight": weights["w"].data.tolist()}
 
 
@@ -46,7 +47,7 @@ def tensors_of(inputs, parameters):
 
 
 def draws(weights, names, parameters):
-    return [elastic_zo.draw(name, tensor, weights, parameters["seed"], parameters["step"], settings_of(parameters))
+    return [draw(settings_of(parameters), parameters["seed"], parameters["step"], tensor, 0, weights[name].data.size)
             for tensor, name in names]
 
 

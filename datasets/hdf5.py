@@ -18,9 +18,9 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets import DataError
-from datasets.store import short
 from zo_numpy.clouds import chosen
+from zo_numpy.files import short
+from zo_numpy.samples import DataError
 from zo_numpy.system import resource, say_once
 
 ROOT = Path(__file__).resolve().parent.parent

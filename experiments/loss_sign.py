@@ -19,7 +19,7 @@ from experiments.float_loss import float_cross_entropy
 from zo_numpy import models
 from zo_numpy.app.data import datasets, say
 from zo_numpy.app.drawing import panels
-from zo_numpy.int8 import elastic_zo
+from zo_numpy.int8 import precision
 from zo_numpy.int8.loss import coarse_cross_entropy, cross_entropy
 from zo_numpy.run.config import make_config
 from zo_numpy.run.steps import batch_of, one_step, steps_in_epoch
@@ -57,14 +57,14 @@ def agrees(gap, exact, integer):
 def measure(bp_tail, epochs, measured, dataset, seed=0):
     """The table of one run: steps and agreements by gap, over its last `measured` epochs."""
     config = make_config(dict(bp_tail=bp_tail, epochs=epochs, seed=seed))
-    weights = elastic_zo.initialise(config)
+    weights = precision.initialise(config)
     images, labels = dataset.train_images[:IMAGES], dataset.train_labels[:IMAGES]
     watcher = Watcher(models.weight_layers(models.LENET5.layers)[-1].name)
     per_epoch = steps_in_epoch(config, len(labels))
     rows = []
     for step in range(epochs * per_epoch):
         watched = step >= (epochs - measured) * per_epoch
-        one_step(config, elastic_zo, weights, images, labels, step, watcher if watched else None)
+        one_step(config, precision, weights, images, labels, step, watcher if watched else None)
         if watched:
             rows.append(watcher.compare(labels[batch_of(config, len(labels), step)[1]]))
         if (step + 1) % per_epoch == 0:

@@ -25,8 +25,8 @@ ORDER = {"rng.py": "where every random number comes from", "models.py": "the net
          "int8/layers.py": "the forwards",
          "int8/points.py": "the forwards on point clouds", "int8/loss.py": "the integer cross-entropy",
          "int8/tail.py": "the only backwards there are", "int8/elastic_zo.py": "one training step, top to bottom",
-         "steps.py": "which samples a step visits, and its line in the log",
-         "trainer.py": "epochs, evaluation, checkpoints"}
+         "run/steps.py": "which samples a step visits, and its line in the log",
+         "run/trainer.py": "epochs, evaluation, checkpoints"}
 
 
 def table_of(head, lines):

@@ -28,7 +28,7 @@ from zo_numpy.measure import bench, memory
 from zo_numpy import models  # noqa: E402
 from zo_numpy.app.data import say  # noqa: E402
 from zo_numpy.run.config import make_config  # noqa: E402
-from zo_numpy.fp32 import elastic_zo  # noqa: E402
+from zo_numpy.fp32 import precision  # noqa: E402
 from zo_numpy.fp32.points import EPSILON, MOMENTUM  # noqa: E402
 
 CASES = {"lenet5": [{"batch": 32}, {"batch": 256}],
@@ -66,9 +66,9 @@ def pointnet(clouds, theta, last):
 def torch_step(batch, **options):
     """A function that makes the next step of a run in PyTorch, from the weights zo_numpy starts from."""
     config = make_config({"precision": "fp32", "bp_tail": 0, "batch_size": batch, **options})
-    settings, network = elastic_zo.settings_at(config, 0), {"lenet5": lenet5, "pointnet": pointnet}[config.model]
-    theta = {name: torch.from_numpy(array) for name, array in elastic_zo.initialise(config).items()}
-    learned = [theta[name] for _, name in elastic_zo.zo_tensors(models.of_run(config), 0)]
+    settings, network = precision.settings_at(config, 0), {"lenet5": lenet5, "pointnet": pointnet}[config.model]
+    theta = {name: torch.from_numpy(array) for name, array in precision.initialise(config).items()}
+    learned = [theta[name] for _, name in precision.zo_tensors(models.of_run(config), 0)]
     samples, labels = (torch.from_numpy(array) for array in memory.random_batch(config))
     labels, generator, step = labels.long(), torch.Generator(), 0
 

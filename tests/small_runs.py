@@ -17,7 +17,8 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 # `train` with another pause between checkpoints: python -c DRIVER SECONDS train ...
 DRIVER = """
 import sys
-from zo_numpy import __main__, trainer
+from zo_numpy import __main__
+from zo_numpy.run import trainer
 trainer.SAVE_EVERY_SECONDS = float(sys.argv[1])
 sys.exit(__main__.main(sys.argv[2:]))
 """

@@ -12,7 +12,7 @@ import twins_training
 from twins import flat, shaped
 from zo_numpy import models, rng
 from zo_numpy.app.tour import BP_TAIL, HEADROOM, IMAGES, INPUT, LABELS, SEED, SETTINGS, STEP, TINY, plain, written
-from zo_numpy.int8 import elastic_zo, loss, tail
+from zo_numpy.int8 import draws, elastic_zo, loss, precision, tail
 from zo_numpy.int8.arith import QTensor, bit_width, max_abs, pseudo_stochastic_shift
 from zo_numpy.run import steps
 from zo_numpy.run.folder import digest
@@ -26,15 +26,15 @@ TAIL = [layer.name for layer in LAYERS][-BP_TAIL:]
 
 def from_library():
     values = dict(INPUT)
-    weights = elastic_zo.init_weights(TINY, SEED, HEADROOM)
+    weights = draws.init_weights(TINY, SEED, HEADROOM)
     for tensor, layer in enumerate(LAYERS):
         name, weight = layer.name, weights[layer.name]
         values |= {f"init.{name}.words": plain(rng.words(SEED, rng.INIT, 0, tensor, 0, -(-weight.data.size // 4))),
                    f"init.{name}.data": plain(weight.data), f"init.{name}.exponent": weight.exponent}
     zo_names = elastic_zo.zo_tensors(TINY, BP_TAIL)
-    elastic_zo.clip_for_zo(weights, zo_names, SETTINGS.r_limit)
+    precision.clip_for_zo(weights, zo_names, SETTINGS.r_limit)
     (tensor, name), = zo_names
-    z = elastic_zo.draw(name, tensor, weights, SEED, STEP, SETTINGS)
+    z = precision.draw(name, tensor, weights, SEED, STEP, SETTINGS)
     values |= {"theta.conv1": plain(weights[name].data),
                "z.words": plain(rng.words(SEED, rng.PERTURB, STEP, tensor, 0, -(-z.size // 4))),
                "z.half_words": plain(rng.half_words(SEED, rng.PERTURB, STEP, tensor, 0, z.size)),
@@ -94,9 +94,9 @@ def from_library():
     outcome = elastic_zo.train_step(TINY, BP_TAIL, weights, images, labels, SEED, STEP, SETTINGS, record)
     values["g"] = outcome[2]
     values |= {f"end.{name}": plain(weight.data) for name, weight in weights.items()}
-    values["end.logits"] = plain(elastic_zo.scores(TINY, weights, images))
-    values["end.classes"] = plain(elastic_zo.classify(TINY, weights, images))
-    values["steps.txt"] = steps.log_line(1, 1, outcome, lambda: digest(elastic_zo.to_arrays(weights)[0]))
+    values["end.logits"] = plain(precision.scores(TINY, weights, images))
+    values["end.classes"] = plain(precision.classify(TINY, weights, images))
+    values["steps.txt"] = steps.log_line(1, 1, outcome, lambda: digest(precision.to_arrays(weights)[0]))
     return values
 
 

@@ -11,9 +11,10 @@ import twins_training
 from zo_numpy import models, rng
 from zo_numpy.int8 import elastic_zo
 from zo_numpy.int8.arith import QTensor
-from zo_numpy.int8.elastic_zo import (Settings, clip_for_zo, init_weights, logits_of, perturb, restore_and_update,
-                                      train_step, zo_tensors)
+from zo_numpy.int8.draws import init_weights
+from zo_numpy.int8.elastic_zo import Settings, perturb, restore_and_update, train_step, zo_tensors
 from zo_numpy.int8.loss import cross_entropy
+from zo_numpy.int8.precision import clip_for_zo, logits_of
 from zo_numpy.models import LENET5, Conv2d, Flatten, Linear, MaxPool2d, Model, ReLU
 
 TINY = Model("tiny", (1, 6, 6), 4, (

@@ -5,7 +5,7 @@ from numpy.testing import assert_array_equal
 
 from zo_numpy import models
 from zo_numpy.errors import Diverged
-from zo_numpy.fp32 import elastic_zo as fp32, loss as fp32_loss
+from zo_numpy.fp32 import draws as fp32_draws, elastic_zo as fp32, loss as fp32_loss, precision as fp32_precision
 from zo_numpy.int8 import arith, layers, loss, points, tail
 from zo_numpy.int8.arith import MAX_TERMS, QTensor
 from zo_numpy.models import LENET5, POINTNET
@@ -118,7 +118,7 @@ def fp32_step(weights, model, samples, labels):
 
 def test_weights_beyond_the_finite_numbers_end_the_step_with_a_clear_error():
     images, labels = np.full((2, 1, 28, 28), 255, np.uint8), np.zeros(2, np.uint8)
-    weights = fp32.init_weights(models.NARROW_LENET, 0)
+    weights = fp32_draws.init_weights(models.NARROW_LENET, 0)
     for name in weights:
         weights[name] *= np.float32(1e30)
     with pytest.raises(Diverged, match="diverged"):
@@ -132,15 +132,15 @@ def test_one_sample_and_denormal_weights_train_finitely(model, scale):
     draw = np.random.default_rng(0)
     samples = (draw.uniform(-0.5, 0.5, (1, 24, 3)).astype(np.float32) if models.takes_points(model)
                else draw.integers(0, 256, (1, 1, 28, 28), np.uint8))
-    weights = fp32.init_weights(model, 0)
+    weights = fp32_draws.init_weights(model, 0)
     for name in weights:
         weights[name] *= np.float32(scale)
     losses = fp32_step(weights, model, samples, np.zeros(1, np.uint8))
     assert np.isfinite(losses).all()
-    fp32.check_finite(weights, 1)
+    fp32_precision.check_finite(weights, 1)
 
 
 def test_one_point_of_one_sample_has_no_variance_and_stays_finite():
-    weights = fp32.init_weights(models.NARROW_POINTNET, 0)
+    weights = fp32_draws.init_weights(models.NARROW_POINTNET, 0)
     assert np.isfinite(fp32_step(weights, models.NARROW_POINTNET, np.full((1, 1, 3), 0.5, np.float32),
                                  np.zeros(1, np.uint8))).all()

@@ -9,7 +9,7 @@ from datasets.rotate import rotated, turn
 from small_runs import refused, train, write_digits
 from zo_numpy import rng
 from zo_numpy.fp32 import elastic_zo as fp32
-from zo_numpy.int8 import elastic_zo as int8
+from zo_numpy.int8 import draws, elastic_zo as int8, precision as int8_precision
 from zo_numpy.run.config import make_config
 from zo_numpy.run.folder import CHECKPOINT, read_checkpoint
 from zo_numpy.run.steps import batch_of, parts
@@ -118,9 +118,9 @@ def test_a_run_on_turned_images_is_another_run(tmp_path, digits, capsys):
 
 def test_queries_of_int8_are_summed_with_their_signs_before_one_clip():
     config = make_config({"model": "narrow-lenet", "bp_tail": 0, "queries": 3, "headroom": (0, 1, 1, 2, 2)})
-    weights = int8.initialise(config)
+    weights = int8_precision.initialise(config)
     start = {name: weight.data.astype(int) for name, weight in weights.items()}
-    settings = int8.settings_at(config, 0)
+    settings = int8_precision.settings_at(config, 0)
     draw = np.random.default_rng(1)
     images, labels = draw.integers(0, 256, (8, 1, 28, 28), np.uint8), draw.integers(0, 10, 8)
     *_, signs = int8.train_step(int8.models.MODELS["narrow-lenet"], 0, weights, images, labels, 5, 2, settings)
@@ -129,7 +129,7 @@ def test_queries_of_int8_are_summed_with_their_signs_before_one_clip():
     for tensor, name in int8.zo_tensors(int8.models.MODELS["narrow-lenet"], 0):
         total = 0
         for query, sign in enumerate(signs):
-            z = rng.perturbation(5, 2, tensor, query, start[name].size, settings.r_max, settings.p_zero)
+            z = draws.perturbation(5, 2, tensor, query, start[name].size, settings.r_max, settings.p_zero)
             total = total + sign * int8.pseudo_stochastic_shift(z, shift).astype(int)
         expected = np.clip(start[name] - total.reshape(start[name].shape), -bound, bound)
         np.testing.assert_array_equal(weights[name].data, expected)

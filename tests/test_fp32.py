@@ -9,7 +9,7 @@ from scipy.signal import correlate2d
 import twins
 from zo_numpy import models
 from zo_numpy.errors import Diverged
-from zo_numpy.fp32 import elastic_zo, layers, loss, tail
+from zo_numpy.fp32 import draws, elastic_zo, layers, loss, precision, tail
 from zo_numpy.fp32.draws import normal
 from zo_numpy.rng import CHUNK
 from zo_numpy.run import transfer
@@ -60,8 +60,8 @@ def test_linear_by_hand():
 @pytest.mark.parametrize("threads", ["1", "2", "3"])
 def test_every_op_of_a_forward_pass_stays_float32(monkeypatch, threads):
     monkeypatch.setenv("ZO_NUMPY_THREADS", threads)
-    weights, seen = elastic_zo.init_weights(TINY, 0), []
-    x = elastic_zo.from_pixels(batch()[0])
+    weights, seen = draws.init_weights(TINY, 0), []
+    x = layers.from_pixels(batch()[0])
     recorded = layers.forward(TINY.layers, weights, x, lambda op, name, value: seen.append((op, value.dtype)))
     assert {dtype for _, dtype in seen} == {np.dtype(np.float32)}
     assert [op for op, _ in seen] == [type(layer).__name__ for layer in TINY.layers]
@@ -77,7 +77,7 @@ def test_cross_entropy_by_hand_and_at_its_limits():
 
 @pytest.mark.parametrize("bp_tail", [1, 2, 3])
 def test_tail_gradients_are_central_differences(bp_tail):
-    weights = in_float64(elastic_zo.init_weights(TINY, 5))
+    weights = in_float64(draws.init_weights(TINY, 5))
     draw = np.random.default_rng(2)
     for name, array in weights.items():
         if name.endswith("bias"):
@@ -103,7 +103,7 @@ def test_tail_gradients_are_central_differences(bp_tail):
 
 
 def test_initial_weights_are_kaimings_and_biases_zero():
-    weights = elastic_zo.init_weights(models.LENET5, 0)
+    weights = draws.init_weights(models.LENET5, 0)
     assert sum(array.size for array in weights.values()) == 107_786
     for layer in models.weight_layers(models.LENET5.layers):
         weight, bound = weights[layer.name + ".weight"], math.sqrt(6 / models.fan_in(layer))
@@ -135,14 +135,14 @@ def test_normal_is_normal_and_any_element_can_be_had_alone():
 
 @pytest.mark.parametrize("eps", [1e-4, 1e-2, 1.0])
 def test_perturbing_and_restoring_leaves_theta_within_2_ulp(eps):
-    weights = elastic_zo.init_weights(models.LENET5, 1)
+    weights = draws.init_weights(models.LENET5, 1)
     before = {name: array.copy() for name, array in weights.items()}
     names = elastic_zo.zo_tensors(models.LENET5, 0)
     for times in (eps, -2 * eps):
         elastic_zo.perturb(weights, names, times, 0, 4)
     elastic_zo.restore_and_update(weights, names, 0.0, 0, 4, SETTINGS._replace(eps=eps))
     for tensor, name in names:
-        z = elastic_zo.draw(name, tensor, weights, 0, 4).reshape(before[name].shape)
+        z = precision.draw(name, tensor, weights, 0, 4).reshape(before[name].shape)
         ulp = np.spacing(np.maximum(np.abs(before[name]), np.float32(eps) * np.abs(z)))
         error = np.abs(weights[name].astype(np.float64) - before[name]) / ulp
         assert np.isfinite(error).all() and error.max() <= 2
@@ -150,7 +150,7 @@ def test_perturbing_and_restoring_leaves_theta_within_2_ulp(eps):
 
 def test_step_is_the_algorithm_written_out():
     images, labels = batch(4)
-    weights = elastic_zo.init_weights(TINY, 2)
+    weights = draws.init_weights(TINY, 2)
     start = in_float64(weights)
     loss_plus, loss_minus, g = elastic_zo.train_step(TINY, 1, weights, images, labels, 9, 6, SETTINGS)
     eps, eta = SETTINGS.eps, SETTINGS.eta
@@ -171,16 +171,16 @@ def test_step_is_the_algorithm_written_out():
 def test_g_is_clipped_on_both_sides():
     images, labels = batch(4)
     for seed in range(6):
-        *_, free = elastic_zo.train_step(TINY, 0, elastic_zo.init_weights(TINY, 2), images, labels, seed, 0, SETTINGS)
+        *_, free = elastic_zo.train_step(TINY, 0, draws.init_weights(TINY, 2), images, labels, seed, 0, SETTINGS)
         limit = abs(free) / 2
-        *_, g = elastic_zo.train_step(TINY, 0, elastic_zo.init_weights(TINY, 2), images, labels, seed, 0,
+        *_, g = elastic_zo.train_step(TINY, 0, draws.init_weights(TINY, 2), images, labels, seed, 0,
                                       SETTINGS._replace(clip=limit))
         assert g == math.copysign(limit, free)
 
 
 def final_loss(bp_tail, settings, steps=150, eta_sign=1):
     images, labels = batch(8, 48)
-    weights = elastic_zo.init_weights(TINY, 3)
+    weights = draws.init_weights(TINY, 3)
     settings = settings._replace(eta=settings.eta * eta_sign)
     for step in range(steps):
         elastic_zo.train_step(TINY, bp_tail, weights, images, labels, 0, step, settings)
@@ -189,7 +189,7 @@ def final_loss(bp_tail, settings, steps=150, eta_sign=1):
 
 def test_the_right_sign_beats_standing_still_and_the_inverted_one_does_not():
     settings = SETTINGS._replace(eta=3e-3)
-    weights = elastic_zo.init_weights(TINY, 3)
+    weights = draws.init_weights(TINY, 3)
     still = loss_of(in_float64(weights), *batch(8, 48))
     assert final_loss(0, settings) < still - 0.05
     assert final_loss(0, settings, eta_sign=-1) > still + 0.05
@@ -197,7 +197,7 @@ def test_the_right_sign_beats_standing_still_and_the_inverted_one_does_not():
 
 def test_frozen_trains_the_tail_alone():
     images, labels = batch(4)
-    weights = elastic_zo.init_weights(TINY, 2)
+    weights = draws.init_weights(TINY, 2)
     start = {name: array.copy() for name, array in weights.items()}
     frozen = SETTINGS._replace(frozen=True)
     loss_plus, loss_minus, g = elastic_zo.train_step(TINY, 2, weights, images, labels, 0, 0, frozen)
@@ -210,7 +210,7 @@ def test_both_passes_give_the_mean_of_their_gradients():
     images, labels = batch(4)
     steps = {}
     for passes in ("second", "both"):
-        weights = elastic_zo.init_weights(TINY, 2)
+        weights = draws.init_weights(TINY, 2)
         before = weights["fc3.weight"].copy()
         elastic_zo.train_step(TINY, 1, weights, images, labels, 0, 0, SETTINGS._replace(tail_passes=passes, eps=0.3))
         steps[passes] = weights["fc3.weight"] - before
@@ -220,7 +220,7 @@ def test_both_passes_give_the_mean_of_their_gradients():
         if op == "gradient_step":
             recorded[phase] = value["fc3.weight"]
 
-    elastic_zo.train_step(TINY, 1, elastic_zo.init_weights(TINY, 2), images, labels, 0, 0,
+    elastic_zo.train_step(TINY, 1, draws.init_weights(TINY, 2), images, labels, 0, 0,
                           SETTINGS._replace(tail_passes="both", eps=0.3), record)
     np.testing.assert_allclose(steps["second"], -recorded["minus"], rtol=1e-3, atol=1e-6)
     np.testing.assert_allclose(steps["both"], -(recorded["plus"] + recorded["minus"]) / 2, rtol=1e-3, atol=1e-6)
@@ -229,7 +229,7 @@ def test_both_passes_give_the_mean_of_their_gradients():
 
 def test_queries_are_averaged():
     images, labels = batch(4)
-    weights = elastic_zo.init_weights(TINY, 2)
+    weights = draws.init_weights(TINY, 2)
     start = in_float64(weights)
     *_, gs = elastic_zo.train_step(TINY, 0, weights, images, labels, 5, 1, SETTINGS._replace(queries=3))
     assert len(gs) == 3 and len(set(gs)) == 3
@@ -240,7 +240,7 @@ def test_queries_are_averaged():
 
 
 def test_a_diverged_run_says_which_step_and_what_to_do():
-    weights = elastic_zo.init_weights(TINY, 2)
+    weights = draws.init_weights(TINY, 2)
     weights["fc3.weight"][0, 0] = np.nan
     with pytest.raises(Diverged, match="step 17 is nan.*lower --eta"):
         elastic_zo.train_step(TINY, 1, weights, *batch(), 0, 17, SETTINGS)
@@ -248,16 +248,16 @@ def test_a_diverged_run_says_which_step_and_what_to_do():
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_a_weight_that_is_not_finite_is_named(bad):
-    weights = elastic_zo.init_weights(TINY, 2)
-    elastic_zo.check_finite(weights, 5)
+    weights = draws.init_weights(TINY, 2)
+    precision.check_finite(weights, 5)
     weights["fc2.bias"][3] = bad
     with pytest.raises(Diverged, match="fc2.bias is not finite after step 4: .*lower --eta"):
-        elastic_zo.check_finite(weights, 5)
+        precision.check_finite(weights, 5)
 
 
 def test_fp32_weights_become_int8_and_back():
     config = make_config({"precision": "int8", "headroom": (0, 1, 2, 3, 0)})
-    weights = elastic_zo.init_weights(models.LENET5, 0)
+    weights = draws.init_weights(models.LENET5, 0)
     quantised = transfer.to_int8(weights, config)
     back = transfer.to_fp32(quantised, config)
     for (name, (data, exponent)), headroom in zip(quantised.items(), config.headroom):
@@ -271,5 +271,5 @@ def test_fp32_weights_become_int8_and_back():
 
 
 def test_a_mean_loss_has_four_decimals():
-    assert elastic_zo.mean_loss(6.0, 2) == Decimal("3.0000")
-    assert elastic_zo.mean_loss(2.0, 3) == Decimal("0.6667")
+    assert precision.mean_loss(6.0, 2) == Decimal("3.0000")
+    assert precision.mean_loss(2.0, 3) == Decimal("0.6667")

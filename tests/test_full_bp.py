@@ -18,10 +18,10 @@ from tripwire import FloatFound, Watched, float_sites, package_modules, watching
 from zo_numpy import models, tiles
 from zo_numpy.__main__ import main
 from zo_numpy.errors import UserError
-from zo_numpy.fp32 import elastic_zo as fp32_zo
+from zo_numpy.fp32 import elastic_zo as fp32_zo, layers as fp32_zo_layers, precision as fp32_zo_precision
 from zo_numpy.fp32.loss import cross_entropy
 from zo_numpy.fp32.tail import gradient_step as fp32_gradient_step
-from zo_numpy.int8 import elastic_zo as int8_zo
+from zo_numpy.int8 import elastic_zo as int8_zo, layers as int8_zo_layers
 from zo_numpy.int8.arith import QTensor
 from zo_numpy.int8.layers import forward
 from zo_numpy.int8.tail import gradient_step
@@ -302,7 +302,7 @@ def test_fp32_steps_in_float32():
     images, labels = batch(TINY, 20, 0)
     weights = fp32_weights(TINY, 0, np.float32)
     before = {name: value.copy() for name, value in weights.items()}
-    x = fp32_zo.from_pixels(images)
+    x = fp32_zo_layers.from_pixels(images)
     logits, kept = fp32.forward_kept(TINY, weights, x)
     gradients = fp32.gradients_of(TINY, weights, logits, kept, labels)
     chosen = fp32_zo.Settings(eps=1e-3, eta=1e-4, clip=1.0, eta_tail=0.05)
@@ -312,7 +312,7 @@ def test_fp32_steps_in_float32():
     for name, value in weights.items():
         assert value.dtype == np.float32
         assert_array_equal(value, before[name] - fp32_gradient_step(gradients[name], 0.05))
-    assert cross_entropy(fp32_zo.logits_of(TINY, weights, images), labels) < loss
+    assert cross_entropy(fp32_zo_precision.logits_of(TINY, weights, images), labels) < loss
 
 
 @pytest.mark.parametrize("threads", ["1", "2", "3"])
@@ -491,12 +491,12 @@ def test_a_run_trains_and_resumes_to_the_same_bytes(tmp_path, monkeypatch, preci
 def test_readme_counts_the_bytes_and_products_of_lenet5():
     text = (FOLDER / "README.md").read_text()
     images = np.zeros((64, 1, 28, 28), np.uint8)
-    _, kept = int8.forward_kept(models.LENET5, int8_weights(models.LENET5, 0), int8_zo.from_pixels(images))
+    _, kept = int8.forward_kept(models.LENET5, int8_weights(models.LENET5, 0), int8_zo_layers.from_pixels(images))
     places = sum(where.nbytes for _, where in kept if where is not None)
     inputs = sum(inside.data.nbytes for inside, _ in kept)
     assert f"{inputs:,} of int8 inputs, one a block; {places:,} of places |" in text
     weights = fp32_weights(models.LENET5, 0, np.float32)
-    _, kept = fp32.forward_kept(models.LENET5, weights, fp32_zo.from_pixels(images))
+    _, kept = fp32.forward_kept(models.LENET5, weights, fp32_zo_layers.from_pixels(images))
     assert places == sum(where.nbytes for _, where in kept if where is not None)
     assert f"{sum(inside.nbytes for inside, _ in kept):,} of inputs; {places:,} of places |" in text
     conv1, conv2, linears = 28**2 * 6 * 25, 14**2 * 16 * 150, 784 * 120 + 120 * 84 + 84 * 10

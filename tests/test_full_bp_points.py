@@ -14,7 +14,7 @@ from small_clouds import train, write_modelnet
 from small_runs import assert_same_run, metrics
 from tripwire import Watched, float_sites, package_modules, watching
 from zo_numpy import models
-from zo_numpy.fp32 import elastic_zo as fp32_zo
+from zo_numpy.fp32 import draws as fp32_zo_draws, elastic_zo as fp32_zo
 from zo_numpy.fp32.layers import forward
 from zo_numpy.fp32.loss import cross_entropy
 from zo_numpy.int8 import elastic_zo as int8_zo
@@ -79,7 +79,7 @@ def test_gradients_over_more_points_than_an_int32_holds_are_exact():
 def test_a_recorded_step_is_the_same_step():
     for module, weights, (x, labels), settings in (
             (int8, int8_weights(2), int8_batch(4, 2), SETTINGS),
-            (fp32, fp32_zo.init_weights(TINY, 2), fp32_batch(4, 2, np.float32),
+            (fp32, fp32_zo_draws.init_weights(TINY, 2), fp32_batch(4, 2, np.float32),
              fp32_zo.Settings(1e-3, 1e-4, 1.0, 0.1))):
         copy = {name: QTensor(w.data.copy(), w.exponent) if module is int8 else w.copy() for name, w in weights.items()}
         seen = []
@@ -94,7 +94,7 @@ def test_a_recorded_step_is_the_same_step():
 def fp32_weights(seed):
     """In float64, with gamma of both signs, as training may make it."""
     draw = np.random.default_rng(seed)
-    weights = {name: value.astype(np.float64) for name, value in fp32_zo.init_weights(TINY, seed).items()}
+    weights = {name: value.astype(np.float64) for name, value in fp32_zo_draws.init_weights(TINY, seed).items()}
     for name, value in weights.items():
         if name.endswith("gamma"):
             value *= np.where(np.arange(len(value)) % 2, 1, -1)
@@ -142,7 +142,7 @@ def test_fp32_gradients_are_central_differences():
 
 
 def test_an_fp32_step_goes_down_the_gradient_and_moves_the_running_statistics():
-    weights, (x, labels) = fp32_zo.init_weights(TINY, 0), fp32_batch(6, 0, np.float32)
+    weights, (x, labels) = fp32_zo_draws.init_weights(TINY, 0), fp32_batch(6, 0, np.float32)
     chosen = fp32_zo.Settings(eps=1e-3, eta=1e-4, clip=1.0, eta_tail=0.02)
     losses = [fp32.train_step(TINY, "all", weights, x, labels, 0, step, chosen)[0] for step in range(20)]
     assert losses[-1] < 0.8 * losses[0]

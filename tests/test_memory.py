@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from zo_numpy.__main__ import main
-from zo_numpy.int8 import elastic_zo as int8
+from zo_numpy.int8 import elastic_zo as int8, layers as int8_layers
 from zo_numpy.measure import memory
 from zo_numpy.run.config import make_config
 
@@ -51,7 +51,7 @@ def test_two_threads_need_no_more_than_predicted(monkeypatch, precision, bp_tail
 
 def test_a_step_that_needs_more_is_noticed(monkeypatch):
     """The 5 % are narrow enough to show one more array of the size of the batch."""
-    right = int8.from_pixels
+    right = int8_layers.from_pixels
 
     def wide(images):
         x = right(images)

@@ -11,6 +11,7 @@ import sys
 import numpy as np
 import pytest
 
+from zo_numpy.int8 import draws, precision
 import zo_numpy
 from experiments import float_loss
 from tripwire import FloatFound, Watched, float_sites, package_modules, watching
@@ -35,8 +36,8 @@ def train(elastic_zo, bp_tail, settings, kind=np.ndarray, steps=2):
     """(log, final weights, logits) of a short run of LeNet-5 whose arrays are all of `kind` to begin with."""
     lenet5 = elastic_zo.models.MODELS["lenet5"]                    # of the package that elastic_zo is of
     headroom = {layer.name: 2 for layer in elastic_zo.models.weight_layers(lenet5.layers)}
-    weights = elastic_zo.init_weights(lenet5, 0, headroom)
-    elastic_zo.clip_for_zo(weights, elastic_zo.zo_tensors(lenet5, bp_tail), settings.r_limit)
+    weights = draws.init_weights(lenet5, 0, headroom)
+    precision.clip_for_zo(weights, elastic_zo.zo_tensors(lenet5, bp_tail), settings.r_limit)
     weights = {name: weight._replace(data=weight.data.view(kind)) for name, weight in weights.items()}
     log = []
     for step in range(steps):
@@ -44,8 +45,8 @@ def train(elastic_zo, bp_tail, settings, kind=np.ndarray, steps=2):
         images = draw.integers(0, 256, (6, 1, 28, 28), dtype=np.uint8).view(kind)
         labels = draw.integers(0, 10, 6).astype(np.uint8).view(kind)
         log.append(elastic_zo.train_step(lenet5, bp_tail, weights, images, labels, 0, step, settings))
-    logits = elastic_zo.logits_of(lenet5, weights, images)
-    classes = elastic_zo.classify(lenet5, weights, images)
+    logits = precision.logits_of(lenet5, weights, images)
+    classes = precision.classify(lenet5, weights, images)
     final = [weight.data.tobytes() for weight in weights.values()]
     return log, final, logits.data.tolist(), logits.exponent, classes.tolist()
 
@@ -61,10 +62,10 @@ def test_training_meets_no_float(monkeypatch, bp_tail, changes):
         assert got == expected                                     # watching changes nothing
 
         # And the arrays of every stage were watched, not only those passed in.
-        stages = {"rng.uniform_int8", "arith.round_shift", "arith.max_abs", "shapes.relu",
+        stages = {"draws.uniform_int8", "arith.round_shift", "arith.max_abs", "shapes.relu",
                   "shapes.max_pool2d", "loss.base2_logits"}
         if not settings.frozen:
-            stages |= {"rng.z_of", "elastic_zo.times_z", "elastic_zo.z_less_steps"}
+            stages |= {"draws.z_of", "elastic_zo.times_z", "elastic_zo.z_less_steps"}
         if bp_tail:
             stages |= {"tail.softmax_error", "tail.update_tail", "arith.pseudo_stochastic_shift"}
         if bp_tail > 1:

@@ -11,8 +11,10 @@ from numpy.testing import assert_array_equal
 import twins
 from tripwire import FloatFound, Watched, package_modules, watching
 from zo_numpy import models
-from zo_numpy.fp32 import elastic_zo as fp32, layers as fp32_layers, points as fp32_points
-from zo_numpy.int8 import elastic_zo as int8, layers as int8_layers, points as int8_points
+from zo_numpy.fp32 import (draws as fp32_draws, elastic_zo as fp32, layers as fp32_layers, points as fp32_points,
+                           precision as fp32_precision)
+from zo_numpy.int8 import (draws as int8_draws, elastic_zo as int8, layers as int8_layers, points as int8_points,
+                           precision as int8_precision)
 from zo_numpy.int8.arith import MAX_TERMS, QTensor
 from zo_numpy.models import BatchNorm, MaxOverPoints, PointLinear, ReLU
 
@@ -26,7 +28,7 @@ THREADS = pytest.mark.parametrize("threads", ["1", "2", "3"])
 
 def int8_weights(model, seed=0):
     names = (layer.name for layer in models.weight_layers(model.layers))
-    return int8.init_weights(model, seed, dict.fromkeys(names, 0))
+    return int8_draws.init_weights(model, seed, dict.fromkeys(names, 0))
 
 
 def int8_clouds(n, model, seed=0):
@@ -55,7 +57,7 @@ def block_inputs(n=6, p=7, seed=0):
 def test_the_int8_forward_pass_equals_the_twin():
     for seed, n in enumerate((1, 2, 5)):
         weights, x = int8_weights(TINY, seed), int8_clouds(n, TINY, seed)
-        got = int8.logits_of(TINY, weights, x)
+        got = int8_precision.logits_of(TINY, weights, x)
         pairs = {name: (weight.data.tolist(), weight.exponent) for name, weight in weights.items()}
         (data, exponent), _ = twins.forward(models.integer_layers(TINY.layers), pairs, (x.tolist(), -7))
         assert (got.data.tolist(), got.exponent) == (data, exponent)
@@ -104,7 +106,7 @@ def test_the_order_of_the_points_changes_no_int8_bit():
     weights, x = int8_weights(TINY), int8_clouds(4, TINY)
     other = shuffled_points(x)
     assert not np.array_equal(x, other)
-    one, two = int8.logits_of(TINY, weights, x), int8.logits_of(TINY, weights, other)
+    one, two = int8_precision.logits_of(TINY, weights, x), int8_precision.logits_of(TINY, weights, other)
     assert_array_equal(one.data, two.data)
     settings = int8.Settings(r_max=7, p_zero=64, b_zo=1, b_bp=3, r_limit=7)
     labels = np.uint8([0, 1, 2, 3])
@@ -115,7 +117,7 @@ def test_the_order_of_the_points_changes_no_int8_bit():
 def test_a_point_given_twice_changes_nothing():
     weights, x = int8_weights(TINY), int8_clouds(4, TINY)
     doubled = np.concatenate([x, x[:, :3]], axis=1)
-    assert_array_equal(int8.logits_of(TINY, weights, x).data, int8.logits_of(TINY, weights, doubled).data)
+    assert_array_equal(int8_precision.logits_of(TINY, weights, x).data, int8_precision.logits_of(TINY, weights, doubled).data)
 
 
 # FP32
@@ -182,15 +184,15 @@ def test_the_variance_of_numbers_far_from_zero():
 
 
 def test_the_order_of_the_points_changes_fp32_by_rounding_only():
-    weights, x = fp32.init_weights(TINY, 0), fp32_clouds(4, TINY)
-    close(fp32.logits_of(TINY, weights, shuffled_points(x)), fp32.logits_of(TINY, weights, x).astype(np.float64), 1e-4)
+    weights, x = fp32_draws.init_weights(TINY, 0), fp32_clouds(4, TINY)
+    close(fp32_precision.logits_of(TINY, weights, shuffled_points(x)), fp32_precision.logits_of(TINY, weights, x).astype(np.float64), 1e-4)
 
 
 def test_running_statistics_move_once_a_step_towards_those_of_the_last_pass():
     x, labels = fp32_clouds(6, TINY), np.uint8([0, 1, 2, 3, 4, 0])
     settings = fp32.Settings(eps=0.01, eta=1e-3, clip=10, eta_tail=0.1)
     for queries, frozen, bp_tail in ((1, False, 0), (2, False, 1), (1, True, 1)):
-        weights, passes = fp32.init_weights(TINY, 0), []
+        weights, passes = fp32_draws.init_weights(TINY, 0), []
 
         def watch(phase, op, name, value):
             if op == "weights":
@@ -207,12 +209,12 @@ def test_running_statistics_move_once_a_step_towards_those_of_the_last_pass():
 
 
 def test_evaluation_uses_the_running_statistics_and_one_cloud_at_a_time_gives_the_same():
-    weights, x = fp32.init_weights(TINY, 0), fp32_clouds(5, TINY)
-    together = fp32.logits_of(TINY, weights, x)
-    alone = np.concatenate([fp32.logits_of(TINY, weights, cloud[None]) for cloud in x])
+    weights, x = fp32_draws.init_weights(TINY, 0), fp32_clouds(5, TINY)
+    together = fp32_precision.logits_of(TINY, weights, x)
+    alone = np.concatenate([fp32_precision.logits_of(TINY, weights, cloud[None]) for cloud in x])
     close(alone, together.astype(np.float64), 1e-5)
     weights["norm2.var"] *= 4
-    assert np.abs(fp32.logits_of(TINY, weights, x) - together).max() > 1e-3
+    assert np.abs(fp32_precision.logits_of(TINY, weights, x) - together).max() > 1e-3
 
 
 # Parameters and perturbation
@@ -221,9 +223,9 @@ def test_pointnet_has_the_parameters_it_should():
     shared = 3 * 64 + 64 * 64 + 64 * 64 + 64 * 128 + 128 * 1024
     connected = (1024 + 1) * 512 + (512 + 1) * 256 + (256 + 1) * 40
     norms = 2 * (64 + 64 + 64 + 128 + 1024)
-    assert sum(map(fp32.parameter_count, models.POINTNET.layers)) == shared + norms + connected == 816_744
-    assert sum(map(int8.parameter_count, models.POINTNET.layers)) == shared + connected - 512 - 256 - 40
-    weights = fp32.init_weights(models.POINTNET, 0)
+    assert sum(map(fp32_precision.parameter_count, models.POINTNET.layers)) == shared + norms + connected == 816_744
+    assert sum(map(int8_precision.parameter_count, models.POINTNET.layers)) == shared + connected - 512 - 256 - 40
+    weights = fp32_draws.init_weights(models.POINTNET, 0)
     learned = [name for _, name in fp32.zo_tensors(models.POINTNET, 0)]
     assert sum(weights[name].size for name in learned) == 816_744
     assert [name for name in weights if name not in learned] == [
@@ -231,7 +233,7 @@ def test_pointnet_has_the_parameters_it_should():
 
 
 def test_zo_moves_gamma_and_beta_and_restores_them():
-    weights = fp32.init_weights(TINY, 0)
+    weights = fp32_draws.init_weights(TINY, 0)
     before = {name: array.copy() for name, array in weights.items()}
     names = fp32.zo_tensors(TINY, 1)
     fp32.perturb(weights, names, 0.01, 0, 0)
@@ -259,12 +261,12 @@ def test_one_zo_step_along_a_known_slope_lowers_the_loss(precision):
     labels = np.uint8([0, 1, 2, 3, 4])
     better = 0
     for seed in range(20):
-        weights = fp32.init_weights(TINY, seed) if precision == "fp32" else int8_weights(TINY, seed)
+        weights = fp32_draws.init_weights(TINY, seed) if precision == "fp32" else int8_weights(TINY, seed)
         if precision == "fp32":
             settings = fp32.Settings(eps=1e-3, eta=1e-4, clip=100, eta_tail=0)
         else:
             settings = int8.Settings(r_max=3, p_zero=0, b_zo=2, b_bp=1, r_limit=3)
-            int8.clip_for_zo(weights, int8.zo_tensors(TINY, 0), 3)
+            int8_precision.clip_for_zo(weights, int8.zo_tensors(TINY, 0), 3)
         before = module.train_step(TINY, 0, weights, clouds, labels, seed, 0, settings)
         after = module.train_step(TINY, 0, weights, clouds, labels, seed, 1, settings)
         better += sum(after[:2]) < sum(before[:2])

@@ -5,6 +5,7 @@ from numpy.testing import assert_array_equal
 
 import twins
 from zo_numpy import rng
+from zo_numpy.int8 import draws
 
 # Random123's kat_vectors for "philox4x64 10": counter, key, block. The inputs of the last are digits of pi.
 KNOWN_ANSWERS = [
@@ -81,7 +82,7 @@ def test_a_longer_draw_begins_with_the_shorter_one():
 @pytest.mark.parametrize("r_max", R_MAX)
 @pytest.mark.parametrize("p_zero", [0, 1, 128, 255])
 def test_perturbation_equals_the_twin(r_max, p_zero):
-    drawn = rng.perturbation(11, 3, 2, 0, 203, r_max, p_zero)
+    drawn = draws.perturbation(11, 3, 2, 0, 203, r_max, p_zero)
     assert drawn.dtype == np.int8
     assert drawn.tolist() == twins.perturbation(11, 3, 2, 0, 203, r_max, p_zero)
 
@@ -89,14 +90,14 @@ def test_perturbation_equals_the_twin(r_max, p_zero):
 @pytest.mark.parametrize("r_max", R_MAX)
 @pytest.mark.parametrize("p_zero", [0, 1, 127, 255])
 def test_every_half_word_maps_as_in_the_twin(r_max, p_zero):
-    table = rng.perturbation_table(r_max, p_zero)
+    table = draws.perturbation_table(r_max, p_zero)
     assert table.tolist() == [twins.perturbation_of(h, r_max, p_zero) for h in range(1 << 16)]
 
 
 @pytest.mark.parametrize("r_max", R_MAX)
 @pytest.mark.parametrize("p_zero", [0, 3, 200])
 def test_perturbation_is_symmetric_and_as_sparse_as_asked(r_max, p_zero):
-    values, counts = np.unique(rng.perturbation_table(r_max, p_zero), return_counts=True)
+    values, counts = np.unique(draws.perturbation_table(r_max, p_zero), return_counts=True)
     of = dict(zip(values.tolist(), counts.tolist()))
     assert min(of) == -r_max and max(of) == r_max
     assert all(of[v] == of[-v] for v in of)                       # so E[z] = 0 exactly
@@ -107,7 +108,7 @@ def test_perturbation_is_symmetric_and_as_sparse_as_asked(r_max, p_zero):
 
 
 def test_perturbation_by_hand():
-    table = rng.perturbation_table(7, 56)                         # kept where h >> 8 < 256 - 56
+    table = draws.perturbation_table(7, 56)                         # kept where h >> 8 < 256 - 56
     assert table[0x0085] == -(0x85 & 7)
     assert table[0x0005] == 5
     assert table[0xC77F] == 0x7F & 7                              # 0xC7 = 256 - 56 - 1: the last one kept
@@ -116,7 +117,7 @@ def test_perturbation_by_hand():
 
 @pytest.mark.parametrize("bound", [0, 1, 15, 31, 63, 127])
 def test_uniform_int8_equals_the_twin(bound):
-    drawn = rng.uniform_int8(2, 3, 301, bound)
+    drawn = draws.uniform_int8(2, 3, 301, bound)
     assert drawn.dtype == np.int8
     assert drawn.tolist() == twins.uniform_int8(2, 3, 301, bound)
 
@@ -124,7 +125,7 @@ def test_uniform_int8_equals_the_twin(bound):
 @pytest.mark.parametrize("bound", [1, 31, 127])
 def test_uniform_int8_reaches_both_ends_evenly(bound):
     count = 40_000
-    values, counts = np.unique(rng.uniform_int8(0, 0, count, bound), return_counts=True)
+    values, counts = np.unique(draws.uniform_int8(0, 0, count, bound), return_counts=True)
     assert values.tolist() == list(range(-bound, bound + 1))
     expected = count / (2 * bound + 1)
     assert np.abs(counts - expected).max() < 6 * expected**0.5
@@ -134,7 +135,7 @@ def test_uniform_int8_at_the_ends_of_the_half_word(monkeypatch):
     ends = np.array([0, 0xFFFF], np.uint16)
     monkeypatch.setattr(rng, "half_words", lambda *address: ends)
     for bound in (0, 1, 31, 127):
-        assert rng.uniform_int8(0, 0, 2, bound).tolist() == [-bound, bound]
+        assert draws.uniform_int8(0, 0, 2, bound).tolist() == [-bound, bound]
 
 
 @pytest.mark.parametrize("seed, epoch, count", [(0, 0, 1), (0, 0, 10), (1, 5, 257), (2**63, 2**40, 100)])

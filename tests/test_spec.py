@@ -16,7 +16,7 @@ import twins
 import twins_training
 from datasets.mnist import MNIST, SUBSET
 from zo_numpy import models, rng
-from zo_numpy.int8 import arith, elastic_zo, layers, loss, points, tail
+from zo_numpy.int8 import arith, draws, elastic_zo, layers, loss, points, precision, tail
 from zo_numpy.run import config
 from zo_numpy.run.trainer import EVALUATION_BATCH
 
@@ -149,18 +149,18 @@ def test_streams():
         listed["INIT"], listed["SHUFFLE"]
     perturb, perturb_query = listed["PERTURB"][0], listed["PERTURB"][3]
     h = rng.half_words(6, int(init), int(init_step), 4, int(init_query), 9).astype(int)
-    assert rng.uniform_int8(6, 4, 9, 127).tolist() == ((h * 255 >> 16) - 127).tolist()
+    assert draws.uniform_int8(6, 4, 9, 127).tolist() == ((h * 255 >> 16) - 127).tolist()
     order = rng.words(6, int(shuffle), 8, int(shuffle_tensor), int(shuffle_query), 9)
     assert rng.shuffled(6, 8, 9).tolist() == order.argsort(kind="stable").tolist()
     h = rng.half_words(6, int(perturb), 8, 4, int(perturb_query), 25)
     weights = {"w": arith.QTensor(np.zeros((5, 5), np.int8), 0)}
     settings = elastic_zo.Settings(r_max=63, p_zero=9, b_zo=1, b_bp=1, r_limit=63)
-    assert elastic_zo.draw("w", 4, weights, 6, 8, settings).tolist() == rng.perturbation_table(63, 9)[h].tolist()
+    assert precision.draw("w", 4, weights, 6, 8, settings).tolist() == draws.perturbation_table(63, 9)[h].tolist()
 
 
 def test_half_words_to_z():
     for h, r_max, p_zero, z in (integers(" ".join(row)) for row in rows(section("4.3"), "h")):
-        assert rng.perturbation_table(r_max, p_zero)[h] == twins.perturbation_of(h, r_max, p_zero) == z
+        assert draws.perturbation_table(r_max, p_zero)[h] == twins.perturbation_of(h, r_max, p_zero) == z
 
 
 @pytest.mark.parametrize("module", [rng, twins])
@@ -220,7 +220,7 @@ def test_parameters(number, networks):
     listed = rows(section(number), "tensor")
     expected = []
     for model in networks:
-        weights = elastic_zo.init_weights(model, 0, dict.fromkeys(model_names(model), 0))
+        weights = draws.init_weights(model, 0, dict.fromkeys(model_names(model), 0))
         for tensor, layer in enumerate(models.weight_layers(model.layers)):
             fan_in = models.fan_in(layer)
             assert weights[layer.name].exponent == twins_training.init_exponent(fan_in, 0)
@@ -239,7 +239,7 @@ def test_shapes_of_the_forward_pass():
     expected = []
     for model in (models.LENET5, models.NARROW_LENET):
         x = arith.from_pixels(np.zeros((2, 1, 28, 28), np.uint8))
-        weights = elastic_zo.init_weights(model, 0, dict.fromkeys(model_names(model), 0))
+        weights = draws.init_weights(model, 0, dict.fromkeys(model_names(model), 0))
         for block in models.blocks(model.layers):
             shapes = {"MaxPool2d": None}
             out = layers.forward_block(block, weights, x, lambda op, _, value: shapes.update(
@@ -255,7 +255,7 @@ def test_shapes_of_the_forward_pass_on_points():
     expected = []
     for model in (models.POINTNET, models.NARROW_POINTNET):
         x = points.from_points(np.zeros((2, 7, 3), np.int8))
-        weights = elastic_zo.init_weights(model, 0, dict.fromkeys(model_names(model), 0))
+        weights = draws.init_weights(model, 0, dict.fromkeys(model_names(model), 0))
         for block in models.blocks(model.layers):
             shapes = {"MaxOverPoints": None}
             forward = points if isinstance(block[0], models.PointLinear) else layers

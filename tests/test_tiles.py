@@ -8,7 +8,7 @@ from numpy.testing import assert_array_equal
 
 from zo_numpy import models, tiles
 from zo_numpy.errors import UserError
-from zo_numpy.int8 import elastic_zo, layers
+from zo_numpy.int8 import draws, elastic_zo, layers, precision
 from zo_numpy.int8.arith import QTensor
 from zo_numpy.models import LENET5, Conv2d, Flatten, Linear, MaxPool2d, ReLU
 
@@ -43,8 +43,8 @@ def test_a_block_is_the_same_for_all_tiles_and_threads(monkeypatch, workers, n, 
 def trained(bp_tail):
     draw = np.random.default_rng(5)
     headroom = {layer.name: 2 for layer in models.weight_layers(LENET5.layers)}
-    weights = elastic_zo.init_weights(LENET5, 1, headroom)
-    elastic_zo.clip_for_zo(weights, elastic_zo.zo_tensors(LENET5, bp_tail), SETTINGS.r_limit)
+    weights = draws.init_weights(LENET5, 1, headroom)
+    precision.clip_for_zo(weights, elastic_zo.zo_tensors(LENET5, bp_tail), SETTINGS.r_limit)
     log = []
     for step in range(2):
         images = draw.integers(0, 256, (7, 1, 28, 28), dtype=np.uint8)

@@ -29,8 +29,8 @@ Where to begin
     int8/loss.py            the integer cross-entropy
     int8/tail.py            the only backwards there are
     int8/elastic_zo.py      one training step, top to bottom
-    steps.py                which samples a step visits, and its line in the log
-    trainer.py              epochs, evaluation, checkpoints
+    run/steps.py            which samples a step visits, and its line in the log
+    run/trainer.py          epochs, evaluation, checkpoints
     fp32/                   the same in float32, file by file and name by name
     int8/SPEC.md            the same numbers as a contract for other implementations
 """

@@ -108,3 +108,11 @@ def strict_json(content):
     """
     return json.loads(content.decode("utf-8"), object_pairs_hook=unique_names, parse_float=finite,
                       parse_constant=finite)
+
+
+def short(path):
+    """A path as messages name it: from the working directory if it lies inside."""
+    try:
+        return path.relative_to(path.cwd())
+    except (ValueError, OSError):
+        return path

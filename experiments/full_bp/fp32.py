@@ -12,8 +12,8 @@ import numpy as np
 
 from zo_numpy import models
 from zo_numpy.errors import Diverged
-from zo_numpy.fp32.elastic_zo import network_input
-from zo_numpy.fp32.layers import apply_layer, conv2d, forward_block
+from zo_numpy.fp32 import layers, tiled
+from zo_numpy.fp32.layers import apply_layer, conv2d, network_input
 from zo_numpy.fp32.loss import cross_entropy
 from zo_numpy.fp32.points import update_running
 from zo_numpy.fp32.tail import (gradient_step, linear_backward, linear_gradient, relu_backward, softmax_error,
@@ -53,7 +53,8 @@ def forward_block_kept(block, weights, x, record=None):
     """
     pool = pooling(block)
     if pool is None:
-        return forward_block(block, weights, x, record), None
+        return (layers.forward_block(block, weights, x, record=record) if record else
+                tiled.forward_block(block, weights, x)), None
 
     def run(images, record=None):
         where = None

@@ -12,7 +12,9 @@ is made here either. int8_points.py is the twin, which has no batch norm.
 import numpy as np
 
 from zo_numpy import models
-from zo_numpy.fp32.points import EPSILON, forward_block, normalised_layer, point_linear, stream
+from zo_numpy.fp32 import layers, tiled
+from zo_numpy.fp32.points import EPSILON, point_linear
+from zo_numpy.fp32.tiled import normalised_layer
 from zo_numpy.shapes import relu
 
 from .shapes import added_by_point
@@ -23,18 +25,18 @@ def forward_block_kept(block, weights, x, record=None, statistics=None):
 
     statistics: the mapping that the batch's are put into.
     """
+    if record:   # sees every op on the whole batch
+        out = layers.forward_block(block, weights, x, statistics, record)
     if not any(isinstance(layer, models.MaxOverPoints) for layer in block):
-        return forward_block(block, weights, x, record, statistics), None
+        return out if record else tiled.forward_block(block, weights, x, statistics), None
     weight, shift = normalised_layer(block, weights, x, statistics)
     largest, where = np.empty((len(weight), len(x)), weight.dtype), np.empty((len(weight), len(x)), np.intp)
 
     def reduce(rows, i, product):
         where[rows, i], largest[rows, i] = product.argmax(axis=1), product.max(axis=1)
 
-    stream(weight, x, reduce)
-    if record:   # sees every op on the whole batch
-        return forward_block(block, weights, x, record, statistics), where.T
-    return relu(largest + shift[:, None]).T, where.T
+    tiled.stream(weight, x, reduce)
+    return out if record else relu(largest + shift[:, None]).T, where.T
 
 
 def batch_norm_backward(error, x, gamma, statistics):

@@ -10,9 +10,9 @@ import functools
 import numpy as np
 
 from zo_numpy import models
+from zo_numpy.int8 import layers, tiled
 from zo_numpy.int8.arith import MAX_TERMS, check_terms, matmul, requantise
-from zo_numpy.int8.elastic_zo import network_input
-from zo_numpy.int8.layers import apply_layer, conv2d, forward_block
+from zo_numpy.int8.layers import apply_layer, conv2d, network_input
 from zo_numpy.int8.loss import loss_named
 from zo_numpy.int8.tail import (gradient_step, linear_backward, linear_gradient, relu_backward, softmax_error,
                                 update_tail)
@@ -54,7 +54,8 @@ def forward_block_kept(block, weights, x, record=None):
     """
     pool = pooling(block)
     if pool is None:
-        return forward_block(block, weights, x, record), None
+        return (layers.forward_block(block, weights, x, record) if record else
+                tiled.forward_block(block, weights, x)), None
 
     def run(images, record=None):
         where = None

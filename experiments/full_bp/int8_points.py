@@ -6,8 +6,9 @@ to the others: the gradient of the widest layer is a sum over those points alone
 import numpy as np
 
 from zo_numpy import models
+from zo_numpy.int8 import layers, tiled
 from zo_numpy.int8.arith import MAX_TERMS, check_terms, matmul, requantise
-from zo_numpy.int8.points import forward_block, point_linear, stream
+from zo_numpy.int8.points import point_linear
 from zo_numpy.shapes import relu
 
 from .shapes import added_by_point
@@ -15,8 +16,11 @@ from .shapes import added_by_point
 
 def forward_block_kept(block, weights, x, record=None):
     """`forward_block`, and where each maximum was: (N, C) intp, the first of equals, or None in a block without one."""
+    block = models.integer_layers(block)
+    if record:   # sees every op on the whole batch
+        out = layers.forward_block(block, weights, x, record)
     if not any(isinstance(layer, models.MaxOverPoints) for layer in block):
-        return forward_block(block, weights, x, record), None
+        return out if record else tiled.forward_block(block, weights, x), None
     weight = weights[block[0].name]
     shape = len(weight.data), len(x.data)
     largest, where = np.empty(shape, np.int32), np.empty(shape, np.intp)
@@ -24,10 +28,8 @@ def forward_block_kept(block, weights, x, record=None):
     def reduce(rows, i, product):
         where[rows, i], largest[rows, i] = product.argmax(axis=1), product.max(axis=1)
 
-    stream(weight.data, x.data, reduce)
-    if record:   # sees every op on the whole batch
-        return forward_block(block, weights, x, record), where.T
-    return requantise(relu(largest.T), x.exponent + weight.exponent), where.T
+    tiled.stream(weight.data, x.data, reduce)
+    return out if record else requantise(relu(largest.T), x.exponent + weight.exponent), where.T
 
 
 def point_linear_gradient(error, x):

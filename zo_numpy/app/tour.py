@@ -11,7 +11,7 @@ import textwrap
 import numpy as np
 
 from .. import models, rng, shapes
-from ..int8 import arith, elastic_zo, layers, loss, tail
+from ..int8 import arith, draws, elastic_zo, layers, loss, precision, tail
 from ..models import Conv2d, Flatten, Linear, MaxPool2d, ReLU
 from ..run import steps
 from ..run.folder import digest
@@ -102,14 +102,14 @@ class Tour:
     def initial_weights(self):
         self.chapter("1. The weights: random words, then int8 data and one exponent a layer; value = data * "
                      "2^exponent. The ones that ZO trains are clipped, so that theta +- z never leaves int8.")
-        weights = elastic_zo.init_weights(TINY, SEED, HEADROOM)
+        weights = draws.init_weights(TINY, SEED, HEADROOM)
         for tensor, (name, weight) in enumerate(weights.items()):
             drawn = rng.words(SEED, rng.INIT, 0, tensor, 0, -(-weight.data.size // 4))
             self.did(rng.words, f"init.{name}.words", drawn)
-            self.did(elastic_zo.init_weights, f"init.{name}.data", weight.data)
-            self.did(elastic_zo.init_weights, f"init.{name}.exponent", weight.exponent)
-        elastic_zo.clip_for_zo(weights, elastic_zo.zo_tensors(TINY, BP_TAIL), SETTINGS.r_limit)
-        self.did(elastic_zo.clip_for_zo, "theta.conv1", weights["conv1"].data)
+            self.did(draws.init_weights, f"init.{name}.data", weight.data)
+            self.did(draws.init_weights, f"init.{name}.exponent", weight.exponent)
+        precision.clip_for_zo(weights, elastic_zo.zo_tensors(TINY, BP_TAIL), SETTINGS.r_limit)
+        self.did(precision.clip_for_zo, "theta.conv1", weights["conv1"].data)
         return weights
 
     def perturbation(self, weights):
@@ -119,18 +119,18 @@ class Tour:
         address = SEED, rng.PERTURB, STEP, 0, 0
         self.did(rng.words, "z.words", rng.words(*address, -(-theta.size // 4)))
         self.did(rng.half_words, "z.half_words", rng.half_words(*address, theta.size))
-        z = elastic_zo.draw("conv1", 0, weights, SEED, STEP, SETTINGS).reshape(theta.shape)
-        self.did(elastic_zo.draw, "z.data", z)
+        z = draws.perturbation(*address[:1], *address[2:], theta.size, SETTINGS.r_max, SETTINGS.p_zero).reshape(theta.shape)
+        self.did(draws.perturbation, "z.data", z)
         return z
 
     def forward(self, phase, weights):
         """One forward pass.  Returns (logits, [input of each layer of the tail], loss)."""
-        x, inputs = elastic_zo.network_input(self.images), []
+        x, inputs = layers.network_input(self.images), []
         if phase == "plus":
             self.did(arith.from_pixels, "input.data", x.data)
             self.did(arith.from_pixels, "input.exponent", x.exponent)
         for block in models.blocks(TINY.layers):
-            inputs += [x] if block[0] in self.linears else []      # as tail.forward_tail keeps it
+            inputs += [x] if block[0] in self.linears else []      # what the backward pass needs
             name = block[0].name
             weight, value = weights[name], x.data
             for layer in block:
@@ -233,9 +233,9 @@ class Tour:
         outcome = elastic_zo.train_step(TINY, BP_TAIL, copies, self.images, self.labels, SEED, STEP, SETTINGS)
         self.chapter("7. The same batch after the step, and the line that a run writes into steps.txt: step, L+, L-, g "
                      "and, here after the last one, the digest of the weights.")
-        self.did(elastic_zo.scores, "end.logits", elastic_zo.scores(TINY, weights, self.images))
-        self.did(elastic_zo.classify, "end.classes", elastic_zo.classify(TINY, weights, self.images))
-        line = steps.log_line(1, 1, outcome, lambda: digest(elastic_zo.to_arrays(copies)[0]))
+        self.did(precision.scores, "end.logits", precision.scores(TINY, weights, self.images))
+        self.did(precision.classify, "end.classes", precision.classify(TINY, weights, self.images))
+        line = steps.log_line(1, 1, outcome, lambda: digest(precision.to_arrays(copies)[0]))
         self.did(steps.log_line, "steps.txt", line)
         if (outcome != (self.values["plus.L"], self.values["minus.L"], g)
                 or any(np.any(weights[name].data != copies[name].data) for name in weights)):

@@ -1,22 +1,38 @@
-"""Standard normal random numbers for the FP32 perturbation, from the same words as everything else (rng.py).
+"""How random words (rng.py) become FP32 numbers: the perturbation z, and the weights that a run starts from."""
+import math
 
-Box-Muller: word i of the draw gives elements 2 i and 2 i + 1. With a and b its low and high 32-bit halves,
-    u = ((a >> 8) + 1) / 2^24 in (0, 1],  v = ((b >> 8) + 1) / 2^24,
-    z[2 i] = sqrt(-2 ln u) cos(2 pi v),   z[2 i + 1] = sqrt(-2 ln u) sin(2 pi v),
-computed in float32. The largest magnitude is sqrt(48 ln 2) = 5.77.
-"""
 import numpy as np
 
-from .. import rng
+from .. import models, rng
+from .layers import parameters
+
+# Elements of z that exist at a time. The largest that keeps a step at batch 1 within 10 % of the memory of inference.
+PIECE = 8_192
 
 
-def normal(seed, step, tensor, query, count):
-    """z of one tensor.  Returns (count,) float32; any element depends on its own word alone."""
+def perturbation_in_turn(seed, step, tensor, query, count):
+    """The perturbation z of one tensor, at most PIECE elements at a time, so that no z of a whole layer exists.
+
+    Nothing of one piece is held here while the next is made.  Yields (slice of the tensor, its z): float32, standard normal; any element depends on its own word alone.
+    """
+    in_turn = rng.words_in_turn(seed, rng.PERTURB, step, tensor, query, -(-count // 2), PIECE // 2)
+    for start in range(0, count, PIECE):
+        piece = slice(start, min(start + PIECE, count))
+        yield piece, box_muller(next(in_turn))[:piece.stop - start]
+
+
+def perturbation(seed, step, tensor, query, count):
+    """The same at once, for golden vectors.  Returns (count,) float32."""
     return box_muller(rng.words(seed, rng.PERTURB, step, tensor, query, -(-count // 2)))[:count]
 
 
 def box_muller(words):
-    """(count,) uint64 -> (2 count,) float32, two elements of each word."""
+    """Standard normal numbers, two of each word.  (count,) uint64 -> (2 count,) float32, the largest below 5.78.
+
+    With a and b a word's low and high 32-bit halves, u = ((a >> 8) + 1) / 2^24 in (0, 1] and v = ((b >> 8) + 1) / 2^24:
+        z[2 i] = sqrt(-2 ln u) cos(2 pi v),   z[2 i + 1] = sqrt(-2 ln u) sin(2 pi v),
+    computed in float32.
+    """
     numerators = words.astype("<u8", copy=False).view("<u4") >> 8
     numerators += 1                                  # of u and v, in 1 .. 2^24
     radius, angle = (half.astype(np.float32) for half in (numerators[0::2], numerators[1::2]))
@@ -30,3 +46,28 @@ def box_muller(words):
     np.multiply(radius, np.cos(angle), out=z[:, 0])
     np.multiply(radius, np.sin(angle, out=angle), out=z[:, 1])
     return z.reshape(-1)
+
+
+def init_weights(model, seed):
+    """Kaiming-uniform weights in +-sqrt(3 / fan_in) * gain, gain sqrt(2) (float32, Philox); biases and beta 0, gamma 1.
+
+    Returns an ordered {"layer.weight": array, "layer.bias": array, ..}. A parameter's place in it is its index in the
+    model, the `tensor` of rng.py. After all parameters stands what is no parameter, the running statistics of batch
+    norm: "norm.mean", 0 at first, and "norm.var", 1.
+    """
+    weights = {}
+    for layer in model.layers:
+        for part, shape in parameters(layer).items():
+            if part == "weight":
+                bound = math.sqrt(6 / models.fan_in(layer))
+                words = rng.words(seed, rng.INIT, 0, len(weights), 0, models.weight_count(layer))
+                uniform = (words >> 40).astype(np.float32) * np.float32(2.0**-23) - np.float32(1)   # [-1, 1), 24 bits
+                value = (np.float32(bound) * uniform).reshape(shape)
+            else:
+                value = np.full(shape, part == "gamma", np.float32)
+            weights[f"{layer.name}.{part}"] = value
+    for layer in model.layers:
+        if isinstance(layer, models.BatchNorm):
+            weights[layer.name + ".mean"] = np.zeros(layer.channels, np.float32)
+            weights[layer.name + ".var"] = np.ones(layer.channels, np.float32)
+    return weights

@@ -1,4 +1,4 @@
-"""FP32 backwards of the layers that may stand in the tail, linear and ReLU, and the update of their parameters.
+"""FP32 backwards of the layers that may stand in the tail, linear and ReLU, and the update of their parameters, plainly.
 
 The tail is the last K fully-connected layers, trained by backpropagation from what the second forward pass of a ZO
 step has at hand. Everything below the tail has no backward at all: that asymmetry is ElasticZO.
@@ -6,21 +6,7 @@ step has at hand. Everything below the tail has no backward at all: that asymmet
 import numpy as np
 
 from .. import models
-from .layers import forward_block
 from .loss import log_softmax
-
-
-def forward_tail(tail, weights, x, record=None):
-    """The tail's forward pass, keeping the input of every linear layer for the backward pass.
-
-    x: (N, features), what the layers below the tail give; with an empty tail (K = 0) the logits themselves.
-    Returns (logits, inputs): (N, classes), list of arrays, one a linear layer.
-    """
-    inputs = []
-    for block in models.blocks(tail):
-        inputs.append(x)
-        x = forward_block(block, weights, x, record)
-    return x, inputs
 
 
 def softmax_error(logits, labels):
@@ -45,14 +31,14 @@ def linear_backward(error, weight):
 
 
 def relu_backward(error, x):
-    """Zero where the ReLU was off.  x: the stored activation behind the ReLU, same shape as error."""
+    """Zero where the ReLU was off.  x: the stored activation after the ReLU, same shape as error."""
     return np.where(x > 0, error, 0)
 
 
 def tail_gradients(tail, weights, logits, inputs, labels, record=None):
     """Backpropagation through the tail.  Returns {parameter's name: gradient}, last layer first; nothing is changed.
 
-    logits, inputs: as `forward_tail` returned them.  labels: (N,) integers.
+    logits: (N, classes).  inputs: [array], the input of each linear layer.  labels: (N,) integers.
     record: None, or called as record(op, name, array) with what each op returns, under the name of the layer or
     parameter it is about; relu_backward under that of linear_backward before it.
     """
@@ -75,6 +61,16 @@ def tail_gradients(tail, weights, logits, inputs, labels, record=None):
     return gradients
 
 
+def tail_steps(tail, weights, logits, inputs, labels, eta_tail, record=None):
+    """`gradient_step` of each of `tail_gradients`, whose arguments it takes.  Returns {parameter's name: array}."""
+    gradients = tail_gradients(tail, weights, logits, inputs, labels, record)
+    # pop: a gradient is gone when its step is made, so that both are held of one parameter at most.
+    steps = {name: gradient_step(gradients.pop(name), eta_tail) for name in list(gradients)}
+    if record:
+        record("gradient_step", None, steps)
+    return steps
+
+
 def gradient_step(gradient, eta_tail):
     """Scales a gradient by the learning rate.  float32 in and out, same shape."""
     return np.float32(eta_tail) * gradient
@@ -84,8 +80,3 @@ def update_tail(weights, steps):
     """parameter -= step, in place.  steps: {name: array} from `gradient_step`."""
     for name, step in steps.items():
         weights[name] -= step
-
-
-def add_steps(first, second):
-    """The mean of two steps, where both forward passes contribute."""
-    return {name: (first[name] + second[name]) / 2 for name in first}

@@ -1,12 +1,11 @@
 """Golden vectors: what another implementation is compared with, bit for bit, and told where it first diverges.
 
-    ops.py          tier 1: every integer op on edge cases, as JSON (the cases are in cases_*.py)
+    ops.py          tier 1: every integer op on edge cases, as JSON (the cases are in cases/)
     trace.py        tier 2: every tensor of a few training steps, as .npy files and a manifest
     tolerances.py   how near the vectors of FP32 have to be
     diff.py         compares two traces and names the first divergence
     runs.py         tier 3: the step log of whole runs; replay of a run from its log of signs
     check.py        recomputes everything that is committed under tests/golden
-    commands.py     the `golden` commands
 
 tests/golden/README.md describes the formats for those who do not read Python.
 """

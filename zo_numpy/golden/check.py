@@ -91,7 +91,7 @@ def check_ops(folder):
     differences = [str(mismatch) for mismatch in mismatches]
     if not differences:
         differences = [f"{name}.json is not, byte for byte, what this version writes" for name in ops.OPS
-                       if (folder / f"{name}.json").read_bytes() != ops.to_bytes(ops.vectors(name))]
+                       if (folder / f"{name}.json").read_bytes() != ops.written_again(folder / f"{name}.json")]
     return compared, differences
 
 
@@ -180,16 +180,17 @@ def all_checks(golden, load):
         yield f"run {name}", "lines", check_run(name, golden, load)
 
 
-def update(golden, load, say):
+def update(golden, load, say, flags_of):
     """Makes all vectors anew: into a new folder first, which then takes the old one's place part by part.
 
+    load, say: as in `check`.  flags_of: as in ops.vectors.
     Kept as they are, and said so: a run whose data are not here, and FP32 vectors that agree within their tolerances,
     which another machine would write with other last bits.
     Raises UserError, with nothing changed, if what is frozen would change.
     """
     with tempfile.TemporaryDirectory(dir=golden.parent) as scratch:
         new = pathlib.Path(scratch)
-        ops.write_ops(new / "ops")
+        ops.write_ops(new / "ops", flags_of)
         for name in TRACES:
             make_trace(name, load, new / "traces" / name)
             say(f"{keep_if_near(golden, new, f'traces/{name}', agreeing_traces)} trace {name}")

@@ -13,8 +13,9 @@ import numpy as np
 
 from .. import models, rng
 from ..errors import UserError
-from ..int8 import elastic_zo
+from ..int8 import precision as int8
 from ..int8.arith import INT8_MAX, bit_width, pseudo_stochastic_shift
+from ..int8.draws import perturbation_table
 from ..run.folder import CONFIG, STEPS, digest
 from ..run.steps import DIGEST_EVERY, PRECISIONS, log_line, one_step, parts, steps_in_epoch
 from ..run.trainer import count_correct, first_weights
@@ -67,7 +68,7 @@ def first_difference(folder, config, dataset):
 @functools.lru_cache(maxsize=4)
 def update_table(r_max, p_zero, b_zo):
     """What each of the 65,536 half-words adds to a weight at g = -1, int8: z drawn and scaled to b_zo bits."""
-    z = rng.perturbation_table(r_max, p_zero)
+    z = perturbation_table(r_max, p_zero)
     return pseudo_stochastic_shift(z, max(0, bit_width(r_max) - b_zo))
 
 
@@ -103,7 +104,7 @@ def replay(path, config, training_samples):
         raise UserError(f"{path / CONFIG} says that the run has {training_samples} training samples; give a run "
                         "folder that `train --out` made")
     weights = first_weights(config)
-    zo_names = elastic_zo.zo_tensors(models.MODELS[config.model], 0)
+    zo_names = int8.zo_tensors(models.MODELS[config.model], 0)
     bound = INT8_MAX - max(config.schedules["r_max"])
     epoch_steps = steps_in_epoch(config, training_samples)
     total, made = config.epochs * epoch_steps, 0
@@ -114,7 +115,7 @@ def replay(path, config, training_samples):
             move = sum_of_steps(table, signs, config.seed, step, tensor, theta.size)
             np.clip(theta - move, -bound, bound, out=theta)
         made = step + 1
-        if expected and digest(elastic_zo.to_arrays(weights)[0]) != expected:
+        if expected and digest(int8.to_arrays(weights)[0]) != expected:
             raise UserError(f"{path / STEPS}: after step {step} the weights do not have the digest of the log; its "
                             f"lines since the digest before, or {path / CONFIG}, are not those of the run")
         if not expected and (made % DIGEST_EVERY == 0 or made == total):

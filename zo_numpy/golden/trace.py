@@ -61,7 +61,7 @@ class Recorder:
     def __init__(self, folder, compact, queries, precision="int8"):
         self.folder, self.compact, self.queries, self.precision = folder, compact, queries, precision
         self.records, self.last = [], {}
-        self.accumulator = None
+        self.accumulator, self.loss = None, None
         self.begin(0)
 
     def begin(self, step):
@@ -108,10 +108,14 @@ class Recorder:
         return [key for name in names if (key := ("weights", name)) in self.last]
 
     def __call__(self, phase, op, name, value):
-        """What elastic_zo.train_step calls with the result of each op, in order."""
+        """What elastic_zo.train_step calls with the result of each op, in order.
+
+        The loss of a pass is known before the tail's gradients are, and stands after them: it is held back.
+        """
         last = self.last
-        if op == "weights" and phase == "plus":
-            self.query += 1
+        if op == "weights":
+            self.add_loss()
+            self.query += phase == "plus"
         first_pass, phase = phase == "plus", self.of_query(phase, self.query)
         match op:
             case "weights":
@@ -142,7 +146,7 @@ class Recorder:
                 for layer, step in value.items():
                     last["gradient_step", phase, layer] = self.add(phase, op, layer, step, [("gradient", layer)])
             case "loss":
-                last["loss", phase] = self.add(phase, op, "batch", value, ["logits", "labels"])
+                self.loss = phase, value
             case "batch_statistics":
                 last["statistics", name] = self.add(phase, op, name, value, ["chain"])
             case "BatchNorm":
@@ -155,6 +159,13 @@ class Recorder:
                 last["chain"] = self.add(phase, op, name, value, ["chain"])
         if isinstance(value, np.ndarray):
             self.accumulator = value
+
+    def add_loss(self):
+        """Appends the loss that was held back, if there is one."""
+        if self.loss:
+            phase, value = self.loss
+            self.last["loss", phase] = self.add(phase, "loss", "batch", value, ["logits", "labels"])
+            self.loss = None
 
 
 def record_steps(recorder, config, dataset, steps):
@@ -170,6 +181,7 @@ def record_steps(recorder, config, dataset, steps):
         last["labels"] = recorder.add("batch", "labels", "batch", labels[batch])
         record_draws(recorder, config, weights, step, precision.settings_at(config, epoch))
         *_, g = one_step(config, precision, weights, images, labels, step, recorder)
+        recorder.add_loss()
         last["g"] = recorder.add("update", G[config.precision], "g", g, [key for key in last if key[0] == "loss"])
         recorder.weights("update", weights, dict.fromkeys(
             key[:-1] for kind in ("z", "gradient_step", "statistics") for key in last if key[0] == kind))
@@ -181,10 +193,9 @@ def record_draws(recorder, config, weights, step, settings):
         return
     precision = PRECISIONS[config.precision]
     arrays, _ = precision.to_arrays(weights)
-    given = (settings,) if config.precision == "int8" else ()   # FP32's z needs none
     for query in range(config.queries):
-        for index, name in precision.zo_tensors(models.MODELS[config.model], config.bp_tail):
-            z = precision.draw(name, index, weights, config.seed, step, *given, query)
+        for index, name in precision.zo_tensors(models.of_run(config), config.bp_tail):
+            z = precision.draw(settings, config.seed, step, index, query, arrays[name].size)
             recorder.last["z", query, name] = recorder.add(
                 recorder.of_query("draw", query), "perturbation", name, z.reshape(arrays[name].shape))
 

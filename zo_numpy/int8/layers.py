@@ -1,21 +1,25 @@
-"""INT8 forwards of every layer, and the forward pass of a list of layers.
+"""INT8 forwards of every layer, and the forward pass of a list of layers, plainly and on a whole batch.
 
-No backwards: those of the tail are in tail.py.
+No backwards: those of the tail are in tail.py. Training runs the same numbers in bounded memory, see tiled.py.
 
-A layer with weights takes int8 and returns its int32 accumulator; the weightless layers behind it (max-pool, ReLU,
+A layer with weights takes int8 and returns its int32 accumulator; the weightless layers that follow it (max-pool, ReLU,
 flatten) work on the accumulator; one requantisation at the end of the block brings it back to int8, so that int8's
 range is spent only on what survives pooling and ReLU (CHOICE 2). Pooling comes first, as it commutes with ReLU and
 leaves four times less to do.
 
-Shapes are (N, C, H, W) and (N, features) throughout; shapes.py has the layers that only move and compare.
+Shapes are (N, C, H, W) and (N, features); shapes.py has the layers that only move and compare, points.py those of clouds.
 """
 import numpy as np
 
 from .. import models
-from ..shapes import flatten, max_pool2d, patches, relu
-from ..tiles import for_tiles, tiling
-from . import points
-from .arith import check_terms, matmul, requantise
+from ..shapes import flatten, max_over_points, max_pool2d, patches, relu
+from .arith import INPUT_EXPONENT, check_terms, from_pixels, matmul, requantise
+from .points import from_points, point_linear
+
+
+def network_input(samples):
+    """A batch as the network takes it: images (N, C, H, W) uint8, or decoded clouds (N, P, 3) int8.  A QTensor."""
+    return from_pixels(samples) if samples.dtype == np.uint8 else from_points(samples)
 
 
 def conv2d(x, weight, pad):
@@ -41,17 +45,21 @@ def linear(x, weight):
 
 
 def apply_layer(layer, weights, x):
-    """One layer of models.py on int8, or behind a layer with weights on its int32 accumulator.
+    """One layer of models.py: with weights on int8, without on the int32 accumulator of the one before it.
 
-    weights: {layer's name: QTensor}.  Returns an int32 array.  Raises TypeError for a layer of points (points.py).
+    weights: {layer's name: QTensor}.  Returns an int32 array.  Raises TypeError for a layer that INT8 has not.
     """
     match layer:
         case models.Conv2d():
             return conv2d(x, weights[layer.name].data, layer.pad)
         case models.Linear():
             return linear(x, weights[layer.name].data)
+        case models.PointLinear():
+            return point_linear(x, weights[layer.name].data)
         case models.MaxPool2d():
             return max_pool2d(x, layer.size)
+        case models.MaxOverPoints():
+            return max_over_points(x)
         case models.ReLU():
             return relu(x)
         case models.Flatten():
@@ -60,42 +68,29 @@ def apply_layer(layer, weights, x):
 
 
 def forward_block(block, weights, x, record=None):
-    """One block: matmul, the weightless layers behind it, requantise.
+    """One block: matmul, the weightless layers that follow it, requantise (CHOICE 2).
 
-    The layers run tile by tile over the batch, so that no accumulator of the whole batch exists before pooling; the
-    requantisation needs the maximum over the whole batch and comes last.
     x: QTensor (N, ...).  record: None, or called as record(op, block's name, array) with what each op returns.
     Returns QTensor (N, ...).
     """
-    name = block[0].name
-
-    def run(part, record=None):
-        for layer in block:
-            part = apply_layer(layer, weights, part)
-            if record:
-                record(type(layer).__name__, name, part)
-        return part
-
-    if record:   # sees every op on the whole batch
-        accumulator = run(x.data, record)
-    else:
-        n, *sample_shape = x.data.shape
-        accumulator = np.empty((n, *models.output_shape(block, sample_shape)), np.int32)
-
-        def fill(tile):
-            accumulator[tile] = run(x.data[tile])
-
-        length, workers = tiling(block, sample_shape, n, "int32")   # samples of a tile, threads
-        for_tiles(n, length, fill, workers)
-    out = requantise(accumulator, x.exponent + weights[name].exponent)
+    name, value = block[0].name, x.data
+    for layer in block:
+        value = apply_layer(layer, weights, value)
+        if record:
+            record(type(layer).__name__, name, value)
+    out = requantise(value, x.exponent + weights[name].exponent)
     if record:
         record("requantise", name, out)
     return out
 
 
-def forward(layers, weights, x, record=None):
-    """The forward pass of a list of layers.  x: QTensor (N, ...) -> QTensor (N, ...).  record: see forward_block."""
-    for block in models.blocks(layers):
-        point_block = isinstance(block[0], models.PointLinear)
-        x = (points.forward_block if point_block else forward_block)(block, weights, x, record)
+def forward(layers, weights, x, inputs=None, record=None):
+    """The forward pass of a list of layers; batch norm is passed over.  x: QTensor (N, ...) -> QTensor (N, ...).
+
+    inputs: None, or a list to which the input of each block is appended.  record: see `forward_block`.
+    """
+    for block in models.blocks(models.integer_layers(layers)):
+        if inputs is not None:
+            inputs.append(x)
+        x = forward_block(block, weights, x, record)
     return x

@@ -1,4 +1,4 @@
-"""INT8 backwards of the layers that may stand in the tail, linear and ReLU, and the update of their weights.
+"""INT8 backwards of the layers that may stand in the tail, linear and ReLU, and the update of their weights, plainly.
 
 The tail is the last K fully-connected layers, trained by backpropagation from what the second forward pass of a ZO
 step has at hand. Everything below the tail has no backward at all: that asymmetry is ElasticZO.
@@ -6,25 +6,10 @@ step has at hand. Everything below the tail has no backward at all: that asymmet
 import numpy as np
 
 from .. import models
-from .arith import (CHUNK, INT8_MAX, bit_width, by_chunks, check_terms, matmul, max_abs, pseudo_stochastic_shift,
-                    requantise)
-from .layers import forward_block
+from .arith import INT8_MAX, bit_width, check_terms, matmul, max_abs, pseudo_stochastic_shift, requantise
 from .loss import base2_logits, exp2_terms
 
 SOFTMAX_BITS = 15
-
-
-def forward_tail(tail, weights, x, record=None):
-    """The tail's forward pass, keeping the int8 input of every linear layer for the backward pass.
-
-    x: QTensor (N, features), what the layers below the tail give; with an empty tail (K = 0) the logits themselves.
-    Returns (logits, inputs): QTensor (N, classes), list of QTensor, one a linear layer.
-    """
-    inputs = []
-    for block in models.blocks(tail):
-        inputs.append(x)
-        x = forward_block(block, weights, x, record)
-    return x, inputs
 
 
 def softmax_error(logits, labels):
@@ -60,7 +45,7 @@ def linear_backward(error, weight):
 def relu_backward(error, x):
     """Zero where the ReLU was off (CHOICE 20).
 
-    error: (N, features) int32.  x: the stored int8 activation behind the ReLU, same shape.  Returns int32.
+    error: (N, features) int32.  x: the stored int8 activation after the ReLU, same shape.  Returns int32.
     """
     return np.where(x > 0, error, 0)
 
@@ -69,7 +54,7 @@ def tail_gradients(tail, weights, logits, inputs, labels, record=None):
     """Backpropagation through the tail.  Returns {name: (out, in) int32}, last layer first; no weight is changed
     (CHOICE 21).
 
-    logits, inputs: as `forward_tail` returned them.  labels: (N,) integers.
+    logits: QTensor (N, classes).  inputs: [QTensor], the input of each linear layer.  labels: (N,) integers.
     record: None, or called as record(op, name, array) with what each op returns, under the name of the layer whose
     weights it is about; relu_backward and requantise_error under that of linear_backward before them.
     """
@@ -86,9 +71,19 @@ def tail_gradients(tail, weights, logits, inputs, labels, record=None):
         gradients[name] = noted("linear_gradient", name, linear_gradient(error.data, x.data))
         if i > 0:
             passed = noted("linear_backward", name, linear_backward(error.data, weights[name].data))
-            behind = noted("relu_backward", name, relu_backward(passed, x.data))
-            error = noted("requantise_error", name, requantise(behind, error.exponent + weights[name].exponent))
+            masked = noted("relu_backward", name, relu_backward(passed, x.data))
+            error = noted("requantise_error", name, requantise(masked, error.exponent + weights[name].exponent))
     return gradients
+
+
+def tail_steps(tail, weights, logits, inputs, labels, b_bp, record=None):
+    """`gradient_step` of each of `tail_gradients`, whose arguments it takes.  Returns {name: (out, in) int32}."""
+    gradients = tail_gradients(tail, weights, logits, inputs, labels, record)
+    # pop: a gradient is gone when its step is made, so that both are held of one layer at most.
+    steps = {name: gradient_step(gradients.pop(name), b_bp) for name in list(gradients)}
+    if record:
+        record("gradient_step", None, steps)
+    return steps
 
 
 def gradient_step(gradient, b_bp):
@@ -96,20 +91,11 @@ def gradient_step(gradient, b_bp):
 
     gradient: int32.  b_bp: 1..7, the bits its largest magnitude keeps.  Returns int32, |step| <= 2^b_bp.
     """
-    shift = max(0, bit_width(max_abs(gradient)) - b_bp)
-    return by_chunks(lambda values: pseudo_stochastic_shift(values, shift), gradient, gradient.dtype)
+    return pseudo_stochastic_shift(gradient, max(0, bit_width(max_abs(gradient)) - b_bp))
 
 
 def update_tail(weights, steps):
     """weight -= step, clipped to +-127, in place.  steps: {name: int32 array} from `gradient_step`."""
     for name, step in steps.items():
-        weight, step = weights[name].data.reshape(-1), step.reshape(-1)
-        for start in range(0, weight.size, CHUNK):   # a difference is wider than a weight: not all at once
-            part = slice(start, start + CHUNK)
-            weight[part] = np.clip(weight[part] - step[part], -INT8_MAX, INT8_MAX)
-
-
-def add_steps(first, second):
-    """The sum of two steps, where both forward passes contribute (CHOICE 8)."""
-    return {name: first[name] + second[name] for name in first}
-
+        weight = weights[name].data
+        weight[...] = np.clip(weight - step, -INT8_MAX, INT8_MAX)

@@ -85,7 +85,7 @@ def step_of(precision, bp_tail, batch, **options):
     module, model = PRECISIONS[precision], models.of_run(config)
     train_step, settings = step_function(config, module, 0)
     weights, step = module.initialise(config), 0
-    images, labels = memory.random_batch(config)
+    images, labels = peak.random_batch(config)
 
     def make():
         nonlocal step
@@ -167,10 +167,10 @@ def matmul_ratios(rounds):
                 one = interleaved({"numpy": lambda: a @ b, "ours": lambda: matmul(a, b)}, rounds)
             with threads(2):
                 two = interleaved({"numpy": lambda: a @ b, "ours": lambda: tiled_matmul(a, b)}, rounds)
-            by_shape[f"{model} {n}x{k}x{m}"] = [round(median(taken["numpy"]) / median(taken["ours"]), 2)
-                                                for taken in (one, two)]
+            by_shape[f"{model} {n}x{k}x{m}"] = [median(taken["numpy"]) / median(taken["ours"]) for taken in (one, two)]
     means = [statistics.geometric_mean(values) for values in zip(*by_shape.values())]
-    return {"matmul_1t": means[0], "matmul_2t": means[1]}, by_shape
+    rounded = {name: [round(ratio, 2) for ratio in ratios] for name, ratios in by_shape.items()}
+    return {"matmul_1t": means[0], "matmul_2t": means[1]}, rounded
 
 
 def kernel_rates(rounds):
@@ -215,7 +215,7 @@ def memory_ratios():
 
     def measured(precision, bp_tail, infer=False, steps=12):
         config = make_config({"precision": precision, "bp_tail": bp_tail, "batch_size": 32})
-        return memory.measure(config, steps, infer)
+        return peak.measure(config, steps, infer)
 
     for precision in PRECISIONS:
         ratios[f"peak_{precision}_mb_all_threads"] = measured(precision, 0, steps=100) / 1e6

@@ -11,7 +11,7 @@ def memory_ratios():
     ratios = {}
     with bench.threads(1):
         for precision in PRECISIONS:
-            peaks = [memory.measure(make_config({"precision": precision, "bp_tail": k, "batch_size": BATCH, **RUN}), 3)
+            peaks = [peak.measure(make_config({"precision": precision, "bp_tail": k, "batch_size": BATCH, **RUN}), 3)
                      for k in (0, 1, 2)]
             ratios[f"pointnet_peak_{precision}_mb"] = peaks[0] / 1e6
             ratios |= {f"pointnet_overhead_k{k}_{precision}": peaks[k] / peaks[0] - 1 for k in (1, 2)}

@@ -1,15 +1,15 @@
 """The steps of a run, numbered over its epochs: which samples each visits, and the line of steps.txt it leaves.
 
 Step s of a run is a function of its configuration, its data and the weights before it, and of nothing else.
-Here a precision is a module: fp32/elastic_zo.py or int8/elastic_zo.py, of which nothing but what both have is used.
+Here a precision is a module, fp32/precision.py or int8/precision.py, of which nothing but what both have is used.
 """
 import importlib
 
 from .. import models, rng
 from ..clouds import Variants
 from ..errors import UserError
-from ..fp32 import elastic_zo as fp32
-from ..int8 import elastic_zo as int8
+from ..fp32 import precision as fp32
+from ..int8 import precision as int8
 from .config import BP, training_samples
 
 PRECISIONS = {"fp32": fp32, "int8": int8}
@@ -78,7 +78,7 @@ def one_step(config, precision, weights, images, labels, step, record=None):
 
 def step_function(config, precision, epoch):
     """(train_step, Settings) of a run in an epoch, from 0; full BP and the float loss come from experiments/."""
-    settings, train_step = precision.settings_at(config, epoch), precision.train_step
+    settings, train_step = precision.settings_at(config, epoch), precision.train_step_of(config)
     if config.bp_tail == BP:
         train_step = experiment(f"full_bp.{config.precision}", "--bp-tail all").train_step
     if compares_loss(config):

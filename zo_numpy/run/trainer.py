@@ -76,7 +76,7 @@ class Run:
 
     Its state is `weights`, `step` (those made) and `loss_sum`: of the losses so far in the present epoch, L+ and L- of
     each step, each as a sum over its batch.
-    folder: an entered RunFolder holding the run's config.json.  progress: see progress.py.
+    folder: an entered RunFolder holding the run's config.json.  progress: see app/progress.py.
     should_stop: called after each step; true means save and raise Interrupted.
     """
 
@@ -106,7 +106,7 @@ class Run:
         self.saved_at = time.monotonic()
 
     def digest(self):
-        """sha256 of the weights as they are, see run_folder.digest."""
+        """sha256 of the weights as they are, see folder.digest."""
         return digest(self.precision.to_arrays(self.weights)[0])
 
     def train(self):

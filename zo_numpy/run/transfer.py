@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import models
 from ..errors import UserError
-from ..fp32 import elastic_zo as fp32
+from ..fp32 import precision as fp32
 from ..fp32.points import evaluation_scale
 from ..int8.arith import INT8_MAX, QTensor
 from .config import read_config

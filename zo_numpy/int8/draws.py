@@ -1,0 +1,73 @@
+"""How random words (rng.py) become INT8 numbers: the perturbation z, and the weights that a run starts from."""
+import numpy as np
+
+from .. import models, rng
+from .arith import INT8_MAX, QTensor
+
+# Elements of z that exist at a time. The largest that keeps a step at batch 1 within 10 % of the memory of inference.
+PIECE = 12_288
+
+
+def perturbation_in_turn(seed, step, tensor, query, count, settings):
+    """The perturbation z of one tensor, at most PIECE elements at a time, so that no z of a whole layer exists.
+
+    Nothing of one piece is held here while the next is made.  Yields (slice of the tensor, its z): int8 in [-r_max, r_max].  settings: elastic_zo.Settings.
+    """
+    in_turn = rng.words_in_turn(seed, rng.PERTURB, step, tensor, query, -(-count // 4), PIECE // 4)
+    for start in range(0, count, PIECE):
+        piece = slice(start, min(start + PIECE, count))
+        yield piece, z_of(rng.as_half_words(next(in_turn)), settings.r_max, settings.p_zero)[:piece.stop - start]
+
+
+def perturbation(seed, step, tensor, query, count, r_max, p_zero):
+    """The same at once, for golden vectors.  r_max, p_zero: see `z_of`.  Returns (count,) int8."""
+    return z_of(rng.half_words(seed, rng.PERTURB, step, tensor, query, count), r_max, p_zero)
+
+
+def z_of(h, r_max, p_zero):
+    """What half-words are as elements of z: symmetric, exactly zero in expectation (CHOICE 5).
+
+    Magnitude h & r_max, negative if bit 7 of h is set, kept if (h >> 8) < 256 - p_zero, else 0.
+    h: uint16, any shape.  r_max: 2^k - 1 with 1 <= k <= 6.  p_zero: n of a probability n / 256 of being dropped,
+    0..255.  Returns int8 in [-r_max, r_max], same shape.
+    """
+    low = h.astype(np.int8)                            # bits 0 to 7: negative where bit 7 is set
+    z = low & np.int8(r_max)                           # the magnitude
+    z *= (h < (256 - p_zero << 8)).view(np.int8)       # times 1 where it is kept, else 0
+    del h                                              # twice as large as what is left to do
+    z *= np.sign(low)                                  # a sign of 0 is that of low = 0, where z is 0 already
+    return z
+
+
+def perturbation_table(r_max, p_zero):
+    """What each of the 65,536 half-words is as an element of z, by its value.  Returns (65536,) int8."""
+    return z_of(np.arange(1 << 16, dtype=np.uint16), r_max, p_zero)
+
+
+def init_weights(model, seed, headroom):
+    """Kaiming-scaled int8 weights, uniform in +-(127 >> h) with exponent h - k (CHOICE 3).
+
+    k is the smallest integer with 12 * 4^k >= 127^2 * fan_in, so that +-127 * 2^-k is the power of two nearest to
+    Kaiming's uniform bound; h bits of headroom let weights grow, as exponents never change.
+    headroom: {layer name: h}, 0 <= h <= 6.  Returns an ordered {layer name: QTensor}.
+    """
+    weights = {}
+    for tensor, layer in enumerate(models.weight_layers(model.layers)):
+        k = 0
+        while 12 * 4**k < INT8_MAX**2 * models.fan_in(layer):
+            k += 1
+        h = headroom[layer.name]
+        data = uniform_int8(seed, tensor, models.weight_count(layer), INT8_MAX >> h)
+        weights[layer.name] = QTensor(data.reshape(layer.weight_shape), h - k)
+    return weights
+
+
+def uniform_int8(seed, tensor, count, bound):
+    """Initial INT8 weights: uniform integers in [-bound, bound], ((h * (2 bound + 1)) >> 16) - bound of half-word h.
+
+    No rejection, so that element j needs half-word j alone; the bias is below 1 in 256 of a value's probability
+    (CHOICE 13).
+    bound: 0..127.  Returns (count,) int8.
+    """
+    h = rng.half_words(seed, rng.INIT, 0, tensor, 0, count).astype(np.int32)
+    return (((h * (2 * bound + 1)) >> 16) - bound).astype(np.int8)

@@ -1,0 +1,263 @@
+"""What training runs: the forward pass in bounded memory and on threads, and the tail's update in place.
+
+Equal bit for bit to layers.py, points.py and tail.py, which say plainly, on whole tensors, what is computed here.
+
+int32 sums of a whole batch never stand where a block ends in ReLU. They are rounded half up by S bits, once the largest
+of all is known: floor(v / 2^S + 1/2) = ((v >> (S - 1)) + 1) >> 1 for v >= 0. So the S - 1 lowest bits decide nothing.
+A tile's own maximum asks for a shift s, and s is at most S. So a tile keeps v >> max(0, s - 1), which fits 8 bits, and
+is finished in place when S is known (`keep`, `finish`). A port may do the same.
+
+The gradient of a layer of the tail does not stand whole either: it is formed piece by piece, twice, first for its
+largest magnitude and then for its step.
+"""
+import numpy as np
+
+from .. import models
+from ..shapes import relu
+from ..tiles import cut, for_tiles, threads, tiling
+from .arith import (INPUT_EXPONENT, INT8_MAX, QTensor, bit_width, check_terms, from_pixels, matmul, max_abs,
+                    pseudo_stochastic_shift, requantise, shift_for)
+from .layers import apply_layer
+from .tail import linear_backward, relu_backward, softmax_error
+
+POINT_TILE_BYTES = 1 << 19    # of a point layer's sums that a thread works on at a time, so that they stay in cache
+GRADIENT_BYTES = 12_288       # of a gradient that is formed at a time, and of what is widened for it
+GRADIENT_COLUMNS = 200        # of them: the product runs along them, and powers of two are slower
+
+
+def forward(layers, weights, x, inputs=None):
+    """The forward pass of a list of layers.  Returns QTensor (N, ...).
+
+    x: QTensor (N, ...), or a batch as data sets have it, decoded here tile by tile: see layers.network_input.
+    inputs: None, or a list to which the input of each block is appended.
+    """
+    if not isinstance(x, QTensor):
+        x = QTensor(x, INPUT_EXPONENT)
+    if inputs is not None and x.data.dtype == np.uint8:
+        x = from_pixels(x.data)   # what is kept is decoded whole
+    for block in models.blocks(models.integer_layers(layers)):
+        if inputs is not None:
+            inputs.append(x)
+        x = forward_block(block, weights, x)
+    return x
+
+
+def forward_block(block, weights, x):
+    """One block, tile by tile.  x: QTensor (N, ...).  Returns QTensor (N, ...)."""
+    kinds = {type(layer) for layer in block}
+    if models.MaxOverPoints in kinds:
+        return forward_pooled(block, weights, x)
+    if models.PointLinear in kinds:
+        return forward_points(block, weights, x)
+    return (forward_relu if models.ReLU in kinds else forward_wide)(block, weights, x)
+
+
+def forward_relu(block, weights, x):
+    """A block on images or features that ends in ReLU, cut along the batch: 8 bits of each sum are kept."""
+    n, *sample_shape = x.data.shape
+    kept = np.empty((n, *models.output_shape(block, sample_shape)), np.uint8)
+    length, workers = tiling(block, sample_shape, n, "int32")   # samples of a tile, threads
+
+    def run(tile):
+        return keep(sums(block, weights, x.data[tile]), kept[tile])
+
+    maxima = for_tiles(n, length, run, workers)
+    for tile, largest in zip(cut(n, length, workers), maxima):
+        finish(kept[tile], largest, max(maxima))
+    return result(block, weights, x, kept.view(np.int8), max(maxima))
+
+
+def forward_wide(block, weights, x):
+    """A block without ReLU, as the last one: its sums have signs, and stand whole until they are requantised."""
+    n, *sample_shape = x.data.shape
+    accumulator = np.empty((n, *models.output_shape(block, sample_shape)), np.int32)
+    length, workers = tiling(block, sample_shape, n, "int32")
+
+    def run(tile):
+        accumulator[tile] = sums(block, weights, x.data[tile])
+
+    for_tiles(n, length, run, workers)
+    return requantise(accumulator, x.exponent + weights[block[0].name].exponent)
+
+
+def forward_points(block, weights, x):
+    """A block that keeps its points, PointLinear and ReLU, cut along the points of all samples: as `forward_relu`.
+
+    In memory the channel varies slowest, (C, N, P), so that a tile is a few long runs.
+    """
+    weight = weights[block[0].name].data.astype(np.int32)
+    n, points, channels = x.data.shape
+    check_terms(channels)
+    columns = x.data.transpose(2, 0, 1).reshape(channels, n * points)
+    kept = np.empty((len(weight), n * points), np.uint8)
+    length, workers = max(1, POINT_TILE_BYTES // (4 * len(weight))), threads()
+
+    def run(tile):
+        product = matmul(weight, np.ascontiguousarray(columns[:, tile], np.int32))
+        return keep(np.maximum(product, 0, out=product), kept[:, tile])
+
+    maxima = for_tiles(n * points, length, run, workers)
+    for tile, largest in zip(cut(n * points, length, workers), maxima):
+        finish(kept[:, tile], largest, max(maxima))
+    data = kept.view(np.int8).reshape(-1, n, points).transpose(1, 2, 0)
+    return result(block, weights, x, data, max(maxima))
+
+
+def forward_pooled(block, weights, x):
+    """A block that ends in the maximum over the points and ReLU.
+
+    Each tile of channels of a sample is reduced to its maxima and forgotten, as the maximum comes before the
+    requantisation (CHOICE 32).
+    """
+    weight = weights[block[0].name]
+    largest = np.empty((len(weight.data), len(x.data)), np.int32)
+
+    def reduce(rows, i, product):
+        largest[rows, i] = product.max(axis=1)
+
+    stream(weight.data, x.data, reduce)
+    return requantise(relu(largest.T), x.exponent + weight.exponent)
+
+
+def stream(weight, x, see):
+    """Multiplies weight (C_out, C) int8 into the points of x (N, P, C) int8, a tile of channels of a sample at a time.
+
+    see: called as see(rows, sample, product) for each tile, from several threads: a slice of the channels, an index,
+    and (rows, P) int32.
+    """
+    n, points, channels = x.shape
+    check_terms(channels)
+    weight, height = weight.astype(np.int32), max(1, POINT_TILE_BYTES // (4 * points))
+
+    def run(samples):
+        for i in range(samples.start, samples.stop):
+            cloud = np.ascontiguousarray(x[i].T, np.int32)                            # (C, P)
+            for start in range(0, len(weight), height):
+                rows = slice(start, start + height)
+                see(rows, i, matmul(weight[rows], cloud))
+
+    for_tiles(n, 1, run)
+
+
+def sums(block, weights, x):
+    """A block of images or features before its requantisation, on some samples.  x: int8, or pixels.  Returns int32."""
+    value = from_pixels(x).data if x.dtype == np.uint8 else x
+    for layer in block:
+        value = apply_layer(layer, weights, value)
+    return value
+
+
+def keep(tile, out):
+    """Puts what of a tile may still matter into `out`.  Returns the tile's largest value.
+
+    tile: int32, not negative, spoilt.  out: uint8, same shape.
+    """
+    largest = int(tile.max())
+    tile >>= max(0, shift_for(largest) - 1)
+    out[...] = tile
+    return largest
+
+
+def finish(kept, largest, of_all):
+    """Turns what `keep` kept of a tile into int8 in place.  largest, of_all: of the tile, and of the whole batch."""
+    shift = shift_for(of_all)
+    if shift:
+        kept >>= shift - 1 - max(0, shift_for(largest) - 1)   # now v >> (S - 1)
+        half = kept & 1
+        kept >>= 1
+        kept += half
+        np.minimum(kept, INT8_MAX, out=kept)
+
+
+def result(block, weights, x, data, largest):
+    """The QTensor of a finished block."""
+    return QTensor(data, x.exponent + weights[block[0].name].exponent + shift_for(largest))
+
+
+def train_tail(tail, weights, logits, inputs, labels, b_bp, earlier=None):
+    """Backpropagation through the tail and its update, in place: weight -= step, clipped to +-127.
+
+    logits: QTensor (N, classes).  inputs: [QTensor], the input of each linear layer; emptied.  labels: (N,) integers.
+    earlier: steps of another pass, from `tail_steps`, that are subtracted too (CHOICE 8).
+    """
+    for name, error, x in backward(tail, weights, logits, inputs, labels):
+        weight = weights[name].data
+        for place, step in linear_steps(error, x, b_bp):
+            if earlier:
+                step += earlier[name][place]
+            np.subtract(weight[place], step, out=step)
+            weight[place] = np.clip(step, -INT8_MAX, INT8_MAX, out=step)
+            del step   # before the next is made
+
+
+def tail_steps(tail, weights, logits, inputs, labels, b_bp):
+    """The same steps without the update: {name: (out, in) int16}, as |step| can be 128."""
+    steps = {}
+    for name, error, x in backward(tail, weights, logits, inputs, labels):
+        steps[name] = np.empty(weights[name].data.shape, np.int16)
+        for place, step in linear_steps(error, x, b_bp):
+            steps[name][place] = step
+            del step
+    return steps
+
+
+def backward(tail, weights, logits, inputs, labels):
+    """The error's way back.  Yields (name, error of its output, its input), two int8, of each layer, the last first.
+
+    A layer is yielded when the error has passed through its weights already: they may be changed.
+    """
+    linears = models.weight_layers(tail)
+    error = softmax_error(logits, labels) if linears else None
+    while linears:
+        name, x, above = linears.pop().name, inputs.pop().data, error
+        if linears:
+            passed = relu_backward(linear_backward(error.data, weights[name].data), x)
+            error = requantise(passed, error.exponent + weights[name].exponent)
+            del passed
+        yield name, above.data, x
+
+
+def linear_steps(error, x, b_bp):
+    """The step of a linear layer's gradient, piece by piece.  Yields ((rows, columns), int32 of that place).
+
+    error: (N, out) int8.  x: (N, in) int8.
+    """
+    if len(x) == 1:   # an outer product
+        largest = max_abs(error) * max_abs(x)
+    else:
+        largest = 0
+        for _, piece in gradient_pieces(error, x):
+            largest = max(largest, max_abs(piece))
+            del piece
+    shift = max(0, bit_width(largest) - b_bp)
+    for place, piece in gradient_pieces(error, x):
+        step = pseudo_stochastic_shift(piece, shift)
+        del piece
+        yield place, step
+        del step
+
+
+def gradient_pieces(error, x):
+    """The gradient error^T x piece by piece.  Yields ((rows, columns), int32 of that place), which may be spoilt.
+
+    error: (N, out) int8.  x: (N, in) int8.
+    """
+    check_terms(len(x))
+    error = np.ascontiguousarray(error.T, np.int32)                                   # (out, N)
+    width = min(x.shape[1], GRADIENT_COLUMNS)
+    height = max(1, GRADIENT_BYTES // (4 * width))
+    for left in range(0, x.shape[1], width):
+        columns = slice(left, left + width)
+        for top in range(0, len(error), height):
+            rows = slice(top, top + height)
+            yield (rows, columns), product_of(error[rows], x[:, columns])
+
+
+def product_of(a, b):
+    """a @ b of (n, k) int32 and (k, m) int8, summed over some of k at a time, so that little of b is widened at once."""
+    terms = max(1, 4 * GRADIENT_BYTES // (4 * b.shape[1]))
+    total = matmul(a[:, :terms], b[:terms].astype(np.int32))
+    for start in range(terms, len(b), terms):
+        some = slice(start, start + terms)
+        total += matmul(a[:, some], b[some].astype(np.int32))
+    return total

@@ -13,7 +13,7 @@ import argparse
 import numpy as np
 
 from experiments.common import QUICK, RESULTS, save_result
-from experiments.curves import pyplot
+from zo_numpy.app.drawing import panels
 from zo_numpy.app.methods import method_of
 from zo_numpy.app.progress import say
 from zo_numpy.measure import memory, peak
@@ -53,30 +53,29 @@ def overheads(rows):
 
 def draw(result, path):
     """A stacked bar of the predicted peak for each configuration at batch 32, a dot for the measured one."""
-    plt = pyplot()
-    figure, panels = plt.subplots(1, 2, figsize=(12, 4.5), layout="constrained", sharey=True)
-    for axes, precision in zip(panels, ("int8", "fp32")):
-        rows = [row for row in result["rows"] if row["precision"] == precision and row["batch"] == 32]
-        names = [("full BP" if row["bp_tail"] == BP else f"K = {row['bp_tail']}") + "\ncontrol" * row["frozen"]
-                 for row in rows]
-        bottom = [0.0] * len(rows)
-        for kind, colour in COLOURS.items():
-            heights = [row.get("held", {}).get(kind, 0) / 1e6 for row in rows]
-            axes.bar(names, heights, bottom=bottom, label=kind, color=colour)
-            bottom = [low + height for low, height in zip(bottom, heights)]
-        measured = [row["measured"] / 1e6 for row in rows]
-        axes.hlines(measured, np.arange(len(rows)) - 0.45, np.arange(len(rows)) + 0.45, color="black", linewidth=1.5,
-                    label="measured")
-        for place, value in enumerate(measured):
-            axes.annotate(f"{value:.2f}", (place, value), (0, 3), textcoords="offset points", ha="center", fontsize=9)
-        axes.set_title({"int8": "INT8", "fp32": "FP32"}[precision])
-        axes.spines[["top", "right"]].set_visible(False)
-    panels[0].set_ylabel("MB at the peak of a step, batch 32")
-    handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles[::-1], labels[::-1], loc="outside right center")
-    figure.suptitle("LeNet-5: what a training step holds, as predicted (bars) and as measured (lines)")
-    figure.savefig(path, dpi=120)
-    plt.close(figure)
+    with panels(2, (12, 4.5), sharey=True) as (figure, all_axes):
+        for axes, precision in zip(all_axes, ("int8", "fp32")):
+            rows = [row for row in result["rows"] if row["precision"] == precision and row["batch"] == 32]
+            names = [("full BP" if row["bp_tail"] == BP else f"K = {row['bp_tail']}") + "\ncontrol" * row["frozen"]
+                     for row in rows]
+            bottom = [0.0] * len(rows)
+            for kind, colour in COLOURS.items():
+                heights = [row.get("held", {}).get(kind, 0) / 1e6 for row in rows]
+                axes.bar(names, heights, bottom=bottom, label=kind, color=colour)
+                bottom = [low + height for low, height in zip(bottom, heights)]
+            measured = [row["measured"] / 1e6 for row in rows]
+            axes.hlines(measured, np.arange(len(rows)) - 0.45, np.arange(len(rows)) + 0.45, color="black",
+                        linewidth=1.5, label="measured")
+            for place, value in enumerate(measured):
+                axes.annotate(f"{value:.2f}", (place, value), (0, 3), textcoords="offset points", ha="center",
+                              fontsize=9)
+            axes.set_title({"int8": "INT8", "fp32": "FP32"}[precision])
+            axes.spines[["top", "right"]].set_visible(False)
+        all_axes[0].set_ylabel("MB at the peak of a step, batch 32")
+        handles, labels = all_axes[0].get_legend_handles_labels()
+        figure.legend(handles[::-1], labels[::-1], loc="outside right center")
+        figure.suptitle("LeNet-5: what a training step holds, as predicted (bars) and as measured (lines)")
+        figure.savefig(path, dpi=120)
 
 
 def main():

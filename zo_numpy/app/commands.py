@@ -16,7 +16,7 @@ from ..files import write_atomically
 from ..golden import runs
 from ..measure import bench as benchmark, memory as memories, peak
 from ..run.config import BP, NUMBERS, check_number, describe, make_config, read_config, with_classes
-from ..run.folder import CHECKPOINT, CONFIG, RUN_FILES, RunFolder, digest, read_description
+from ..run.folder import CHECKPOINT, CONFIG, CURVES, RUN_FILES, RunFolder, digest, read_description
 from ..run.steps import PRECISIONS, split
 from ..run.trainer import Interrupted, Run, count_correct, first_weights, load_weights, percent
 from ..system import largest_resident
@@ -91,8 +91,8 @@ def train(data_dir=None, offline=False, out=None, resume=False, **given):
                     + (f", resumed at step {run.step:,}" if run.step else ""))
                 run.train()
                 # Still in here: a Ctrl-C in the imports of the picture could end in any error of theirs.
-                draw_curves(out, f"{out.resolve().name}: {config.precision}, K = {config.bp_tail}, {dataset.name}"
-                            + ("" if dataset.complete else " (not the full data set)"))
+                title = f"{out.resolve().name}: {config.precision}, K = {config.bp_tail}, {dataset.name}"
+                lacking = draw_curves(out, title + ("" if dataset.complete else " (not the full data set)"))
         except Interrupted:
             run.progress.clear()
             print(f"interrupted: step {run.step:,} of {run.total_steps:,} is saved; go on with: {again}",
@@ -107,6 +107,9 @@ def train(data_dir=None, offline=False, out=None, resume=False, **given):
             raise UserError(f"{error.filename or out} cannot be written ({error.strerror or error}); free some space, "
                             f"then go on with: {again}") from None
         say(last_line(run, dataset, out))
+        if lacking:
+            print(f"note: the run is whole, but {out / CURVES} could not be drawn ({lacking}); mend that, then draw it "
+                  f"with: {again}", file=sys.stderr)
     return 0
 
 

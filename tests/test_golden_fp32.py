@@ -416,7 +416,7 @@ def test_export_and_diff_of_another_configuration(tmp_path, capsys, monkeypatch)
 
 
 def test_each_op_reads_what_it_is_made_of(tmp_path):
-    check.make_trace(NARROW.name, commands.load, tmp_path / "made")
+    check.make_trace(NARROW.name, at_hand, tmp_path / "made")
     records = manifest_of(tmp_path / "made")["records"]
 
     def inputs(phase, op, name):

@@ -31,7 +31,7 @@ def number_of(*key):
 def made(tmp_path_factory):
     """The committed trace, made again."""
     folder = tmp_path_factory.mktemp("made") / CLOUDS.name
-    check.make_trace(CLOUDS.name, commands.load, folder)
+    check.make_trace(CLOUDS.name, at_hand, folder)
     return folder
 
 
@@ -76,7 +76,7 @@ def test_statistics_and_running_statistics_by_hand(made):
 
 
 def test_the_layers_of_fp32_have_batch_norm_and_those_of_int8_none(made, tmp_path):
-    check.make_trace("narrow-pointnet-int8-k2", commands.load, tmp_path / "int8")
+    check.make_trace("narrow-pointnet-int8-k2", at_hand, tmp_path / "int8")
     fp32, int8 = ([layer["type"] for layer in manifest_of(folder)["layers"]] for folder in (made, tmp_path / "int8"))
     assert [kind for kind in fp32 if kind != "BatchNorm"] == int8 and fp32.count("BatchNorm") == 5
 

@@ -10,6 +10,7 @@ from datasets import Dataset
 from small_runs import assert_same_run, metrics, python, refused, train, train_options, write_digits
 from zo_numpy import rng
 from zo_numpy.errors import UserError
+from zo_numpy.int8 import elastic_zo
 from zo_numpy.run import steps, trainer
 from zo_numpy.run.config import describe, make_config
 from zo_numpy.run.folder import RunFolder, digest, read_checkpoint
@@ -88,14 +89,14 @@ def test_json_line_writes_decimals_as_numbers():
 def test_an_epoch_visits_every_sample_once_its_last_batch_partial(tmp_path, monkeypatch, count, batch_size,
                                                                   sizes):
     visited = []
-    real = steps.int8.train_step
+    real = elastic_zo.train_step
 
     def train_step(model, bp_tail, weights, images, labels, *rest):
         visited.append([int(image.max()) for image in images])
         assert_array_equal(labels, [number % 10 for number in visited[-1]])
         return real(model, bp_tail, weights, images, labels, *rest)
 
-    monkeypatch.setattr(steps.int8, "train_step", train_step)
+    monkeypatch.setattr(elastic_zo, "train_step", train_step)
     with run_on(numbered(count), tmp_path / "run", batch_size=batch_size, seed=5) as run:
         assert run.steps_per_epoch == len(sizes)
         run.train()

@@ -33,7 +33,7 @@ def test_settings_leave_nothing_to_the_defaults(monkeypatch):
 
 
 def test_a_configuration_names_no_place_of_this_machine():
-    mnist = at_hand("mnist-subset")._replace(name="mnist", complete=True, source="/home/me/mnist")
+    mnist = datasets.load("mnist-subset")._replace(name="mnist", complete=True, source="/home/me/mnist")
     assert json.loads(check.run_config(MNIST_RUN, mnist))["dataset"]["source"] == "the four official files"
 
 

@@ -22,8 +22,8 @@ TRAIN   = $(RUN) -m zo_numpy train --model lenet5 --seed $(SEED) --resume
 ADAPT   = --bp-tail $(BP_TAIL) $(if $(EPOCHS),--epochs $(EPOCHS))
 UPRIGHT = runs/$(DATA)-$(1)-upright-s$(SEED)
 
-# PointNet trains on ModelNet where it is at hand, else on synthetic solids; datasets/modelnet.py chooses, and says so.
-POINTNET = @chosen=$$($(RUN) -m datasets.modelnet "$(MODELNET)") && eval "$(RUN) -m zo_numpy train --model pointnet \
+# PointNet trains on ModelNet where it is at hand, else on synthetic solids; datasets/at_hand.py chooses, and says so.
+POINTNET = @chosen=$$($(RUN) -m datasets.at_hand "$(MODELNET)") && eval "$(RUN) -m zo_numpy train --model pointnet \
     $$chosen --points $(POINTS) $(ADAPT) --seed $(SEED) --resume --precision $(1)"
 
 .PHONY: help mnist-int8 mnist-fp32 fashion-int8 fashion-fp32 finetune-int8 finetune-fp32 pointnet-int8

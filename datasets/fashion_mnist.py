@@ -4,9 +4,7 @@ Han Xiao, Kashif Rasul, Roland Vollgraf: Fashion-MNIST: a Novel Image Dataset fo
 Learning Algorithms, arXiv 1708.07747. Its mirror speaks plain HTTP: the digests are what protects.
 """
 
-from datasets.download import load_image_set
-from datasets.image_set import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS, ImageSet
-from datasets.registries import DebianPackage
+from datasets.image_set import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS, DebianPackage, ImageSet
 
 FASHION_MNIST = ImageSet(
     name="fashion-mnist",
@@ -24,8 +22,3 @@ FASHION_MNIST = ImageSet(
     mirrors=("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com",),
     registry=DebianPackage("dataset-fashion-mnist", folder="usr/share/datasets/fashion-mnist"),
 )
-
-
-def load(data_dir, offline, announce):
-    """Return Fashion-MNIST as a `Dataset`; parameters and errors are those of `datasets.load`."""
-    return load_image_set(FASHION_MNIST, data_dir, offline, announce)

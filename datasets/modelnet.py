@@ -15,69 +15,22 @@ HDF5 is read by a child process, see hdf5.py. Of a cloud's M points the ones ask
 import contextlib
 import hashlib
 import os
-import shlex
-import sys
 from pathlib import Path
 
 import numpy as np
 
-from datasets import DataError, Dataset
 from datasets.hdf5 import read_files
-from datasets.store import short
 from zo_numpy.clouds import RADIUS
+from zo_numpy.files import short
+from zo_numpy.samples import DataError, Dataset
 
 LISTS = ("train_files.txt", "test_files.txt")
 NAMES = "shape_names.txt"
 MAX_FILES, MAX_CLASSES = 1000, 256
 MAX_TEXT = 1 << 20              # bytes of a list
-COMPLETE = {"modelnet40": (40, 9840, 2468), "modelnet10": (10, 3991, 908)}   # classes, training and test clouds
+# Classes, training and test clouds of a whole set. All shapes of ModelNet40 are 9,843; its published archive has 9,840.
+COMPLETE = {"modelnet40": ((40, 9840, 2468), (40, 9843, 2468)), "modelnet10": ((10, 3991, 908),)}
 TITLES = {"modelnet40": "ModelNet40", "modelnet10": "ModelNet10", "modelnet": "the data set"}
-
-
-def load(name, points, data_dir, offline, announce):
-    """Return ModelNet as a `Dataset`; parameters and errors are those of `datasets.load`.
-
-    name: "modelnet40" or "modelnet10", whose counts are checked, or "modelnet", any data set in the layout.
-    """
-    folder = found_folder(name, data_dir, offline, announce)
-    return announced(name, read_folder(name, folder, points), points, announce)
-
-
-def fill_cache(name, parent, offline, announce):
-    """Fetches ModelNet40 into the folder `parent`/name unless it is there, and checks it."""
-    folder = parent / name
-    if not os.path.exists(folder / NAMES):
-        from datasets.modelnet_archive import obtain
-        obtain(folder, offline, announce)
-    announced(name, read_folder(name, folder, 1), 1, announce)
-
-
-def announced(name, dataset, points, announce):
-    """The same `Dataset`, of which a line was said."""
-    announce(f"{TITLES[name]}: {len(dataset.train_labels):,} training and {len(dataset.test_labels):,} test clouds of "
-             f"{points} points, {len(dataset.classes)} classes, from: {dataset.source}")
-    return dataset
-
-
-def found_folder(name, data_dir, offline, announce):
-    """The folder that holds the data set: the user's, the cache's, or for ModelNet40 the cache's after a download."""
-    if data_dir is not None:
-        folder = Path(data_dir).expanduser()
-        folder = folder / name if os.path.isdir(folder / name) else folder
-        if not os.path.isdir(folder):
-            raise DataError(f"{short(folder)} is not a folder: give --data-dir the folder that holds {NAMES}")
-        return folder
-    from datasets.download import default_parent
-    folder = default_parent() / name
-    if os.path.exists(folder / NAMES):
-        return folder
-    if name != "modelnet40":
-        wanted = f"{TITLES[name]} in the layout of modelnet40_ply_hdf5_2048"
-        raise DataError(f"{short(folder)} does not hold {NAMES}: nothing serves {wanted}: put it there or name its "
-                        "folder with --data-dir, or take --data synthetic-solids or modelnet40")
-    from datasets.modelnet_archive import obtain
-    obtain(folder, offline, announce)
-    return folder
 
 
 def read_folder(name, folder, points):
@@ -85,8 +38,8 @@ def read_folder(name, folder, points):
     classes = read_names(folder / NAMES)
     (train, train_labels), (test, test_labels) = read_parts(folder, len(classes), points)
     counts = len(classes), len(train_labels), len(test_labels)
-    if counts != COMPLETE.get(name, counts):
-        wanted = COMPLETE[name]
+    if name in COMPLETE and counts not in COMPLETE[name]:
+        wanted = COMPLETE[name][0]
         raise DataError(f"{short(folder)} is not {TITLES[name]}: it has {counts[0]} classes, {counts[1]:,} training "
                         f"and {counts[2]:,} test clouds where {wanted[0]}, {wanted[1]:,} and {wanted[2]:,} are "
                         "expected: call it --data modelnet, or get a whole copy")
@@ -176,27 +129,3 @@ def check_values(path, clouds, labels, classes):
         wrong = int(((labels < 0) | (labels >= classes)).argmax())
         raise DataError(f"{short(path)}: cloud {wrong} has label {labels[wrong]} where {NAMES} names {classes} "
                         f"classes, 0 to {classes - 1}: add the missing names or mend the label")
-
-
-def main(arguments):
-    """Prints the options of `train` for the clouds at hand: ModelNet in the folder named, else in the cache, else the
-    synthetic solids. Says on stderr which. Returns the exit status.
-    """
-    from datasets.download import default_parent
-    named = arguments[0] if arguments else ""
-    if named:
-        choice = ["modelnet", "--data-dir", named]
-    else:
-        cached = [name for name in COMPLETE if os.path.exists(default_parent() / name / NAMES)]
-        choice = [*cached, "synthetic-solids"][:1]
-    if choice[0] == "synthetic-solids":
-        print(f"no ModelNet in {short(default_parent())}: training on SYNTHETIC solids; name a copy of it with "
-              "MODELNET=folder, or fetch it with: python -m datasets.download modelnet40", file=sys.stderr)
-    else:
-        print(f"training on {TITLES[choice[0]]}" + (f" in {named}" if named else ""), file=sys.stderr)
-    print("--data", shlex.join(choice))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

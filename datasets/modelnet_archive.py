@@ -2,9 +2,9 @@
 
 No digest of the archive has been published, so what protects is this: only files of the layout are taken from it, none
 larger than it may be, and by their plain names, so that nothing is written outside the cache; and before the data set
-stands under its name, every cloud and label in it is read and must be as modelnet.py says, 9,840 and 2,468 clouds of
-40 classes. That keeps a program safe and a mistake out. It does not prove that no cloud was changed: compare the run's
-`dataset.digest` with somebody else's for that.
+stands under its name, every cloud and label in it is read and must be as modelnet.py says, 9,840 or 9,843 training and
+2,468 test clouds of 40 classes. That keeps a program safe and a mistake out. It does not prove that no cloud was
+changed: compare the run's `dataset.digest` with somebody else's for that.
 """
 
 import os
@@ -15,9 +15,10 @@ import tempfile
 import zipfile
 import zlib
 
-from datasets import DataError, mirrors
-from datasets.store import short
-from zo_numpy.files import scratch_folder
+from datasets import mirrors
+from datasets.modelnet import read_folder
+from zo_numpy.files import scratch_folder, short
+from zo_numpy.samples import DataError
 
 ARCHIVE = "modelnet40_ply_hdf5_2048.zip"
 MIRRORS = (
@@ -59,7 +60,6 @@ def obtain(folder, offline, announce):
 
 def install(url, folder, announce):
     """Downloads, unpacks and checks the archive at `url`; only then `folder` appears, whole."""
-    from datasets.modelnet import read_folder
     folder.parent.mkdir(parents=True, exist_ok=True)
     with scratch_folder(folder) as scratch:
         archive, unpacked = scratch / ARCHIVE, scratch / "unpacked"

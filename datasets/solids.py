@@ -9,10 +9,11 @@ import hashlib
 
 import numpy as np
 
-from datasets import Dataset
 from zo_numpy import rng
 from zo_numpy.clouds import SOLID, SURFACE
+from zo_numpy.samples import Dataset
 
+NAME = "synthetic-solids"
 CLASSES = ("sphere", "spindle", "cube", "slab", "cylinder", "cone", "pyramid", "torus", "octahedron", "tetrahedron")
 TRAIN, TEST = 1000, 300     # clouds; cloud i is of class i mod 10
 
@@ -30,14 +31,14 @@ POLYHEDRA = {"cube": (BOX, BOX_FACES), "slab": (SLAB, BOX_FACES), "pyramid": (PY
              "octahedron": (OCTAHEDRON, OCTAHEDRON_FACES), "tetrahedron": (TETRAHEDRON, TETRAHEDRON_FACES)}
 
 
-def load(name, points, data_dir, offline, announce):
+def load(points, announce):
     """Return the synthetic solids as a `Dataset`; parameters are those of `datasets.load`."""
     clouds = np.stack([cloud(i, points) for i in range(TRAIN + TEST)])
     labels = (np.arange(TRAIN + TEST) % len(CLASSES)).astype(np.uint8)
     announce(f"synthetic solids: {TRAIN:,} training and {TEST:,} test clouds of {points} points, made here: NOT real "
              "shapes")
     content = clouds.astype("<f4").tobytes() + labels.tobytes()
-    return Dataset(name, clouds[:TRAIN], labels[:TRAIN], clouds[TRAIN:], labels[TRAIN:], CLASSES,
+    return Dataset(NAME, clouds[:TRAIN], labels[:TRAIN], clouds[TRAIN:], labels[TRAIN:], CLASSES,
                    source=f"synthetic: ten solids, {points} points each", complete=True,
                    digest=hashlib.sha256(content).hexdigest())
 
@@ -99,8 +100,8 @@ def surface(solid, p, u):
 
 
 def on_faces(corners, faces, u):
-    """Points spread evenly over triangles.  corners: (V, 3).  faces: triples of corners.  u: (points, 4)."""
-    a, b, c = (corners[list(indices)] for indices in zip(*faces))
+    """Points spread evenly over triangles.  corners: (V, 3).  faces: (F, 3), indices of corners.  u: (points, 4)."""
+    a, b, c = corners[np.asarray(faces).T]
     cross = np.cross(b - a, c - a)
     areas = np.sqrt(cross[:, 0] ** 2 + cross[:, 1] ** 2 + cross[:, 2] ** 2)
     ends = np.cumsum(areas)

@@ -1,4 +1,4 @@
-"""Data set files in a folder of this machine: found under their customary names, read, kept.
+"""Where data sets lie on this machine; their files found under their customary names, read, kept.
 
 A file appears in a folder whole or not at all; one that is there already is replaced by a verified one only.
 """
@@ -6,9 +6,19 @@ A file appears in a folder whole or not at all; one that is there already is rep
 import os
 from pathlib import Path
 
-from datasets import DataError, idx
-from datasets.image_set import FILES
-from zo_numpy.files import write_atomically
+from datasets import idx
+from datasets.image_set import FILES, assemble
+from zo_numpy.files import short, write_atomically
+from zo_numpy.samples import DataError
+
+HERE = Path(__file__).resolve().parent
+EMBEDDED = HERE / "embedded"
+
+
+def default_parent():
+    """The folder that holds the caches, a folder a data set."""
+    named = os.environ.get("ZO_NUMPY_DATA")
+    return Path(named).expanduser() if named else HERE / "cache"
 
 
 def candidates(folder, file):
@@ -35,12 +45,17 @@ def write(path, data):
     write_atomically(path, data)
 
 
-def short(path):
-    """A path as messages name it: from the working directory if it lies inside."""
+def load_embedded(spec):
+    """The part of the data set that is in this repository."""
+    subset = spec.subset
     try:
-        return path.relative_to(Path.cwd())
-    except (ValueError, OSError):
-        return path
+        plain = {file: subset.verified(file, read(EMBEDDED / f"{file}.gz"), short(EMBEDDED / f"{file}.gz"))
+                 for file in FILES}
+    except DataError as error:
+        raise DataError(f"{error}: restore it from the repository") from None
+    source = (f"embedded subset: {subset.train_count:,} of {spec.train_count:,} training and "
+              f"{subset.test_count:,} of {spec.test_count:,} test images")
+    return assemble(subset, plain, source, EMBEDDED)._replace(complete=False)
 
 
 class Cache:

@@ -12,14 +12,11 @@ import pathlib
 import platform
 import subprocess
 
+from zo_numpy import system
 from zo_numpy.files import write_atomically
 from zo_numpy.run.config import option
 
-try:
-    import fcntl
-except ImportError:   # Windows: no advisory locks
-    fcntl = None   # type: ignore[assignment]
-
+LOCK_SECONDS = 600
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 QUICK = os.environ.get("ZO_NUMPY_QUICK", "0") not in ("", "0")
 COMMITTED = ROOT / "experiments" / "results"
@@ -72,17 +69,20 @@ def versions():
 def provenance():
     """What a number depends on beside the code: package versions, processor, cores, commit."""
     return {"python": platform.python_version(), **versions(), "processor": processor(),
-            "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-            "commit": commit()}
+            "cores": system.processors(), "commit": commit()}
 
 
 @contextlib.contextmanager
 def changing(name):
-    """Holds results/NAME.json for whoever reads it, adds to it and writes it back; others wait."""
+    """Holds results/NAME.json for whoever reads it, adds to it and writes it back; others wait LOCK_SECONDS at most.
+
+    Raises TimeoutError if they waited in vain.
+    """
     RESULTS.mkdir(parents=True, exist_ok=True)
-    with open(RESULTS / f".{name}.lock", "w") as lock:
-        if fcntl:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+    with open(RESULTS / f".{name}.lock", "w") as file:
+        if system.lock(file, LOCK_SECONDS, name=RESULTS / f"{name}.json") is False:
+            raise TimeoutError(f"another process has kept the lock of {RESULTS / name}.json for {LOCK_SECONDS} s: end "
+                               "it, then give the same command again")
         yield
 
 

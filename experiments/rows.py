@@ -16,7 +16,7 @@ import pathlib
 from typing import NamedTuple
 
 from experiments.common import QUICK
-from zo_numpy.run.config import BP, as_json as config_as_json, make_config
+from zo_numpy.run.config import BESIDE_CONFIG, BP, as_json as config_as_json, make_config
 
 RUNS = pathlib.Path("runs/quick" if QUICK else "runs/experiments")
 SEEDS = {"mnist-int8": 3, "mnist-fp32": 3, "tail-passes": 3, "longer": 3}   # of each row; of other tables 1
@@ -140,5 +140,4 @@ def as_json(config):
 
 def is_current(row, config):
     """Whether a config.json, or the one in a result, is what the row asks for today."""
-    wanted = as_json(row.config)
-    return {name: config.get(name) for name in wanted} == wanted
+    return {name: value for name, value in config.items() if name not in BESIDE_CONFIG} == as_json(row.config)

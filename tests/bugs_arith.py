@@ -1,8 +1,8 @@
-"""Ports with one bug each in the integer arithmetic: BUGS[op][flag], see bugs_common.py."""
-import struct
+"""Ports with one bug each in the integer arithmetic: BUGS[op][flag], see bugs.py."""
+import math
 
 import twins
-from bugs_common import answering, using, wrapped
+from bugs_common import answering, float32, using, wrapped
 from twins import bit_width, clip, flat, mapped, max_abs, requantise, signed
 
 
@@ -23,9 +23,8 @@ def ceil_log2(magnitude):
 
 
 def float_width(magnitude):
-    """The width that the exponent field of a 32-bit float gives."""
-    field = struct.unpack("<I", struct.pack("<f", magnitude))[0] >> 23
-    return field - 126 if field else 0
+    """The width that the exponent of a 32-bit float gives."""
+    return math.frexp(float32(magnitude))[1]
 
 
 BIT_WIDTH = {
@@ -63,8 +62,7 @@ def half_added_to_negative(v, shift):
 
 
 def through_float32(v, shift):
-    value = struct.unpack("<f", struct.pack("<f", v))[0] / 2.0**shift     # exact: a power of two
-    return signed(int(abs(value) + 0.5), v)
+    return signed(int(abs(float32(v) / 2.0**shift) + 0.5), v)     # exact: a power of two
 
 
 def half_for_shift_zero(v, shift):

@@ -1,13 +1,11 @@
-"""How a bug is put into the twins.
-
-A bug is called as bug(twin, inputs, parameters), twin being the op of twin_ops.py, and gives what a port that
-has it, and no other, would. BUGS[op][flag] of the other bugs_*.py are such bugs.
-"""
+"""How a bug, as bugs.py defines it, is put into the twins."""
 import contextlib
+import struct
 
 import twin_ops
 import twins
 import twins_training
+from twins import mapped
 
 
 @contextlib.contextmanager
@@ -47,6 +45,27 @@ def answering(**fields):
     return bug
 
 
+def of_elements(name, change):
+    """The bug of a port that changes each element of an input."""
+    return misread(lambda i: {name: mapped(change, i[name])})
+
+
+def unsigned(name):
+    return of_elements(name, lambda v: v % 256)
+
+
+def cut_to_16_bits(name):
+    return of_elements(name, lambda v: wrapped(v, 16))
+
+
+INT16_ACCUMULATOR = answering(accumulator=lambda i, p, right: mapped(lambda v: wrapped(v, 16), right["accumulator"]))
+
+
 def wrapped(value, bits):
     """An int cut to a signed number of so many bits, as two's complement does."""
     return (value + 2**(bits - 1)) % 2**bits - 2**(bits - 1)
+
+
+def float32(value):
+    """The value of the 32-bit float next to a number."""
+    return struct.unpack("<f", struct.pack("<f", value))[0]

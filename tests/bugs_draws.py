@@ -1,6 +1,4 @@
-"""Ports with one bug each in what they draw while training: BUGS[op][flag], see bugs_common.py."""
-import functools
-import struct
+"""Ports with one bug each in what they draw while training: BUGS[op][flag], see bugs.py."""
 
 import twins
 from bugs_common import answering, misread, using, wrapped
@@ -13,23 +11,20 @@ def z_of(bug):
     return lambda twin, i, p: {**twin(i, p), "z": bug(twin, i, p)["z"]}
 
 
-def element(change):
-    """The bug of a port that makes an element of z by change(h, r_max, p_zero)."""
-    return using(perturbation_of=change)
-
-
-def signed(magnitude, negative):
-    return -magnitude if negative else magnitude
+def element(magnitude=lambda h, r: h & r, kept=lambda high, n: high < 256 - n, negative=lambda h: h & 128):
+    """The bug of a port that makes an element of z of a half-word h with other parts: r is r_max, n p_zero."""
+    return using(perturbation_of=lambda h, r, n: (
+        (-1 if negative(h) else 1) * (magnitude(h, r) if kept(h >> 8, n) else 0)))
 
 
 PERTURBATION = {
-    "KeepOneMore": element(lambda h, r, n: signed(h & r if h >> 8 <= 256 - n else 0, h & 128)),
-    "DropBelow": element(lambda h, r, n: signed(h & r if h >> 8 >= n else 0, h & 128)),
-    "KeepIsDrop": element(lambda h, r, n: signed(h & r if h >> 8 < n else 0, h & 128)),
-    "SignInverted": element(lambda h, r, n: signed(h & r if h >> 8 < 256 - n else 0, not h & 128)),
-    "SignFromBit6": element(lambda h, r, n: signed(h & r if h >> 8 < 256 - n else 0, h & 64)),
-    "SignFromBit15": element(lambda h, r, n: signed(h & r if h >> 8 < 256 - n else 0, h >= 2**15)),
-    "ModuloInsteadOfMask": element(lambda h, r, n: signed(h % r if h >> 8 < 256 - n else 0, h & 128)),
+    "KeepOneMore": element(kept=lambda high, n: high <= 256 - n),
+    "DropBelow": element(kept=lambda high, n: high >= n),
+    "KeepIsDrop": element(kept=lambda high, n: high < n),
+    "SignInverted": element(negative=lambda h: not h & 128),
+    "SignFromBit6": element(negative=lambda h: h & 64),
+    "SignFromBit15": element(negative=lambda h: h & 2**15),
+    "ModuloInsteadOfMask": element(magnitude=lambda h, r: h % r),
     "HalfWordOrder": z_of(HIGH_HALF_FIRST),
     "CounterBump": z_of(COUNTER_BUMP),
     "WrongStream": z_of(using(PERTURB=0)),
@@ -57,19 +52,17 @@ def subtracting(i, p, right):
     return order
 
 
-def ranks(order):
-    return [order.index(k) for k in range(len(order))]
-
+RANKS = answering(order=lambda i, p, right: [right["order"].index(k) for k in range(len(right["order"]))])
 
 ARGSORT = {
     "UnstableSort": answering(order=lambda i, p, right: sorted(right["order"],
                                                                key=lambda k: (i["words"][k], -k))),
     "SignedCompare": by_key(lambda word: wrapped(word, 64)),
     "SubtractingComparator": answering(order=subtracting),
-    "FloatKeys": by_key(lambda word: struct.unpack("<d", struct.pack("<d", word))[0]),
+    "FloatKeys": by_key(float),
     "Keys32": by_key(lambda word: word % 2**32),
     "Descending": by_key(lambda word: -word),
-    "RanksNotOrder": answering(order=lambda i, p, right: ranks(right["order"]))}
+    "RanksNotOrder": RANKS}
 
 
 def fisher_yates(i, p, right):
@@ -86,7 +79,7 @@ SHUFFLED = {
     "EpochAsTensor": addressed(lambda seed, stream, step, tensor, *rest: (seed, stream, tensor, step, *rest)),
     "EpochFromOne": misread(epoch=lambda p: p["epoch"] + 1),
     "SeedIgnored": SEED_IGNORED,
-    "RanksNotOrder": answering(order=lambda i, p, right: ranks(right["order"])),
+    "RanksNotOrder": RANKS,
     "FisherYates": answering(order=fisher_yates),
     "CounterBump": COUNTER_BUMP}
 
@@ -113,8 +106,7 @@ def rounded_up(samples, size):
 BATCH = {
     "LastBatchDropped": batch(lambda samples, size: samples // size),
     "LastBatchFilled": batch(rounded_up, None, lambda order, first, size: (order * size)[first:first + size]),
-    "EpochIgnored": using(shuffled=functools.partial(lambda right, seed, epoch, count: right(seed, 0, count),
-                                                     twins.shuffled)),
+    "EpochIgnored": STEP_IGNORED,
     "NotShuffled": using(shuffled=lambda seed, epoch, count: list(range(count))),
     "EpochBySamples": batch(rounded_up, lambda step, samples, size: step * size // samples)}
 

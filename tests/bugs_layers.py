@@ -1,11 +1,11 @@
-"""Ports with one bug each in the forwards: BUGS[op][flag], see bugs_common.py."""
-import struct
+"""Ports with one bug each in the forwards: BUGS[op][flag], see bugs.py."""
+import functools
 
 import numpy as np
 
 import twins
 from bugs_arith import of_each_sample
-from bugs_common import answering, misread, using, wrapped
+from bugs_common import INT16_ACCUMULATOR, answering, cut_to_16_bits, float32, misread, unsigned, using, wrapped
 from twin_ops import as_dict
 from twins import flat, mapped, requantise, shaped
 from zo_numpy.golden.cases.common import layers_from
@@ -39,44 +39,21 @@ def rewritten(field, *order):
     return answering(**{field: change})
 
 
-def of_bits(name, change):
-    """The bug of a port that changes each element of an input."""
-    return misread(lambda i: {name: mapped(change, i[name])})
+def float32_sum(products):
+    return int(functools.reduce(lambda total, product: float32(total + product), products, 0.0))
 
 
-def unsigned(v):
-    return v % 256
-
-
-def cut_to(bits, field="accumulator"):
-    return answering(**{field: lambda i, p, right: mapped(lambda v: wrapped(v, bits), right[field])})
-
-
-def float32(value):
-    return struct.unpack("<f", struct.pack("<f", value))[0]
-
-
-def float32_matmul(a, b):
-    out = []
-    for row in a:
-        out.append([])
-        for column in zip(*b):
-            total = 0.0
-            for x, y in zip(row, column):
-                total = float32(total + x * y)
-            out[-1].append(int(total))
-    return out
-
-
-def int8_products(a, b):
-    return [[sum(wrapped(x * y, 8) for x, y in zip(row, column)) for column in zip(*b)] for row in a]
+def summing(sum_of):
+    """The bug of a port that sums the products of a row and a column by sum_of."""
+    return using(matmul=lambda a, b: [[sum_of([x * y for x, y in zip(row, column)]) for column in zip(*b)]
+                                      for row in a])
 
 
 MATMUL = {
-    "Int16Accumulator": cut_to(16),
-    "Int8Product": using(matmul=int8_products),
-    "Float32Accumulator": using(matmul=float32_matmul),
-    "UnsignedOperand": of_bits("a", unsigned),
+    "Int16Accumulator": INT16_ACCUMULATOR,
+    "Int8Product": summing(lambda products: sum(wrapped(v, 8) for v in products)),
+    "Float32Accumulator": summing(float32_sum),
+    "UnsignedOperand": unsigned("a"),
     "RectangularTransposed": reread("b", 1, 0)}
 
 LINEAR = {
@@ -85,8 +62,8 @@ LINEAR = {
     "FirstSampleOnly": answering(accumulator=lambda i, p, right: [right["accumulator"][0]] * len(i["x"])),
     "LastFeatureDropped": misread(lambda i: {"x": [row[:-1] + [0] if len(row) % 2 else row
                                                    for row in i["x"]]}),
-    "Int16Accumulator": cut_to(16),
-    "UnsignedActivations": of_bits("x", unsigned)}
+    "Int16Accumulator": INT16_ACCUMULATOR,
+    "UnsignedActivations": unsigned("x")}
 
 
 # Convolution.
@@ -114,8 +91,8 @@ CONV2D = {
                                            "weight": [kernel[-1:] for kernel in i["weight"]]}),
     "PaddedAfterOnly": padded(lambda pad: 0, lambda pad: 2 * pad),
     "EdgeReplicated": padded(lambda pad: pad, lambda pad: pad, "edge"),
-    "Int16Accumulator": cut_to(16),
-    "UnsignedActivations": of_bits("x", unsigned)}
+    "Int16Accumulator": INT16_ACCUMULATOR,
+    "UnsignedActivations": unsigned("x")}
 
 
 # Layers without weights.
@@ -136,13 +113,13 @@ MAX_POOL2D = {
     "StrideOne": pooled(max, stride=1),
     "LargestMagnitude": pooled(lambda values: max(values, key=lambda v: (abs(v), v))),
     "Average": pooled(lambda values: sum(values) // len(values)),
-    "NarrowedFirst": of_bits("x", lambda v: wrapped(v, 16)),
+    "NarrowedFirst": cut_to_16_bits("x"),
     "RowStride": misread(rows_a_height_apart)}
 
 RELU = {
     "Magnitude": using(relu=lambda x: mapped(abs, x)),
     "ReluMissing": using(relu=lambda x: x),
-    "NarrowedFirst": of_bits("x", lambda v: wrapped(v, 16)),
+    "NarrowedFirst": cut_to_16_bits("x"),
     "ClippedTo127": using(relu=lambda x: mapped(lambda v: min(127, max(0, v)), x))}
 
 FLATTEN = {
@@ -187,7 +164,7 @@ CLASSIFY = {
     "LastOfEqual": answering(classes=lambda i, p, right: [
         len(row) - 1 - row[::-1].index(max(row)) for row in i["logits"]]),
     "ZeroStart": answering(classes=lambda i, p, right: [zero_start(row) for row in i["logits"]]),
-    "UnsignedLogits": of_bits("logits", unsigned)}
+    "UnsignedLogits": unsigned("logits")}
 
 
 BUGS = {"matmul": MATMUL, "linear": LINEAR, "conv2d": CONV2D, "max_pool2d": MAX_POOL2D, "relu": RELU,

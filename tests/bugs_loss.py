@@ -1,11 +1,11 @@
-"""Ports with one bug each in the integer losses: BUGS[op][flag], see bugs_common.py."""
-from fractions import Fraction
+"""Ports with one bug each in the integer losses: BUGS[op][flag], see bugs.py."""
+import functools
 import math
-import struct
+from fractions import Fraction
 
 import twins
 from bugs_arith import ceil_log2, floored
-from bugs_common import answering, misread, using, wrapped
+from bugs_common import answering, float32, misread, using, wrapped
 from twin_ops import sign
 from twins import bit_width, floored_bits, mapped, polynomial, round_shift
 
@@ -14,150 +14,98 @@ ONE = 2**22
 
 # u.
 
-def u_by(shifted):
-    """A base2_logit whose product is moved by shifted(product, shift), shift < 0 to the right."""
-    return lambda logit, exponent: shifted(logit * 47274, 7 + min(exponent, 20))
-
-
-def truncating(product, shift):
-    return product << shift if shift >= 0 else int(Fraction(product, 2**-shift))
-
-
-def modulo_32(product, shift):
-    return product << shift if shift >= 0 else round_shift(product, -shift % 32)
-
-
-def exact_log2_e(logit, exponent):
-    """log2(e) to 32 bits, the product rounded half away from zero."""
-    exact = logit * Fraction(6196328019, 2**32) * Fraction(2)**(22 + min(exponent, 20))
-    return math.floor(abs(exact) + Fraction(1, 2)) * (1 if logit > 0 else -1)
-
-
-def not_saturated(logit, exponent):
-    shift = 7 + exponent
-    return logit * 47274 << shift if shift >= 0 else round_shift(logit * 47274, -shift)
-
-
-def natural(logit, exponent):
-    shift = 22 + min(exponent, 20)
-    return logit << shift if shift >= 0 else round_shift(logit, -shift)
-
-
-def floored_u(logit, exponent):
-    product, shift = logit * 47274, 7 + min(exponent, 20)
-    return product << shift if shift >= 0 else floored(product, -shift)
+def u_by(to_the_right=round_shift, factor=47274, bits=7, saturated=lambda exponent: min(exponent, 20)):
+    """The bug of a port that forms u = logit * factor * 2^(bits + exponent) with other parts."""
+    def base2_logit(logit, exponent):
+        product, shift = logit * factor, bits + saturated(exponent)
+        return product << shift if shift >= 0 else to_the_right(product, -shift)
+    return using(base2_logit=base2_logit)
 
 
 right_u = twins.base2_logit
 U_IN_32_BITS = using(base2_logit=lambda logit, exponent: wrapped(right_u(logit, exponent), 32))
-FLOORED_U = using(base2_logit=floored_u)
-NOT_SATURATED = using(base2_logit=not_saturated)
+FLOORED_U = u_by(floored)
+NOT_SATURATED = u_by(saturated=lambda exponent: exponent)
 
 BASE2_LOGITS = {
     "ExponentNotSaturated": NOT_SATURATED,
-    "Truncated": using(base2_logit=u_by(truncating)),
+    "Truncated": u_by(lambda product, shift: int(Fraction(product, 2**shift))),
     "FloorNotTruncate": FLOORED_U,
-    "Shift32": using(base2_logit=u_by(modulo_32)),
+    "Shift32": u_by(lambda product, shift: round_shift(product, shift % 32)),
     "Int32Product": U_IN_32_BITS,
-    "ExactLog2E": using(base2_logit=exact_log2_e),
-    "NaturalLogits": using(base2_logit=natural)}
+    "ExactLog2E": u_by(factor=6196328019, bits=-10),                 # log2(e) * 2^32
+    "NaturalLogits": u_by(factor=1, bits=22)}
 
 
 # Powers and logarithms.
 
-def exp2_with(whole_of=lambda d: -(-d // ONE), fraction_of=lambda d, whole: whole * ONE - d,
-              horner=polynomial,
+def exp2_with(whole_of=lambda d: -(-d // ONE), fraction_of=lambda d, whole: whole * ONE - d, horner=polynomial,
               multiplied=lambda a, b: a * b >> 30, shift_of=lambda whole: whole):
+    """The bug of a port whose powers of two have other parts."""
     def exp2(distance):
         whole = whole_of(distance)
         fraction = fraction_of(distance, whole) << 8
         return (2**30 + multiplied(fraction, horner(twins.EXP2, fraction))) >> shift_of(whole)
-    return exp2
+    return using(exp2_negative=exp2)
 
 
-def rounded_product(a, b):
-    return (a * b + 2**29) >> 30
+def products(product):
+    """Arguments of exp2_with and log2_with for a port that multiplies by product(a, b), in Horner's rule too."""
+    def horner(coefficients, x):
+        return functools.reduce(lambda value, coefficient: coefficient + product(value, x), reversed(coefficients))
+    return {"horner": horner, "multiplied": product}
 
 
-def rounded_horner(coefficients, x):
-    value = coefficients[-1]
-    for coefficient in reversed(coefficients[:-1]):
-        value = coefficient + rounded_product(value, x)
-    return value
+ROUNDED = products(lambda a, b: (a * b + 2**29) >> 30)
+INT32 = products(lambda a, b: wrapped(a * b, 32) >> 30)
 
 
 def reversed_horner(coefficients, x):
     return polynomial(coefficients[::-1], x)
 
 
-def int32_product(a, b):
-    return wrapped(a * b, 32) >> 30
-
-
-def int32_horner(coefficients, x):
-    value = coefficients[-1]
-    for coefficient in reversed(coefficients[:-1]):
-        value = coefficient + int32_product(value, x)
-    return value
-
-
-def exact_exp2(distance):
-    return math.floor(2**30 * 2.0**(-distance / ONE) + 0.5)
-
-
-def from_zero(twin, i, p):
-    distance = [[max(0, -v) for v in row] for row in i["u"]]
-    return {"distance": distance, "terms": mapped(twins.exp2_negative, distance)}
-
-
-def from_maximum_of_batch(twin, i, p):
-    largest = max(map(max, i["u"]))
-    distance = [[largest - v for v in row] for row in i["u"]]
-    return {"distance": distance, "terms": mapped(twins.exp2_negative, distance)}
+def distances(distance_of):
+    """The bug of a port that takes distance_of(v, u) for the distance of an element v of u."""
+    def bug(twin, i, p):
+        distance = mapped(lambda v: distance_of(v, i["u"]), i["u"])
+        return {"distance": distance, "terms": mapped(twins.exp2_negative, distance)}
+    return bug
 
 
 EXP2_TERMS = {
-    "MaximumNotSubtracted": from_zero,
-    "MaximumOfBatch": from_maximum_of_batch,
-    "FractionNotComplemented": using(exp2_negative=exp2_with(lambda d: d // ONE,
-                                                             lambda d, whole: d - whole * ONE)),
-    "CoefficientsReversed": using(exp2_negative=exp2_with(horner=reversed_horner)),
-    "HornerRounded": using(exp2_negative=exp2_with(horner=rounded_horner, multiplied=rounded_product)),
-    "Int32Product": using(exp2_negative=exp2_with(horner=int32_horner, multiplied=int32_product)),
-    "ExactExp2": using(exp2_negative=exact_exp2),
-    "Shift32": using(exp2_negative=exp2_with(shift_of=lambda whole: whole % 32)),
-    "Shift64": using(exp2_negative=exp2_with(shift_of=lambda whole: whole % 64))}
+    "MaximumNotSubtracted": distances(lambda v, u: max(0, -v)),
+    "MaximumOfBatch": distances(lambda v, u: max(map(max, u)) - v),
+    "FractionNotComplemented": exp2_with(lambda d: d // ONE, lambda d, whole: d - whole * ONE),
+    "CoefficientsReversed": exp2_with(horner=reversed_horner),
+    "HornerRounded": exp2_with(**ROUNDED),
+    "Int32Product": exp2_with(**INT32),
+    "ExactExp2": using(exp2_negative=lambda distance: math.floor(2**30 * 2.0**(-distance / ONE) + 0.5)),
+    "Shift32": exp2_with(shift_of=lambda whole: whole % 32),
+    "Shift64": exp2_with(shift_of=lambda whole: whole % 64)}
 
 
 def log2_with(whole_of=lambda total: bit_width(total) - 31, ratio=lambda a, b: a // b, horner=polynomial,
               multiplied=lambda a, b: a * b >> 30, whole_counts=True):
+    """The bug of a port whose logarithm has other parts."""
     def log2(total):
         whole = whole_of(total)
         x = total >> whole
         t = ratio((x - 2**30) << 30, x + 2**30)
         fraction = multiplied(t, horner(twins.LOG2, multiplied(t, t))) >> 8
         return whole * ONE * whole_counts + fraction
-    return log2
-
-
-def exact_log2(total):
-    return math.floor((math.log2(total) - 30) * ONE + 0.5)
+    return using(log2_of=log2)
 
 
 LOG2_SUM = {
-    "WidthAtPowerOfTwo": using(log2_of=log2_with(lambda total: max(0, ceil_log2(total) - 31))),
-    "WholeForgotten": using(log2_of=log2_with(whole_counts=False)),
-    "DivisionRounded": using(log2_of=log2_with(ratio=lambda a, b: (a + b // 2) // b)),
-    "HornerRounded": using(log2_of=log2_with(horner=rounded_horner, multiplied=rounded_product)),
-    "CoefficientsReversed": using(log2_of=log2_with(horner=reversed_horner)),
-    "ExactLog2": using(log2_of=exact_log2)}
+    "WidthAtPowerOfTwo": log2_with(lambda total: max(0, ceil_log2(total) - 31)),
+    "WholeForgotten": log2_with(whole_counts=False),
+    "DivisionRounded": log2_with(ratio=lambda a, b: (a + b // 2) // b),
+    "HornerRounded": log2_with(**ROUNDED),
+    "CoefficientsReversed": log2_with(horner=reversed_horner),
+    "ExactLog2": using(log2_of=lambda total: math.floor((math.log2(total) - 30) * ONE + 0.5))}
 
 
 # Losses.
-
-def ignoring_exponent(twin, i, p):
-    return twin({**i, "logits": {**i["logits"], "exponent": 0}}, p)
-
 
 LABELS_FROM_ONE = misread(lambda i: {"labels": [label - 1 if label else len(i["logits"]["data"][0]) - 1
                                                 for label in i["labels"]]})
@@ -178,13 +126,12 @@ def of_loss(change):
 
 CROSS_ENTROPY = {
     "ExponentNotSaturated": NOT_SATURATED,
-    "ExponentIgnored": ignoring_exponent,
+    "ExponentIgnored": misread(lambda i: {"logits": {**i["logits"], "exponent": 0}}),
     "FloorNotTruncate": FLOORED_U,
     "LabelFromOne": LABELS_FROM_ONE,
     "LabelMissing": summed(lambda i, right: [
         v + row[label] for v, row, label in zip(right["per_sample"], right["u"], i["labels"])]),
-    "MaximumMissing": summed(lambda i, right: [v - max(row) for v, row in zip(right["per_sample"],
-                                                                              right["u"])]),
+    "MaximumMissing": summed(lambda i, right: [v - max(row) for v, row in zip(right["per_sample"], right["u"])]),
     "MeanNotSum": of_loss(lambda loss, i, right: loss // len(i["labels"])),
     "LastSampleOnly": of_loss(lambda loss, i, right: right["per_sample"][-1]),
     "Int32Loss": of_loss(lambda loss, i, right: wrapped(loss, 32)),
@@ -216,10 +163,6 @@ COARSE = {
 def comparing(compare):
     """The bug of a port whose g is compare(loss_plus, loss_minus)."""
     return answering(g=lambda i, p, right: compare(right["loss_plus"], right["loss_minus"]))
-
-
-def float32(value):
-    return struct.unpack("<f", struct.pack("<f", value))[0]
 
 
 LOSS_SIGN = {

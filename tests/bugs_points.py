@@ -1,14 +1,14 @@
-"""Ports with one bug each in PointNet's layers: BUGS[op][flag], see bugs_common.py."""
+"""Ports with one bug each in PointNet's layers: BUGS[op][flag], see bugs.py."""
 import math
 from fractions import Fraction
 
 import numpy as np
 
 from bugs_arith import of_each_sample
-from bugs_common import answering, misread, using, wrapped
-from bugs_layers import of_bits, requantised_first, unsigned
+from bugs_common import INT16_ACCUMULATOR, answering, cut_to_16_bits, misread, unsigned, using
+from bugs_layers import requantised_first
 from twin_ops import coordinate
-from twins import clip, mapped
+from twins import clip
 
 
 def decoded(rule):
@@ -34,9 +34,8 @@ POINT_LINEAR = {
     "FirstCloudOnly": answering(accumulator=lambda i, p, right: [right["accumulator"][0]] * len(i["x"])),
     "ChannelsFirst": answering(accumulator=lambda i, p, right: np.array(right["accumulator"]).transpose(
         0, 2, 1).reshape(np.shape(right["accumulator"])).tolist()),
-    "Int16Accumulator": answering(accumulator=lambda i, p, right: mapped(
-        lambda v: wrapped(v, 16), right["accumulator"])),
-    "UnsignedActivations": of_bits("x", unsigned)}
+    "Int16Accumulator": INT16_ACCUMULATOR,
+    "UnsignedActivations": unsigned("x")}
 
 
 def over(choose):
@@ -56,7 +55,7 @@ MAX_OVER_POINTS = {
     "OverTheBatch": answering(result=lambda i, p, right: [
         [max(column) for column in zip(*right["result"])]] * len(i["x"])),
     "LastPointDropped": misread(lambda i: {"x": [cloud[:-1] or cloud for cloud in i["x"]]}),
-    "NarrowedFirst": of_bits("x", lambda v: wrapped(v, 16))}
+    "NarrowedFirst": cut_to_16_bits("x")}
 
 POINT_BLOCK = {
     "RequantisedFirst": requantised_first,

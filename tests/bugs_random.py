@@ -1,4 +1,4 @@
-"""Ports with one bug each in what they draw: BUGS[op][flag], see bugs_common.py."""
+"""Ports with one bug each in what they draw: BUGS[op][flag], see bugs.py."""
 import functools
 
 import twins
@@ -105,10 +105,9 @@ def each_weight(change):
     return answering(data=lambda i, p, right: [change(h, p["bound"]) for h in right["half_words"]])
 
 
-def perturbs_instead(twin, i, p):
-    right = twins.half_words
-    with_stream_1 = lambda seed, stream, *rest: right(seed, 1, *rest)   # noqa: E731
-    return using(half_words=with_stream_1)(twin, i, p)
+def weights_of(bug):
+    """A bug in drawing, which leaves the half-words that the case shows alone."""
+    return lambda twin, i, p: {**twin(i, p), "data": bug(twin, i, p)["data"]}
 
 
 UNIFORM = {
@@ -116,8 +115,8 @@ UNIFORM = {
     "BoundExcluded": each_weight(lambda h, bound: (h * 2 * bound >> 16) - bound),
     "ProductIn16Bits": each_weight(lambda h, bound: (h * (2 * bound + 1) % 2**16 >> 16) - bound),
     "SignedHalfWord": each_weight(lambda h, bound: (wrapped(h, 16) * (2 * bound + 1) >> 16) - bound),
-    "WrongStream": lambda twin, i, p: {**twin(i, p), "data": perturbs_instead(twin, i, p)["data"]},
-    "TensorIgnored": lambda twin, i, p: {**twin(i, p), "data": TENSOR_IGNORED(twin, i, p)["data"]}}
+    "WrongStream": weights_of(using(INIT=1)),
+    "TensorIgnored": weights_of(TENSOR_IGNORED)}
 
 
 def smallest_k(enough):
@@ -128,17 +127,12 @@ def smallest_k(enough):
     return k
 
 
-def headroom_forgotten(twin, i, p):
-    right = twin(i, p)
-    return {**right, "exponent": -right["k"]}
-
-
 INIT_EXPONENT = {
     "RangeOf128": using(init_exponent=lambda fan_in, headroom: headroom - smallest_k(
         lambda k: 12 * 4**k >= 128**2 * fan_in)),
     "LargestBelow": using(init_exponent=lambda fan_in, headroom: headroom - smallest_k(
         lambda k: 12 * 4**(k + 1) >= 127**2 * fan_in)),
-    "HeadroomNotInExponent": headroom_forgotten,
+    "HeadroomNotInExponent": answering(exponent=lambda i, p, right: -right["k"]),
     "HeadroomNotInBound": answering(bound=lambda i, p, right: 127),
     "BoundOf128": answering(bound=lambda i, p, right: 128 >> p["headroom"])}
 

@@ -1,9 +1,9 @@
-"""Ports with one bug each in the tail: BUGS[op][flag], see bugs_common.py."""
+"""Ports with one bug each in the tail: BUGS[op][flag], see bugs.py."""
 import twins
 import twins_training
 from bugs_arith import LOW_NOT_DOUBLED, ceil_log2, float_width, floored, in_twos_complement, of_each_sample
-from bugs_common import answering, misread, replaced, using, wrapped
-from bugs_layers import cut_to, of_bits, reread, rewritten, unsigned
+from bugs_common import INT16_ACCUMULATOR, answering, cut_to_16_bits, misread, replaced, unsigned, using, wrapped
+from bugs_layers import reread, rewritten
 from bugs_loss import LABELS_FROM_ONE
 from twin_ops import as_dict, requantised
 from twins import bit_width, clip, mapped, max_abs, requantise
@@ -37,7 +37,7 @@ def other_softmax(probability):
 
 
 def requantised_with_floor(accumulator, exponent):
-    with replaced(round_shift=floored):
+    with replaced(round_shift=floored):   # in the requantisation alone: u is rounded too
         return requantise(accumulator, exponent)
 
 
@@ -55,25 +55,22 @@ SOFTMAX_ERROR = {
 
 # Products.
 
-def mean(i, right):
-    return mapped(lambda v: int(v / len(i["x"])), right["accumulator"])
-
-
 LINEAR_GRADIENT = {
     "GradientTransposed": rewritten("accumulator", 1, 0),
-    "MeanOverBatch": answering(accumulator=lambda i, p, right: mean(i, right)),
+    "MeanOverBatch": answering(accumulator=lambda i, p, right: mapped(
+        lambda v: int(v / len(i["x"])), right["accumulator"])),
     "LastSampleOnly": misread(lambda i: {"x": i["x"][-1:], "error": i["error"][-1:]}),
     "SignInverted": answering(accumulator=lambda i, p, right: mapped(lambda v: -v, right["accumulator"])),
-    "Int16Accumulator": cut_to(16),
-    "UnsignedError": of_bits("error", unsigned)}
+    "Int16Accumulator": INT16_ACCUMULATOR,
+    "UnsignedError": unsigned("error")}
 
 LINEAR_BACKWARD = {
     "WeightTransposed": reread("weight", 1, 0),
     "OutputTransposed": rewritten("accumulator", 1, 0),
     "FirstOutputOnly": misread(lambda i: {"error": [row[:1] for row in i["error"]],
                                           "weight": i["weight"][:1]}),
-    "Int16Accumulator": cut_to(16),
-    "UnsignedError": of_bits("error", unsigned)}
+    "Int16Accumulator": INT16_ACCUMULATOR,
+    "UnsignedError": unsigned("error")}
 
 
 def masked(keep):
@@ -86,7 +83,7 @@ RELU_BACKWARD = {
     "MaskInverted": masked(lambda error, x: 0 if x > 0 else error),
     "MaskOfError": masked(lambda error, x: max(0, error)),
     "ScaledByActivation": masked(lambda error, x: error * x),
-    "NarrowedFirst": of_bits("error", lambda v: wrapped(v, 16))}
+    "NarrowedFirst": cut_to_16_bits("error")}
 
 
 # The step of a gradient, and the update.
@@ -185,8 +182,8 @@ def requantised_before_mask(error, weight, x):
 
 
 def cut_to_8_bits(error, weight, x):
-    behind = relu_backward(linear_backward(error[0], weight[0]), x)
-    return mapped(lambda v: wrapped(v, 8), behind), error[1] + weight[1]
+    masked_error = relu_backward(linear_backward(error[0], weight[0]), x)
+    return mapped(lambda v: wrapped(v, 8), masked_error), error[1] + weight[1]
 
 
 def exponent_forgotten(error, weight, x):
@@ -201,8 +198,7 @@ def passing(pass_back):
         def noted(error, weight, x):
             errors.append(as_dict(pass_back(error, weight, x)))
             return errors[-1]["data"], errors[-1]["exponent"]
-        with replaced(tail_gradients=backward(pass_back=noted)):
-            wrong = twin(i, p)
+        wrong = using(tail_gradients=backward(pass_back=noted))(twin, i, p)
         return {**wrong, "errors": wrong["errors"][:1] + errors}
     return bug
 

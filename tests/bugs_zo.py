@@ -1,22 +1,16 @@
-"""Ports with one bug each in what moves the ZO layers, in a whole step, or in a digest: BUGS[op][flag].
-
-Those of a whole step are put into the library, the others into the twins, see bugs_common.py.
-"""
+"""Ports with one bug each in moving the ZO layers, in a whole step, or in a digest: BUGS[op][flag], see bugs.py."""
 import hashlib
 
 import numpy as np
-import pytest
 
 import twins
 from bugs_arith import LOW_NOT_DOUBLED, in_twos_complement
-from bugs_common import answering, misread, using
-from bugs_random import STEP_IGNORED
+from bugs_common import answering, misread, using, wrapped
+from bugs_random import STEP_IGNORED, TENSOR_FROM_ONE, addressed
+from bugs_tail import right_update, updated_first
 from twin_ops import draws
 from twins import bit_width, clip, mapped
-from zo_numpy import models
-from zo_numpy.golden import ops
-from zo_numpy.int8 import elastic_zo, precision, tail
-from zo_numpy.int8.arith import QTensor, requantise
+from twins_training import zo_update as right_zo_update
 
 CLIP_FOR_ZO = {
     "NotClipped": answering(weight=lambda i, p, right: i["weight"]),
@@ -104,84 +98,49 @@ RESTORE_AND_UPDATE = {
 
 # A whole step.
 
-def step_with(**functions):
-    """The bug of a port that has these functions, called with the right one first, for elastic_zo's."""
-    def bug(twin, i, p):
-        with pytest.MonkeyPatch.context() as patch:
-            for name, function in functions.items():
-                right = getattr(elastic_zo, name)
-                patch.setattr(elastic_zo, name, lambda *a, f=function, right=right: f(right, *a))
-            return ops.OPS["train_step"](i, p)
-    return bug
+def zo_updating(change):
+    """The bug of a port that updates a ZO layer by zo_update of change(weight, z, g)."""
+    return using(zo_update=lambda weight, z, g, *settings: right_zo_update(*change(weight, z, g), *settings))
 
 
-def drawn(change):
-    """change(tensor, step, number of tensors in the model) gives the tensor and step whose z is drawn."""
-    def change_theta(right, weights, names, seed, step, *rest):
-        places = [change(tensor, step, len(weights)) for tensor, _ in names]
-        right(weights, [(tensor, name) for (tensor, _), (_, name) in zip(places, names)], seed,
-              places[0][1] if places else step, *rest)
-    return step_with(change_theta=change_theta)
+def tail_updating(change):
+    """The bug of a port that updates a layer of the tail by change(weight, step)."""
+    return using(update=lambda weight, step, bound=None: (
+        right_update(weight, step, bound) if bound else change(weight, step)))
 
 
-def restored(change_g):
-    def restore_and_update(right, weights, names, g, *rest):
-        right(weights, names, change_g(g), *rest)
-    return step_with(restore_and_update=restore_and_update)
-
-
-def from_minus_z(right, weights, names, g, seed, step, settings):
-    for tensor, name in names:
-        weights[name].data.reshape(-1)[:] -= precision.draw(name, tensor, weights, seed, step, settings)
-    right(weights, names, g, seed, step, settings)
+def tensors_reversed(twin, i, p):
+    last = len(i["weights"]) - 1
+    return addressed(lambda seed, stream, step, tensor, *rest: (seed, stream, step, last - tensor, *rest))(twin, i, p)
 
 
 def first_pass_gradient(twin, i, p):
-    if p["tail_passes"] == "both" or p["frozen"]:
+    if p["tail_passes"] == "both":
         return twin(i, p)
-    return step_with(add_steps=lambda right, first, second: first)(twin, i, {**p, "tail_passes": "both"})
-
-
-def updated_first(twin, i, p):
-    """Each layer of the tail is updated, on a copy, before its error passes through it."""
-    def tail_gradients(right, layers, weights, logits, inputs, labels, record=None):
-        gradients, error = {}, tail.softmax_error(logits, labels)
-        for layer, x in reversed(list(zip(models.weight_layers(layers), inputs))):
-            gradients[layer.name] = tail.linear_gradient(error.data, x.data)
-            new = {layer.name: QTensor(weights[layer.name].data.copy(), weights[layer.name].exponent)}
-            tail.update_tail(new, {layer.name: tail.gradient_step(gradients[layer.name], p["b_bp"])})
-            behind = tail.relu_backward(tail.linear_backward(error.data, new[layer.name].data), x.data)
-            error = requantise(behind, error.exponent)
-        return gradients
-    return step_with(tail_gradients=tail_gradients)(twin, i, p)
+    return using(add_steps=lambda first, second: first)(twin, i, {**p, "tail_passes": "both"})
 
 
 def tail_within_zo_range(twin, i, p):
-    def update_tail(right, weights, steps):
-        right(weights, steps)
-        for name in steps:
-            np.clip(weights[name].data, p["r_limit"] - 127, 127 - p["r_limit"], out=weights[name].data)
-    return step_with(update_tail=update_tail)(twin, i, p)
+    return tail_updating(lambda w, s: right_update(w, s, 127 - p["r_limit"]))(twin, i, p)
 
 
 TRAIN_STEP = {
-    "ZNotReplayed": drawn(lambda tensor, step, count: (tensor, 0)),
-    "TensorIndex": drawn(lambda tensor, step, count: (tensor + 1, step)),
-    "TensorsReversed": drawn(lambda tensor, step, count: (count - 1 - tensor, step)),
-    "ZoSignInverted": restored(lambda g: -g),
-    "UpdatedAtZero": restored(lambda g: g or 1),
-    "WeightsNotRestored": step_with(restore_and_update=from_minus_z),
-    "TailPerturbed": step_with(zo_tensors=lambda right, model, bp_tail: right(model, 0)),
-    "OnePassOnly": step_with(add_steps=lambda right, first, second: second),
+    "ZNotReplayed": STEP_IGNORED,
+    "TensorIndex": TENSOR_FROM_ONE,
+    "TensorsReversed": tensors_reversed,
+    "ZoSignInverted": zo_updating(lambda w, z, g: (w, z, -g)),
+    "UpdatedAtZero": zo_updating(lambda w, z, g: (w, z, g or 1)),
+    "WeightsNotRestored": zo_updating(lambda w, z, g: (mapped(lambda a, b: a - b, w, z), z, g)),
+    "TailPerturbed": using(zo_names=lambda names, bp_tail: names),
+    "OnePassOnly": using(add_steps=lambda first, second: second),
     "FirstPassGradient": first_pass_gradient,
-    "TailSignInverted": step_with(update_tail=lambda right, weights, steps: right(
-        weights, {name: -step for name, step in steps.items()})),
+    "TailSignInverted": tail_updating(lambda w, s: right_update(w, mapped(lambda v: -v, s))),
     "UpdateBeforeError": updated_first,
-    "TailNeverUpdated": step_with(update_tail=lambda right, weights, steps: None),
-    "ZoNeverUpdated": restored(lambda g: 0),
-    "FrozenIgnored": lambda twin, i, p: twin(i, {**p, "frozen": 0}),
+    "TailNeverUpdated": tail_updating(lambda w, s: w),
+    "ZoNeverUpdated": zo_updating(lambda w, z, g: (w, z, 0)),
+    "FrozenIgnored": misread(frozen=lambda p: 0),
     "TailClippedToZoRange": tail_within_zo_range,
-    "SignedPixels": step_with(from_pixels=lambda right, images: QTensor(images.view(np.int8) >> 1, -7))}
+    "SignedPixels": misread(lambda i: {"images": mapped(lambda v: wrapped(v, 8), i["images"])})}
 
 
 # Digests.

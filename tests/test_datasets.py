@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from datasets import LOADERS, DataError, download, idx, load
+from datasets import IMAGES as NAMES, DataError, idx, load, store
 from datasets.embedded import make_subset
 from datasets.fashion_mnist import FASHION_MNIST
 from datasets.image_set import FILES, TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS, assemble
@@ -159,7 +159,7 @@ def test_files_that_do_not_fit(changes, problem):
 
 @pytest.mark.parametrize("spec", [MNIST, FASHION_MNIST, SUBSET], ids=lambda spec: spec.title)
 def test_facts_are_well_formed(spec):
-    assert spec.name in LOADERS and len(spec.classes) == 10
+    assert spec.name in NAMES and len(spec.classes) == 10
     assert tuple(spec.sha256) == FILES
     assert {len(bytes.fromhex(value)) for value in spec.sha256.values()} == {256 // 8}
     assert spec.size(TRAIN_IMAGES) == 16 + spec.train_count * 28 * 28
@@ -199,13 +199,13 @@ def test_embedded_subset(nothing_but_the_repository, tmp_path):
 
 
 def test_embedded_subset_is_small():
-    assert sum((download.EMBEDDED / f"{file}.gz").stat().st_size for file in FILES) <= 2.5 * 2**20
+    assert sum((store.EMBEDDED / f"{file}.gz").stat().st_size for file in FILES) <= 2.5 * 2**20
 
 
 @pytest.mark.parametrize("file", FILES)
 def test_one_flipped_byte_in_the_subset(nothing_but_the_repository, monkeypatch, tmp_path, file):
-    shutil.copytree(download.EMBEDDED, tmp_path / "embedded")
-    monkeypatch.setattr(download, "EMBEDDED", tmp_path / "embedded")
+    shutil.copytree(store.EMBEDDED, tmp_path / "embedded")
+    monkeypatch.setattr(store, "EMBEDDED", tmp_path / "embedded")
     path = tmp_path / "embedded" / f"{file}.gz"
     plain = bytearray(gzip.decompress(path.read_bytes()))
     plain[-1] ^= 1

@@ -22,8 +22,9 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from datasets import DataError, download, idx, mirrors, registries, store
-from datasets.image_set import FILES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS, ImageSet, digest
+from datasets import DataError, download, idx, image_sources, mirrors, progress, registries, store
+from datasets.image_set import (
+    FILES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS, DebianPackage, ImageSet, NpmPackage, digest)
 from small_runs import at_default_signals
 
 RNG = np.random.default_rng(7)
@@ -115,7 +116,7 @@ class Mirror(str):
 def load(spec=TINY, data_dir=None, offline=False):
     """Load, and return the data set and the lines said on the way."""
     said = []
-    dataset = download.load_image_set(spec, data_dir, offline, said.append)
+    dataset = image_sources.load(spec, data_dir, offline, said.append)
     assert not any("\n" in line for line in said)
     for array, loaded in zip(ARRAYS, dataset[1:5]):
         if dataset.complete and "unverified" not in dataset.source:
@@ -313,7 +314,7 @@ def test_mirrors_that_do_not_answer_cost_one_wait_and_one_line(serve, monkeypatc
         dead = tuple(f"http://127.0.0.1:{s.getsockname()[1]}/folder" for s in (closed, deaf, deaf, deaf))
         said, start = [], time.monotonic()
         with pytest.raises(DataError):
-            download.load_image_set(TINY._replace(mirrors=dead), None, False, said.append)
+            image_sources.load(TINY._replace(mirrors=dead), None, False, said.append)
         assert time.monotonic() - start < 3 * 0.5                   # less than the deaf ones in turn
         assert len(said) == 1 and said[0].startswith("Tiny: no mirror answers (127.0.0.1:")
         assert "refused" in said[0]
@@ -350,7 +351,7 @@ def test_full_disk(serve, folder, monkeypatch):
     assert dataset.complete
     assert ["No space left on device" in line for line in said].count(True) == 1
     assert kept(folder) == {}
-    refused(download.obtain, spec, folder.parent, False, said.append, must_keep=True,
+    refused(image_sources.obtain, spec, folder.parent, False, said.append, must_keep=True,
             match="^Tiny cannot be kept in .*No space left on device.*: make room")
     assert kept(folder) == {}
 
@@ -375,8 +376,8 @@ def test_interrupted_write_leaves_what_was_there(folder, monkeypatch, moment):
 
 # Registry clients
 
-NPM = registries.NpmPackage("some-data", "1.0.0", "package/data")
-DEBIAN = registries.DebianPackage("dataset-tiny", "usr/share/datasets/tiny")
+NPM = NpmPackage("some-data", "1.0.0", "package/data")
+DEBIAN = DebianPackage("dataset-tiny", "usr/share/datasets/tiny")
 
 
 def client(tmp_path, name, script):
@@ -501,11 +502,11 @@ def test_interrupt_ends_the_client_and_its_helpers(tmp_path):
                             "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(30)'])\n"
                             f"pathlib.Path({str(tmp_path / 'started')!r}).write_text('yes')\n"
                             "time.sleep(30)")
-    program = ("from datasets import registries\n"
-               "try: registries.NpmPackage('some-data', '1.0.0', 'x').fetch({})\n"
+    program = ("from datasets import image_set, registries\n"
+               "try: registries.fetch(image_set.NpmPackage('some-data', '1.0.0', 'x'), {})\n"
                "except KeyboardInterrupt: print('interrupted')\n")
     # The output ends when every process that holds it has ended, the client's helper included.
-    process = subprocess.Popen([sys.executable, "-c", program], cwd=download.HERE.parent,
+    process = subprocess.Popen([sys.executable, "-c", program], cwd=store.HERE.parent,
                                env={**os.environ, "TMPDIR": str(tmp_path / "temporary")},
                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, preexec_fn=at_default_signals)
     start = time.monotonic()
@@ -523,7 +524,7 @@ class Terminal(io.StringIO):
 
 @pytest.mark.parametrize("stream", [io.StringIO, Terminal])
 def test_progress_is_for_terminals(serve, monkeypatch, stream):
-    monkeypatch.setattr(mirrors, "SHOW_SECONDS", 0)
+    monkeypatch.setattr(progress, "SHOW_SECONDS", 0)
     monkeypatch.setattr(sys, "stderr", stream())
     dataset, said = load(TINY._replace(mirrors=(serve(PACKED),)))
     drawn = sys.stderr.getvalue()

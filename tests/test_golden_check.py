@@ -153,6 +153,14 @@ def test_missing_data_are_named_as_skipped_and_a_run_of_them_is_kept(golden, cap
     assert snapshot(golden) == before
 
 
+def test_update_needs_the_bugs_and_check_does_not(golden, capsys, monkeypatch, tmp_path):
+    before = snapshot(golden)
+    monkeypatch.setattr(commands, "TESTS", tmp_path / "tests")
+    assert str(tmp_path / "tests" / "bugs.py") in refused(capsys, "golden", "update")
+    assert snapshot(golden) == before
+    assert checked(capsys)[0] == 0
+
+
 def test_an_update_that_fails_changes_nothing(golden, capsys, monkeypatch):
     before = snapshot(golden.parent)
 

@@ -314,7 +314,7 @@ def test_check_passes_with_other_last_bits_and_update_keeps_what_is_committed(go
     other_last_bits(monkeypatch)
     status, out = checked(capsys)
     assert status == 0 and f"trace {NARROW.name}: equal" in out and f"run {RUN}: equal, 16 lines" in out
-    monkeypatch.setattr(check.ops, "write_ops", lambda folder: shutil.copytree(golden / "ops", folder))
+    monkeypatch.setattr(check.ops, "write_ops", lambda folder, flags_of: shutil.copytree(golden / "ops", folder))
     before = snapshot(golden)
     assert main(["golden", "update"]) == 0
     assert snapshot(golden) == before
@@ -388,7 +388,7 @@ def test_a_changed_manifest_is_found(golden, capsys, change):
 
 
 def test_a_frozen_version_does_not_change(golden, capsys, monkeypatch):
-    monkeypatch.setattr(check.ops, "write_ops", lambda folder: shutil.copytree(golden / "ops", folder))
+    monkeypatch.setattr(check.ops, "write_ops", lambda folder, flags_of: shutil.copytree(golden / "ops", folder))
     for module in (check, diff, trace):
         monkeypatch.setattr(module, "FORMAT_VERSION", 2)
     assert main(["golden", "update"]) == 0                                  # from 1 to 2: all is written anew

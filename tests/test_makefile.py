@@ -127,8 +127,8 @@ def test_pointnet_trains_on_the_clouds_that_are_chosen(clone, precision):
     """The fake Python answers `ran: ...`, which stands where the options of the chosen data set would."""
     result = make(clone, f"pointnet-{precision}", "MODELNET=/a copy", "POINTS=64", "EPOCHS=3", "SEED=5", "BP_TAIL=1")
     assert result.returncode == 0, result.stderr
-    assert result.calls[-2:] == ["-m datasets.modelnet /a copy",
-                                 "-m zo_numpy train --model pointnet ran: -m datasets.modelnet /a copy --points 64 "
+    assert result.calls[-2:] == ["-m datasets.at_hand /a copy",
+                                 "-m zo_numpy train --model pointnet ran: -m datasets.at_hand /a copy --points 64 "
                                  f"--bp-tail 1 --epochs 3 --seed 5 --resume --precision {precision}"]
 
 

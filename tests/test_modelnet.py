@@ -9,10 +9,11 @@ import pytest
 from numpy.testing import assert_array_equal
 
 import datasets
-from datasets import DataError, mirrors, modelnet, modelnet_archive
+from datasets import DataError, at_hand, mirrors, modelnet, modelnet_archive
 from small_clouds import CLASSES, clouds, write_hdf5, write_modelnet
 from small_runs import refused
 
+WHOLE = dict(modelnet.COMPLETE)
 TRAIN0 = "ply_data_train0.h5"
 
 
@@ -169,6 +170,17 @@ def test_a_name_stands_for_its_counts(folder, name):
     assert "it has 3 classes, 60 training and 30 test clouds" in error(folder, name=name)
 
 
+@pytest.mark.parametrize("train", [60, 62, 61])
+def test_a_set_of_which_two_copies_go_round_is_whole_in_both(tmp_path, monkeypatch, train):
+    monkeypatch.setattr(modelnet, "COMPLETE", {"modelnet40": ((3, 60, 30), (3, 62, 30))})
+    folder = write_modelnet(tmp_path / "clouds", train=train)
+    if train == 61:
+        assert "where 3, 60 and 30 are expected" in error(folder, name="modelnet40")
+    else:
+        assert read(folder, name="modelnet40").complete
+    assert {counts[1] for counts in WHOLE["modelnet40"]} == {9840, 9843}
+
+
 def test_what_nothing_serves_is_said(tmp_path, monkeypatch):
     monkeypatch.setenv("ZO_NUMPY_DATA", str(tmp_path))
     with pytest.raises(DataError, match="modelnet10 does not hold.*--data-dir.*synthetic-solids"):
@@ -194,7 +206,7 @@ def packed(folder, prefix="modelnet40_ply_hdf5_2048/", more=()):
 def mirror(tmp_path, monkeypatch):
     """mirror(bytes) makes them the archive that the first mirror serves; the counts are those of the small set."""
     monkeypatch.setenv("ZO_NUMPY_DATA", str(tmp_path / "cache"))
-    monkeypatch.setattr(modelnet, "COMPLETE", {"modelnet40": (3, 60, 30)})
+    monkeypatch.setattr(modelnet, "COMPLETE", {"modelnet40": ((3, 60, 30),)})
 
     def serve(content):
         def fetch(url, max_bytes, announce, file):
@@ -263,7 +275,7 @@ def test_an_archive_that_unpacks_to_too_much_is_refused(folder, tmp_path, mirror
 
 def test_the_wrong_counts_are_refused(folder, tmp_path, mirror, monkeypatch):
     mirror(packed(folder))
-    monkeypatch.setattr(modelnet, "COMPLETE", {"modelnet40": (3, 61, 30)})
+    monkeypatch.setattr(modelnet, "COMPLETE", {"modelnet40": ((3, 61, 30),)})
     with pytest.raises(DataError, match="where 3, 61 and 30 are expected"):
         fetched()
     assert list((tmp_path / "cache").iterdir()) == []
@@ -273,13 +285,13 @@ def test_the_wrong_counts_are_refused(folder, tmp_path, mirror, monkeypatch):
 
 def test_the_clouds_at_hand_are_chosen_and_said(folder, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("ZO_NUMPY_DATA", str(tmp_path))
-    assert modelnet.main([""]) == 0
+    assert at_hand.main([""]) == 0
     said = capsys.readouterr()
     assert said.out == "--data synthetic-solids\n" and "SYNTHETIC" in said.err and "MODELNET=" in said.err
-    assert modelnet.main(["/a copy"]) == 0
+    assert at_hand.main(["/a copy"]) == 0
     said = capsys.readouterr()
     assert said.out == "--data modelnet --data-dir '/a copy'\n" and "/a copy" in said.err
     write_modelnet(tmp_path / "modelnet10")
-    assert modelnet.main([]) == 0
+    assert at_hand.main([]) == 0
     said = capsys.readouterr()
     assert said.out == "--data modelnet10\n" and "ModelNet10" in said.err

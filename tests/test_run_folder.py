@@ -1,4 +1,5 @@
 """A run's folder: atomic writes, the lock, logs cut back to the checkpoint, damaged files."""
+import fcntl
 import hashlib
 import json
 import os
@@ -13,7 +14,6 @@ from numpy.testing import assert_array_equal
 from small_runs import snapshot
 from zo_numpy.app.plots import draw_curves, read_metrics
 from zo_numpy.errors import UserError
-from zo_numpy.run import folder as run_folder
 from zo_numpy.run.folder import (RunFolder, digest, read_checkpoint, read_description, write_atomically,
                                  write_checkpoint)
 
@@ -105,13 +105,13 @@ def test_the_lock_is_of_one_holder_at_a_time(tmp_path):
 
 def test_a_lock_file_that_was_removed_meanwhile_is_no_lock(tmp_path, monkeypatch):
     """Its holder gave up and removed the folder it had made, between our opening the file and locking it."""
-    real = run_folder.fcntl.flock
+    real = fcntl.flock
 
     def flock(file, how):
         (tmp_path / "run" / ".lock").unlink()
         real(file, how)
 
-    monkeypatch.setattr(run_folder.fcntl, "flock", flock)
+    monkeypatch.setattr(fcntl, "flock", flock)
     assert "another process" in refusal(RunFolder(tmp_path / "run").__enter__)
 
 
@@ -119,7 +119,7 @@ def test_a_file_system_without_locks_does_without(tmp_path, monkeypatch):
     def flock(*_):
         raise OSError(37, "No locks available")
 
-    monkeypatch.setattr(run_folder.fcntl, "flock", flock)
+    monkeypatch.setattr(fcntl, "flock", flock)
     with RunFolder(tmp_path / "run") as folder:
         folder.start(DESCRIPTION)
 

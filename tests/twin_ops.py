@@ -15,7 +15,7 @@ from twins import (base2_logit, bit_width, clip, coarse_cross_entropy, conv2d, c
                    perturbation, philox4x64_10, pseudo_stochastic_shift, relu, requantise, round_shift,
                    sample_terms, shaped, shuffled, uniform_int8, words)
 from twins_training import (gradient_step, init_exponent, linear_backward, linear_gradient, relu_backward,
-                            softmax_error, tail_gradients, train_step, update)
+                            softmax_error, tail_gradients, train_step, update, zo_update)
 from zo_numpy import models
 from zo_numpy.golden.cases.common import layers_from
 
@@ -266,12 +266,9 @@ def restore_op(i, p):
     z = draws(i, p)
     shift = max(0, bit_width(p["r_max"]) - p["b_zo"])
     restored = mapped(lambda w, d: w + d, i["weights"], z)
-    steps = mapped(lambda d: pseudo_stochastic_shift(d, shift), z)
-    new = restored
-    if p["g"]:
-        new = [update(w, mapped(lambda s: p["g"] * s, step), 127 - p["r_limit"])
-               for w, step in zip(restored, steps)]
-    return {"z": z, "shift": shift, "restored": restored, "steps": steps, "weights": new}
+    return {"z": z, "shift": shift, "restored": restored,
+            "steps": mapped(lambda d: pseudo_stochastic_shift(d, shift), z),
+            "weights": [zo_update(w, d, p["g"], p["r_max"], p["b_zo"], p["r_limit"]) for w, d in zip(restored, z)]}
 
 
 # Steps and digests.

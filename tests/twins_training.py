@@ -37,8 +37,8 @@ def tail_gradients(names, weights, logits, inputs, labels):
         gradients[name] = linear_gradient(error, x)
         if name != names[0]:
             weight, weight_exponent = weights[name]
-            behind = relu_backward(linear_backward(error, weight), x)
-            error, exponent = requantise(behind, exponent + weight_exponent)
+            masked = relu_backward(linear_backward(error, weight), x)
+            error, exponent = requantise(masked, exponent + weight_exponent)
     return gradients
 
 
@@ -71,11 +71,28 @@ def init_weights(model, seed, headroom):
     return weights
 
 
+def zo_names(names, bp_tail):
+    """The layers that ZO trains."""
+    return names[:len(names) - bp_tail]
+
+
+def zo_update(weight, z, g, r_max, b_zo, r_limit):
+    """weight less g times z scaled to b_zo bits; as it was where g is 0."""
+    shift = max(0, bit_width(r_max) - b_zo)
+    step = mapped(lambda d: g * pseudo_stochastic_shift(d, shift), z)
+    return update(weight, step, 127 - r_limit) if g else weight
+
+
+def add_steps(first, second):
+    """The tail's steps of both passes."""
+    return {name: mapped(lambda a, b: a + b, first[name], second[name]) for name in first}
+
+
 def train_step(model, bp_tail, weights, images, labels, seed, step, settings):
     """One step of ElasticZO-INT8.  images: nested list of 0..255.  Returns (new weights, L+, L-, g)."""
     layers = models.weight_layers(model.layers)
-    zo = [layer.name for layer in layers[:len(layers) - bp_tail]]
-    bp = [layer.name for layer in layers[len(layers) - bp_tail:]]
+    names = [layer.name for layer in layers]
+    zo, bp = [] if settings.frozen else zo_names(names, bp_tail), names[len(names) - bp_tail:]
     x = mapped(lambda pixel: pixel >> 1, images), -7
     z = {}
     for tensor, layer in enumerate(layers):
@@ -93,23 +110,20 @@ def train_step(model, bp_tail, weights, images, labels, seed, step, settings):
         steps = {name: gradient_step(gradient, settings.b_bp) for name, gradient in gradients.items()}
         return LOSSES[settings.loss](logits, labels), steps
 
-    if settings.frozen:
-        loss_plus, steps = evaluate(weights)
-        loss_minus = loss_plus
-    else:
-        loss_plus, steps_plus = evaluate(moved(+1))
+    loss_plus, steps = evaluate(moved(+1))
+    loss_minus = loss_plus
+    if not settings.frozen:
+        steps_plus = steps
         loss_minus, steps = evaluate(moved(-1))
         if settings.tail_passes == "both":
-            steps = {name: mapped(lambda a, b: a + b, steps_plus[name], steps[name]) for name in bp}
+            steps = add_steps(steps_plus, steps)
     g = (loss_plus > loss_minus) - (loss_plus < loss_minus)
 
-    shift = max(0, bit_width(settings.r_max) - settings.b_zo)
     new = {}
     for name, (data, exponent) in weights.items():
+        if name in zo:
+            data = zo_update(data, z[name], g, settings.r_max, settings.b_zo, settings.r_limit)
         if name in bp:
             data = update(data, steps[name])
-        elif g:
-            zo_step = mapped(lambda d: g * pseudo_stochastic_shift(d, shift), z[name])
-            data = update(data, zo_step, 127 - settings.r_limit)
         new[name] = data, exponent
     return new, loss_plus, loss_minus, g

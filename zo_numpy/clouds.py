@@ -125,3 +125,10 @@ def read_clouds(path, points):
         raise UserError(f"{path} has points outside the unit sphere, or that are no numbers; centre each cloud and "
                         "scale it into the unit sphere")
     return clouds
+
+
+def scaled(clouds):
+    """Clouds about the mean of their points, the farthest of which gets the distance 1.  (N, P, 3) -> float32."""
+    centred = clouds - clouds.mean(axis=1, keepdims=True, dtype=np.float64)
+    farthest = np.sqrt(np.square(centred).sum(axis=2).max(axis=1))
+    return (centred / np.where(farthest > 0, farthest, 1)[:, None, None]).astype(np.float32)

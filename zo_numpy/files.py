@@ -1,7 +1,7 @@
 """Files and folders written whole or not at all, whatever happens meanwhile; files and JSON read with distrust.
 
 What is being written has a hidden name beside its place, `.NAME.xxxxxxxx.part`, until it is whole. Only kill -9 and
-power failures leave such a one behind, and whoever writes the same NAME next removes it: a lock on the folder, shared
+power failures leave such a one there, and whoever writes the same NAME next removes it: a lock on the folder, shared
 by all who write in it, says whether one may still be growing.
 """
 import contextlib
@@ -12,10 +12,9 @@ import os
 import secrets
 import shutil
 
-try:
-    import fcntl
-except ImportError:   # Windows: no advisory locks
-    fcntl = None   # type: ignore[assignment]
+from . import system
+
+LOCK_SECONDS = 10.0
 
 
 def remove_remains(path):
@@ -29,17 +28,19 @@ def remove_remains(path):
 def hidden_name(path):
     """A name beside `path` to write under; remains are removed before, if nobody else is writing in the folder.
 
-    Where a file system has no locks, remains stay.
+    Where a system or a file system has no locks, remains stay. A lock that somebody keeps is not waited for without
+    end: what is written then may at worst be taken for remains, which is an error and damages nothing.
     """
     with contextlib.ExitStack() as stack:
-        if fcntl:
-            with contextlib.suppress(OSError):
-                folder = os.open(path.parent, os.O_RDONLY)
-                stack.callback(os.close, folder)
-                with contextlib.suppress(BlockingIOError):   # somebody is writing
-                    fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    remove_remains(path)
-                fcntl.flock(folder, fcntl.LOCK_SH)   # shared with whoever else writes here
+        with contextlib.suppress(OSError):   # Windows opens no folder
+            folder = os.open(path.parent, os.O_RDONLY)
+            stack.callback(os.close, folder)
+            if system.lock(folder):          # otherwise somebody is writing
+                remove_remains(path)
+            # Shared with whoever else writes here.
+            if system.lock(folder, LOCK_SECONDS, shared=True, name=path.parent) is False:
+                system.say_once(f"another process has kept the lock of {path.parent} for {LOCK_SECONDS:g} s; writing "
+                                "there without it")
         yield path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
 
 
@@ -50,7 +51,7 @@ def write_atomically(path, content):
             with open(temporary, "xb") as file:
                 file.write(content)
                 file.flush()
-                os.fsync(file.fileno())
+                system.sync(file)
             os.replace(temporary, path)
         except OSError as error:
             error.filename = str(path)   # what the user knows of
@@ -107,3 +108,11 @@ def strict_json(content):
     """
     return json.loads(content.decode("utf-8"), object_pairs_hook=unique_names, parse_float=finite,
                       parse_constant=finite)
+
+
+def short(path):
+    """A path as messages name it: from the working directory if it lies inside."""
+    try:
+        return path.relative_to(path.cwd())
+    except (ValueError, OSError):
+        return path

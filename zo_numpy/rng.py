@@ -3,7 +3,7 @@
 The generator is Philox4x64-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC'11), taken from
 NumPy, whose raw stream is stable by policy. Nothing is stored between draws: +z, -2z and +z of one training step
 regenerate the same z, and any element of any draw can be had without the others. That is how a step draws: never z of
-a whole layer, but a piece of some thousand elements at a time (`pieces`). This file has words alone; what is made of
+a whole layer, but some thousand elements at a time (`words_in_turn`). This file has words alone; what is made of
 them is in draws.py of each precision.
 
 The contract (CHOICE 12)
@@ -33,27 +33,38 @@ def words(seed, stream, step, tensor, query, count, start=0):
 
     seed, stream, step, tensor, query: integers in [0, 2^64).  Returns (count,) uint64.
     """
+    return generator(seed, stream, step, tensor, query, start).random_raw(count)
+
+
+def words_in_turn(seed, stream, step, tensor, query, count, most):
+    """The same from word 0 on, at most `most` at a time, so that scratch is bounded: yields (.,) uint64.
+
+    One generator gives them all in turn, since making one takes as long as 3,000 words.
+    """
+    source = generator(seed, stream, step, tensor, query)
+    for start in range(0, count, most):
+        yield source.random_raw(min(most, count - start))
+
+
+def generator(seed, stream, step, tensor, query, start=0):
+    """NumPy's Philox, whose next word is word `start` of a draw, a multiple of 4."""
     key = np.array([seed, stream], np.uint64)
     counter = np.array([start // 4, tensor, step, query], np.uint64)  # the first block computed is one further on
-    return np.random.Philox(key=key, counter=counter).random_raw(count)
+    return np.random.Philox(key=key, counter=counter)
 
 
-def half_words(seed, stream, step, tensor, query, count, start=0):
-    """`count` 16-bit half-words of one draw, from half-word `start` on, a multiple of 16; low half of each word first.
+def half_words(seed, stream, step, tensor, query, count):
+    """The first `count` 16-bit half-words of one draw, low half-word of each word first.  Returns (count,) uint16."""
+    return as_half_words(words(seed, stream, step, tensor, query, -(-count // 4)))[:count]
+
+
+def as_half_words(whole):
+    """(count,) uint64 -> (4 count,) uint16.
 
     Reading little-endian 64-bit words as little-endian 16-bit ones is the shift and mask of the contract; the byte
-    order is named, so that a big-endian machine gives the same numbers.  Returns (count,) uint16.
+    order is named, so that a big-endian machine gives the same numbers.
     """
-    whole = words(seed, stream, step, tensor, query, -(-count // 4), start // 4)
-    return whole.astype("<u8", copy=False).view("<u2")[:count]
-
-
-def pieces(size, most):
-    """Cuts `size` elements of a tensor into slices of at most `most`: what is drawn at a time, so that scratch is bounded.
-
-    most: a multiple of 16, so that every slice starts with a block of words, whatever a word makes.
-    """
-    return [slice(start, min(start + most, size)) for start in range(0, size, most)]
+    return whole.astype("<u8", copy=False).view("<u2")
 
 
 @functools.lru_cache(maxsize=2)   # every step of an epoch asks for it

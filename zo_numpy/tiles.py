@@ -10,7 +10,7 @@ import functools
 import os
 from concurrent.futures import ThreadPoolExecutor
 
-from . import models
+from . import models, system
 from .errors import UserError
 
 TILE_BYTES = 257_000  # of patches and accumulators that are held at a time: inside a core's share of the caches
@@ -24,9 +24,7 @@ def threads():
         if not setting.isdecimal() or len(setting) > 4 or int(setting) < 1:
             raise UserError(f"ZO_NUMPY_THREADS={setting}: set it to a whole number of threads, 1 to 9999")
         return int(setting)
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    return system.processors()
 
 
 @functools.lru_cache(maxsize=1)

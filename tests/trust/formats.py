@@ -196,7 +196,7 @@ def installed(archive, folder):
     def fetch(url, most, announce, file):
         file.write(archive.read_bytes())
     mirrors.fetch = fetch
-    modelnet.COMPLETE = {"modelnet40": (3, 9, 9)}
+    modelnet.COMPLETE = {"modelnet40": ((3, 9, 9),)}
     before = set(folder.parent.iterdir())
     try:
         modelnet_archive.install("https://none/x.zip", folder / "modelnet40", lambda text: None)

@@ -6,7 +6,7 @@ what is not the same.
 import functools
 import http.server
 
-from datasets import download, mnist
+from datasets import download, mnist, store
 from datasets.image_set import FILES, digest
 from tests.trust import runs
 from tests.trust.runs import is_part
@@ -103,5 +103,5 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 
 def serve(server):
     """A mirror that serves the embedded files, for ever."""
-    server.RequestHandlerClass = functools.partial(Quiet, directory=str(download.EMBEDDED))
+    server.RequestHandlerClass = functools.partial(Quiet, directory=str(store.EMBEDDED))
     server.serve_forever()

@@ -3,7 +3,7 @@ import io
 
 from ..errors import UserError
 from ..files import read_bounded, strict_json, write_atomically
-from ..run.config import SCHEDULES
+from ..run.config import ADDED, SCHEDULES
 from ..run.folder import CURVES, METRICS
 
 LARGEST_METRICS = 1 << 28   # bytes
@@ -32,7 +32,8 @@ def check_line(line, number, kind):
     """
     accuracy, correct, total = (f"{kind}_{name}" for name in ("accuracy", "correct", "images"))
     names = {"epoch", "step", "train_loss", "seconds", "images_per_second", accuracy, correct, total}
-    if not names <= line.keys() or line.keys() - names not in (set(), *map(set, SCHEDULES.values())) or \
+    schedules = [set(), *(of_precision.keys() - ADDED for of_precision in SCHEDULES.values())]
+    if not names <= line.keys() or line.keys() - names - ADDED.keys() not in schedules or \
             any(type(value) not in (int, float) or abs(value) > LARGEST_NUMBER for value in line.values()):
         raise ValueError(f"line {number} is no epoch's")
     if line["epoch"] != number or not 0 <= line[correct] <= line[total] or line["seconds"] < 0 or \

@@ -16,10 +16,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .. import models, rng
+from .. import models
 from ..errors import Diverged
 from . import layers, tail, tiled
-from .draws import PIECE, perturbation
+from .draws import perturbation_in_turn
 from .loss import cross_entropy
 from .points import update_running
 
@@ -76,10 +76,10 @@ def add_z(weights, zo_names, scale, seed, step, query=0):
     """theta += scale * z, in place, piece by piece: no z of a whole layer exists.  zo_names: see `zo_tensors`."""
     for tensor, name in zo_names:
         theta = weights[name].reshape(-1)
-        for piece in rng.pieces(theta.size, PIECE):
-            z = perturbation(seed, step, tensor, query, piece.stop - piece.start, piece.start)
+        for piece, z in perturbation_in_turn(seed, step, tensor, query, theta.size):
             z *= np.float32(scale)
             theta[piece] += z
+            del z   # before the next piece is drawn
 
 
 def zo_tensors(model, bp_tail):

@@ -162,4 +162,5 @@ def train_linear(weight, bias, error, x, eta_tail):
         step = error.T[rows] @ x
         step *= np.float32(eta_tail)
         weight[rows] -= step
+        del step   # before the next is made
     bias -= gradient_step(error.sum(axis=0), eta_tail)

@@ -12,3 +12,6 @@ tests/golden/README.md describes the formats for those who do not read Python.
 # Of ops, traces and their manifests. A version is frozen: `golden update` refuses to change or remove a committed
 # vector unless this number has been raised. tests/golden/README.md says which version is which.
 FORMAT_VERSION = 1
+# The version of zo_numpy in a committed run's config.json: that of when they were made. It belongs to their bytes, and
+# changes with FORMAT_VERSION alone.
+MADE_BY = "0.1.0"

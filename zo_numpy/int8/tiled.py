@@ -21,7 +21,7 @@ from .layers import apply_layer
 from .tail import linear_backward, relu_backward, softmax_error
 
 POINT_TILE_BYTES = 1 << 19    # of a point layer's sums that a thread works on at a time, so that they stay in cache
-GRADIENT_BYTES = 16_384       # of a gradient that is formed at a time, and of what is widened for it
+GRADIENT_BYTES = 12_288       # of a gradient that is formed at a time, and of what is widened for it
 GRADIENT_COLUMNS = 200        # of them: the product runs along them, and powers of two are slower
 
 
@@ -198,30 +198,39 @@ def train_linear(weight, error, x, b_bp):
     if len(x) == 1:   # an outer product
         largest = max_abs(error) * max_abs(x)
     else:
-        largest = max(max_abs(piece) for _, piece in gradient_pieces(error, x))
+        largest = 0
+        for _, piece in gradient_pieces(error, x):
+            largest = max(largest, max_abs(piece))
+            del piece   # before the next is made
     shift = max(0, bit_width(largest) - b_bp)
     for place, piece in gradient_pieces(error, x):
         step = pseudo_stochastic_shift(piece, shift)
         np.subtract(weight[place], step, out=step)
         weight[place] = np.clip(step, -INT8_MAX, INT8_MAX, out=step)
+        del piece, step
 
 
 def gradient_pieces(error, x):
-    """The gradient error^T x piece by piece.  Yields ((rows, columns), int32 of that place); a piece may be spoilt.
+    """The gradient error^T x piece by piece.  Yields ((rows, columns), int32 of that place), which may be spoilt.
 
-    error: (N, out) int8.  x: (N, in) int8.  N is summed a part at a time too, so that little is widened at once.
+    error: (N, out) int8.  x: (N, in) int8.
     """
     check_terms(len(x))
-    (n, out), features = error.shape, x.shape[1]
     error = np.ascontiguousarray(error.T, np.int32)                                   # (out, N)
-    width = min(features, GRADIENT_COLUMNS)
-    height, terms = GRADIENT_BYTES // (4 * width), 4 * GRADIENT_BYTES // (4 * width)
-    for left in range(0, features, width):
+    width = min(x.shape[1], GRADIENT_COLUMNS)
+    height = max(1, GRADIENT_BYTES // (4 * width))
+    for left in range(0, x.shape[1], width):
         columns = slice(left, left + width)
-        for top in range(0, out, height):
+        for top in range(0, len(error), height):
             rows = slice(top, top + height)
-            piece = 0
-            for start in range(0, n, terms):
-                some = slice(start, start + terms)
-                piece += matmul(error[rows, some], x[some, columns].astype(np.int32))
-            yield (rows, columns), piece
+            yield (rows, columns), product_of(error[rows], x[:, columns])
+
+
+def product_of(a, b):
+    """a @ b of (n, k) int32 and (k, m) int8, summed over some of k at a time, so that little of b is widened at once."""
+    terms = max(1, 4 * GRADIENT_BYTES // (4 * b.shape[1]))
+    total = matmul(a[:, :terms], b[:terms].astype(np.int32))
+    for start in range(terms, len(b), terms):
+        some = slice(start, start + terms)
+        total += matmul(a[:, some], b[some].astype(np.int32))
+    return total

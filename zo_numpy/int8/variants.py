@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .. import models, rng
+from .. import models
 from .arith import INT8_MAX, pseudo_stochastic_shift
-from .draws import PIECE
-from .elastic_zo import draw, forward_pass, perturb, train_tail, zo_gradient, zo_shift, zo_tensors
+from .draws import perturbation_in_turn
+from .elastic_zo import forward_pass, perturb, train_tail, zo_gradient, zo_shift, zo_tensors
 from .tail import tail_steps, update_tail
 
 
@@ -64,16 +64,15 @@ def restore_and_update(weights, zo_names, gs, seed, step, settings):
 
     gs: [g of each query], 1 to 64. Their steps are summed before the clip to +-(127 - R).
     """
-    shift, bound, last = zo_shift(settings), INT8_MAX - settings.r_limit, len(gs) - 1
+    shift, bound = zo_shift(settings), INT8_MAX - settings.r_limit
     for tensor, name in zo_names:
         theta = weights[name].data.reshape(-1)
-        for piece in rng.pieces(theta.size, PIECE):
-            moved = theta[piece].astype(np.int16)   # 64 steps of at most 63 sum to less than 2^15
-            for query, g in enumerate(gs):
-                z = draw(seed, step, tensor, query, piece, settings)
+        of_all = (perturbation_in_turn(seed, step, tensor, query, theta.size, settings) for query in range(len(gs)))
+        for drawn in zip(*of_all):
+            piece, taken = drawn[-1]   # theta stands at theta - z of the last query
+            moved = theta[piece] + taken.astype(np.int16)   # 64 steps of at most 63 sum to less than 2^15
+            for g, (_, z) in zip(gs, drawn):
                 moved -= np.int8(g) * pseudo_stochastic_shift(z, shift)
-                if query == last:   # theta stands at theta - z of this one
-                    moved += z
             theta[piece] = np.clip(moved, -bound, bound)
 
 

@@ -14,14 +14,12 @@ function that adds the moments of its step to a Plan.
     gradients       gradients of the tail, and the steps made of them
     errors          errors passed back through the tail
 """
-import resource
-import sys
 import tracemalloc
 from typing import NamedTuple
 
 import numpy as np
 
-from .. import models, rng, tiles
+from .. import models, rng, system, tiles
 from ..fp32 import elastic_zo as fp32
 from ..int8.arith import CHUNK, WIDENED_BYTES
 from ..run.config import BP
@@ -240,12 +238,6 @@ def measure(config, method, steps=12, infer=False):
     return sorted(peaks)[-2]
 
 
-def resident():
-    """The largest resident set this process has had, in bytes."""
-    largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return largest if sys.platform == "darwin" else 1024 * largest
-
-
 def report(config, method, full_bp, with_measurement):
     """The lines of the `memory` command."""
     workers = tiles.threads()
@@ -263,7 +255,9 @@ def report(config, method, full_bp, with_measurement):
         measured = measure(config, method, 12 if workers == 1 else 50)
         yield (f"    {'measured':14}{measured:14,}      the prediction is {percent_more(highest.total, measured)} off"
                + (": it supposes all threads at their largest at once" if workers > 1 else ""))
-        yield f"    {'resident set':14}{resident():14,}      the largest of this process, Python, NumPy and BLAS too"
+        resident = system.largest_resident()
+        yield (f"    {'resident set':14}{resident:14,}      the largest of this process, Python, NumPy and BLAS too"
+               if resident else f"    {'resident set':14}{'-':>14}      this system does not tell it")
 
 
 def percent_more(value, base):

@@ -10,14 +10,14 @@ from ..int8 import elastic_zo as int8_zo, layers as int8_layers, loss as int8_lo
 
 # The functions of a part of a step, by precision: whoever calls one finds it under this name in this module.
 PLACES = {
-    "int8": {"draws": ((int8_zo, "perturbation"),),
+    "int8": {"draws": ((int8_zo, "perturbation_in_turn"),),
              "perturb": ((int8_zo, "perturb"), (int8_zo, "restore_and_update")),
              "patches": ((int8_layers, "patches"),),
              "matmul": ((int8_layers, "conv2d"), (int8_layers, "linear")),
              "requantise": ((int8_tiled, "keep"), (int8_tiled, "finish"), (int8_tiled, "requantise")),
              "pooling": ((int8_layers, "max_pool2d"), (int8_layers, "relu"), (int8_layers, "flatten")),
              "tail": ((int8_zo, "train_tail"),)},
-    "fp32": {"draws": ((fp32_zo, "perturbation"),),
+    "fp32": {"draws": ((fp32_zo, "perturbation_in_turn"),),
              "perturb": ((fp32_zo, "perturb"), (fp32_zo, "restore_and_update")),
              "patches": ((fp32_layers, "patches"),),
              "matmul": ((fp32_layers, "conv2d"), (fp32_layers, "linear")),

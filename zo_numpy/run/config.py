@@ -71,7 +71,12 @@ NUMBERS = {"epochs": whole(1, 10**6), "batch_size": whole(1, LARGEST_BATCH), "se
            "points": whole(0, 10**5), "classes": whole(0, 1000), "augment": whole(0, 1000), "spin": whole(0, 180),
            "noise": whole(0, 200), "tilt": whole(0, 359), "jitter": whole(0, 200)}
 POINT_FIELDS = ("points", "classes", "augment", "spin", "noise", "tilt", "jitter")   # of point clouds alone
+BESIDE_CONFIG = ("format_version", "zo_numpy", "dataset")   # what else a run's config.json holds
 BP = "all"   # the tail that is the whole network
+# Fields and schedules added since version 1, and the value that their absence means: that of every older run. Who adds
+# one writes it here. At this value it is not written, so that old folders, vectors and results keep their bytes; a
+# default may change later, what is here never does. A schedule's value is a tuple.
+ADDED: dict[str, object] = {}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -211,19 +216,30 @@ def training_samples(config, dataset):
 
 
 def json_fields(model):
-    """The names of the fields that a configuration of a model has in JSON: of images, none that only clouds have."""
+    """The names of the fields that a configuration of a model has: of images, none that only clouds have."""
     images = model not in models.MODELS or not models.takes_points(models.MODELS[model])
     return [field.name for field in dataclasses.fields(Config) if not (images and field.name in POINT_FIELDS)]
 
 
 def as_json(config):
     """A Config as a JSON object."""
+    def written(values):
+        return {name: value for name, value in values.items() if name not in ADDED or value != ADDED[name]}
+
     fields = dataclasses.asdict(config)
-    return {name: fields[name] for name in json_fields(config.model)}
+    return {**written({name: fields[name] for name in json_fields(config.model)}),
+            "schedules": written(config.schedules)}
+
+
+def with_added(options):
+    """The options of an older version for make_config: what they leave out of ADDED means what it meant then."""
+    model, precision = (options.get(name, getattr(Config, name)) for name in ("model", "precision"))
+    names = {*json_fields(model), *SCHEDULES[precision]}
+    return {**{name: value for name, value in ADDED.items() if name in names}, **options}
 
 
 def describe(config, dataset):
-    """The JSON object of a run's config.json: the configuration and the data it is trained on."""
+    """The JSON object of a run's config.json: the configuration, and beside it version and data (BESIDE_CONFIG)."""
     return {"format_version": FORMAT_VERSION, "zo_numpy": __version__, **as_json(config),
             "dataset": {"source": dataset.source, "complete": dataset.complete, "digest": dataset.digest,
                         "training_samples": training_samples(config, dataset),
@@ -233,15 +249,17 @@ def describe(config, dataset):
 def config_from_json(fields, name):
     """The Config a run folder holds, from its JSON object.  name: the file's, for messages.
 
-    Raises UserError if it is not one: every field is there, since a default may not stand in for a lost one.
+    Raises UserError if it is not one: every field but those of ADDED is there, since a default may not stand in for a
+    lost one.
     """
     try:
         schedules = fields["schedules"]
         for found, wanted in ((set(fields), set(json_fields(fields["model"]))),
                               (set(schedules), set(SCHEDULES[fields["precision"]]))):
-            if found != wanted:
-                raise UserError(f"{', '.join(sorted(found ^ wanted))} missing or unknown")
-        return make_config({**{key: value for key, value in fields.items() if key != "schedules"}, **schedules})
+            if wrong := found ^ (wanted - (ADDED.keys() - found)):
+                raise UserError(f"{', '.join(sorted(wrong))} missing or unknown")
+        options = {**{name: value for name, value in fields.items() if name != "schedules"}, **schedules}
+        return make_config(with_added(options))
     except (UserError, TypeError, KeyError) as error:
         raise UserError(f"{name} is not the configuration of a run ({error}); choose another folder") from None
 
@@ -249,6 +267,6 @@ def config_from_json(fields, name):
 def read_config(path):
     """The Config of a run folder.  Raises UserError if it is not one."""
     description = read_description(path)
-    for name in ("format_version", "zo_numpy", "dataset"):
+    for name in BESIDE_CONFIG:
         description.pop(name, None)
     return config_from_json(description, path / CONFIG)

@@ -25,14 +25,9 @@ import pathlib
 
 import numpy as np
 
-from .. import npy
+from .. import npy, system
 from ..errors import UserError
 from ..files import read_bounded, remove_remains, strict_json, write_atomically
-
-try:
-    import fcntl
-except ImportError:   # Windows: no advisory locks
-    fcntl = None   # type: ignore[assignment]
 
 CONFIG, STEPS, METRICS, CHECKPOINT, CURVES = "config.json", "steps.txt", "metrics.jsonl", "checkpoint.npz", "curves.png"
 LOCK = ".lock"
@@ -90,20 +85,21 @@ class RunFolder:
 
     def is_locked_elsewhere(self):
         """Takes the lock, unless another process holds it or has just removed it with the folder."""
-        if not fcntl:
+        held = system.lock(self.lock)
+        if held is None:
+            system.say_once(f"there are no locks for {self.path}: see to it that no other process trains there")
             return False
         try:
-            fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return not os.path.samestat(os.fstat(self.lock.fileno()), os.stat(self.path / LOCK))
-        except (BlockingIOError, FileNotFoundError):
+            return not (held and os.path.samestat(os.fstat(self.lock.fileno()), os.stat(self.path / LOCK)))
+        except FileNotFoundError:
             return True
-        except OSError:   # a file system without locks
-            return False
 
     def __exit__(self, *_):
         for log in self.logs.values():
             with contextlib.suppress(OSError):   # a full disk was reported where it happened
                 log.close()
+        if self.lock and not system.fcntl:       # Windows, which removes no open file
+            self.lock.close()
         with contextlib.suppress(OSError):       # of a folder that cannot be written or is not empty
             if self.made and not self.exists():
                 (self.path / LOCK).unlink(missing_ok=True)
@@ -166,7 +162,7 @@ class RunFolder:
         """
         for log in self.logs.values():
             log.flush()
-            os.fsync(log.fileno())
+            system.sync(log)
         write_checkpoint(self.path / CHECKPOINT, arrays, numbers, self.logged.digest())
 
     def has_checkpoint(self):

@@ -1,47 +1,30 @@
-"""What tables of golden op vectors are made of: ops, flags and cases; their numbers to and from JSON.
-
-A flag is one bug that a port may have. A case carries it exactly if an implementation with that bug, and no
-other, gives another answer there; `shows` decides that from the case itself: lambda i, p, e in the tables, of
-its inputs, parameters and expectation. The tests hold an implementation with each bug and see that it fails
-the cases that carry the flag and passes the others.
-"""
+"""What tables of golden op vectors are made of: ops and cases; their numbers to and from JSON."""
 from typing import Callable, NamedTuple
 
 import numpy as np
 
 from ... import models
+from ...int8 import arith
 from ...int8.arith import INT8_MAX, QTensor
 from ...int8.draws import uniform_int8
-
-DATA_SEED = 2501   # of the made-up tensors; any number would do
-INT32_MAX = 2**31 - 1
-
-
-class Flag(NamedTuple):
-    """One porting bug."""
-    catches: str                  # the bug, in one sentence
-    shows: Callable | None = None        # shows(inputs, parameters, expected): is it seen?  None: the cases say
 
 
 class Case(NamedTuple):
     """One line of a file, before its expectation is computed."""
     comment: str
-    inputs: dict = {}             # tensors, as nested lists of ints or {"data": ..., "exponent": ...}
-    parameters: dict = {}         # numbers and names
-    flags: tuple = ()             # names of the flags whose `shows` is None that this case carries
+    inputs: dict = {}       # tensors, as nested lists of ints or {"data": ..., "exponent": ...}
+    parameters: dict = {}   # numbers and names
 
 
 class Op(NamedTuple):
     """One file of vectors."""
     description: str
-    compute: Callable             # compute(inputs, parameters) -> expected, all of it JSON-able
-    flags: dict                   # {name: Flag}
-    cases: list                   # of Case
+    compute: Callable       # compute(inputs, parameters) -> expected, all of it JSON-able
+    flags: dict             # {name: the bug that it catches, in one sentence}
+    cases: list             # of Case
 
 
-def always(inputs, parameters, expected):
-    """The predicate of a bug that no case survives."""
-    return True
+INT16 = "The accumulator has 16 bits and wraps."   # a flag of many ops
 
 
 # From JSON.
@@ -59,7 +42,7 @@ def int8(values):
 
 
 def int32(values):
-    return integers(values, np.int32, -INT32_MAX - 1, INT32_MAX)
+    return integers(values, np.int32, -2**31, 2**31 - 1)
 
 
 def int64(values):
@@ -103,6 +86,9 @@ def listed(tensor):
 
 # Made-up inputs.
 
+DATA_SEED = 2501   # any number would do
+
+
 def made_up(number, shape, bound=INT8_MAX):
     """Uniform integers in [-bound, bound], as a nested list; each number is another tensor."""
     return uniform_int8(DATA_SEED, number, int(np.prod(shape)), bound).reshape(shape).tolist()
@@ -117,32 +103,26 @@ def scaled(values, factor):
     return (np.array(values) * factor).tolist()
 
 
-# What predicates ask.
+# What several files have.
 
-def flat(values):
-    """The elements of a nested list, in C order, as Python ints."""
-    return np.array(values, object).ravel().tolist()
-
-
-def has_negative(values):
-    return any(v < 0 for v in flat(values))
+def logits_case(comment, data, exponent, labels=None):
+    logits = {"logits": {"data": data, "exponent": exponent}}
+    return Case(comment, logits if labels is None else {**logits, "labels": labels})
 
 
-def axes(name, *which):
-    """The lengths of some axes of a four-dimensional input."""
-    return lambda inputs: tuple(np.shape(inputs[name])[axis] for axis in which)
+def block_case(comment, block, x, weight, exponents=(-7, -9)):
+    inputs = {"x": {"data": x, "exponent": exponents[0]}, "weight": {"data": weight, "exponent": exponents[1]}}
+    return Case(comment, inputs, {"layers": described(block)})
 
 
-def beyond(values, largest):
-    """Whether any magnitude exceeds `largest`."""
-    return any(abs(v) > largest for v in flat(values))
-
-
-def any_sum(inputs, parameters, expected):
-    """Whether not all sums of products are 0."""
-    return any(flat(expected["accumulator"]))
-
-
-def product_sum_beyond_int16(inputs, parameters, expected):
-    """The predicate of a sum of products kept in 16 bits."""
-    return beyond(expected["accumulator"], 2**15 - 1)
+def block_of(forward_block):
+    """The `compute` of a block: a layer with weights and the layers up to its requantisation."""
+    def compute(inputs, parameters):
+        block = layers_from(parameters["layers"])
+        x, weight = quantised(inputs["x"]), quantised(inputs["weight"])
+        seen = []
+        result = forward_block(block, {block[0].name: weight}, x, lambda op, name, value: seen.append(value))
+        stages = seen[:-1]
+        return {"accumulator": stages[0].tolist(), "after": [stage.tolist() for stage in stages[1:]],
+                "maximum": arith.max_abs(stages[-1]), "shift": arith.requantise_shift(stages[-1]), **listed(result)}
+    return compute

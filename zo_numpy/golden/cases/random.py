@@ -1,10 +1,10 @@
-"""Golden cases of the random numbers: Philox, its words and half-words, initial weights and perturbations."""
+"""Golden cases of the random numbers: Philox, its words and half-words, and initial weights."""
 import numpy as np
 
 from ... import models, rng
 from ...int8.arith import INT8_MAX
 from ...int8.draws import init_weights, uniform_int8
-from .common import Case, Flag, Op, always, listed
+from .common import Case, Op, listed
 
 ADDRESS = ("seed", "stream", "step", "tensor", "query")
 
@@ -16,33 +16,28 @@ def philox_block(inputs, parameters):
     return {"block": np.random.Philox(key=key, counter=start).random_raw(4).tolist()}
 
 
-def block_case(comment, counter, key):
-    return Case(comment, {"counter": list(counter), "key": list(key)})
-
-
 PHILOX = Op(
-    "One block of Philox4x64-10: four 64-bit words of a counter of four 64-bit words and a key of two, each "
-    "listed least significant first. The first three cases are published known answers of Random123. All "
-    "numbers are unsigned and use all 64 bits.",
+    "One block of Philox4x64-10: four 64-bit words of a counter of four 64-bit words and a key of two, each listed "
+    "least significant first. The first three cases are published known answers of Random123. All numbers are "
+    "unsigned and use all 64 bits.",
     philox_block,
-    {"RoundMissing": Flag("Nine rounds are made instead of ten.", always),
-     "KeyBumpedFirst": Flag("The key is bumped before the first round too, not only between rounds.", always),
-     "MultipliersSwapped": Flag("The two round multipliers stand in each other's place.", always),
-     "KeyConstantsSwapped": Flag("The two constants that bump the key stand in each other's place.", always),
-     "CarryLost": Flag("The high half of a 64 x 64 bit product is put together from 32-bit products without "
-                       "the carry out of its middle column.", always),
-     "CounterReversed": Flag("The counter's words are taken most significant first.",
-                             lambda i, p, e: i["counter"] != i["counter"][::-1]),
-     "KeyReversed": Flag("The key's two words are swapped.", lambda i, p, e: i["key"] != i["key"][::-1])},
-    [block_case("all zero", (0, 0, 0, 0), (0, 0)),
-     block_case("all bits set", (2**64 - 1,) * 4, (2**64 - 1,) * 2),
-     block_case("digits of pi",
-                (0x243f6a8885a308d3, 0x13198a2e03707344, 0xa4093822299f31d0, 0x082efa98ec4e6c89),
-                (0x452821e638d01377, 0xbe5466cf34e90c6c)),
-     block_case("the first block of seed 0, stream 0, step 0, tensor 0, query 0", (1, 0, 0, 0), (0, 0)),
-     block_case("the second block of seed 7, stream 1, step 3, tensor 2, query 0", (2, 2, 3, 0), (7, 1)),
-     block_case("counter 1, 1, 1, 1", (1, 1, 1, 1), (1, 1)),
-     block_case("a high word alone", (0, 0, 0, 2**63), (0, 2**63))])
+    {"RoundMissing": "Nine rounds are made instead of ten.",
+     "KeyBumpedFirst": "The key is bumped before the first round too, not only between rounds.",
+     "MultipliersSwapped": "The two round multipliers stand in each other's place.",
+     "KeyConstantsSwapped": "The two constants that bump the key stand in each other's place.",
+     "CarryLost": "The high half of a 64 x 64 bit product is put together from 32-bit products without the carry "
+                  "out of its middle column.",
+     "CounterReversed": "The counter's words are taken most significant first.",
+     "KeyReversed": "The key's two words are swapped."},
+    [Case(comment, {"counter": list(counter), "key": list(key)}) for comment, counter, key in (
+        ("all zero", (0, 0, 0, 0), (0, 0)),
+        ("all bits set", (2**64 - 1,) * 4, (2**64 - 1,) * 2),
+        ("digits of pi", (0x243f6a8885a308d3, 0x13198a2e03707344, 0xa4093822299f31d0, 0x082efa98ec4e6c89),
+         (0x452821e638d01377, 0xbe5466cf34e90c6c)),
+        ("the first block of seed 0, stream 0, step 0, tensor 0, query 0", (1, 0, 0, 0), (0, 0)),
+        ("the second block of seed 7, stream 1, step 3, tensor 2, query 0", (2, 2, 3, 0), (7, 1)),
+        ("counter 1, 1, 1, 1", (1, 1, 1, 1), (1, 1)),
+        ("a high word alone", (0, 0, 0, 2**63), (0, 2**63)))])
 
 
 def address_case(comment, seed, stream, step, tensor, query, count):
@@ -70,22 +65,21 @@ def words_of(inputs, parameters):
 
 
 WORDS = Op(
-    "The first `count` words of a draw: words[i] is word i % 4 of the Philox block with key (seed, stream) "
-    "and counter (1 + i // 4, tensor, step, query). All numbers are unsigned and use all 64 bits.",
+    "The first `count` words of a draw: words[i] is word i % 4 of the Philox block with key (seed, stream) and "
+    "counter (1 + i // 4, tensor, step, query). All numbers are unsigned and use all 64 bits.",
     words_of,
-    {"CounterBump": Flag("Blocks are counted from 0 instead of 1.", always),
-     "WordOrder": Flag("A block's four words are taken last first.", always),
-     "BlockRepeated": Flag("The block number stays at 1.", lambda i, p, e: p["count"] > 4),
-     "OneWordPerBlock": Flag("Only the first word of a block is used.", lambda i, p, e: p["count"] > 1),
-     "KeyOrder": Flag("The key is (stream, seed).", lambda i, p, e: p["seed"] != p["stream"]),
-     "CounterOrder": Flag("Step and tensor are swapped in the counter.",
-                          lambda i, p, e: p["step"] != p["tensor"]),
-     "StreamIgnored": Flag("The key's second word is always 0.", lambda i, p, e: p["stream"] != 0),
-     "StepIgnored": Flag("The step's word of the counter is always 0.", lambda i, p, e: p["step"] != 0),
-     "TensorIgnored": Flag("The tensor's word of the counter is always 0.", lambda i, p, e: p["tensor"] != 0),
-     "QueryIgnored": Flag("The query's word of the counter is always 0.", lambda i, p, e: p["query"] != 0),
-     "SeedTruncated": Flag("The seed is kept in 32 bits.", lambda i, p, e: p["seed"] >= 2**32),
-     "StepTruncated": Flag("The step is kept in 32 bits.", lambda i, p, e: p["step"] >= 2**32)},
+    {"CounterBump": "Blocks are counted from 0 instead of 1.",
+     "WordOrder": "A block's four words are taken last first.",
+     "BlockRepeated": "The block number stays at 1.",
+     "OneWordPerBlock": "Only the first word of a block is used.",
+     "KeyOrder": "The key is (stream, seed).",
+     "CounterOrder": "Step and tensor are swapped in the counter.",
+     "StreamIgnored": "The key's second word is always 0.",
+     "StepIgnored": "The step's word of the counter is always 0.",
+     "TensorIgnored": "The tensor's word of the counter is always 0.",
+     "QueryIgnored": "The query's word of the counter is always 0.",
+     "SeedTruncated": "The seed is kept in 32 bits.",
+     "StepTruncated": "The step is kept in 32 bits."},
     ADDRESSES)
 
 
@@ -96,17 +90,13 @@ def half_words_of(inputs, parameters):
 
 
 HALF_WORDS = Op(
-    "The first `count` 16-bit half-words of a draw: half_words[j] is (words[j // 4] >> (16 * (j % 4))) & "
-    "0xffff.",
+    "The first `count` 16-bit half-words of a draw: half_words[j] is (words[j // 4] >> (16 * (j % 4))) & 0xffff.",
     half_words_of,
-    {"HalfWordOrder": Flag("A word's half-words are taken from its high end.", always),
-     "ByteOrder": Flag("A half-word's two bytes are swapped.", always),
-     "SignExtended": Flag("A half-word is read as a signed 16-bit number.",
-                          lambda i, p, e: max(e["half_words"]) >= 2**15),
-     "OneHalfWordPerWord": Flag("Only the low half-word of each word is used.",
-                                lambda i, p, e: p["count"] > 1),
-     "PartialWordDropped": Flag("The half-words of a last word that is not used up are missing.",
-                                lambda i, p, e: p["count"] % 4 != 0)},
+    {"HalfWordOrder": "A word's half-words are taken from its high end.",
+     "ByteOrder": "A half-word's two bytes are swapped.",
+     "SignExtended": "A half-word is read as a signed 16-bit number.",
+     "OneHalfWordPerWord": "Only the low half-word of each word is used.",
+     "PartialWordDropped": "The half-words of a last word that is not used up are missing."},
     [case._replace(comment=f"{case.comment.split(',')[0]}, {count} half-words",
                    parameters={**case.parameters, "count": count})
      for case, count in zip(ADDRESSES, (1, 4, 2, 3, 5, 15, 16, 17, 31, 33, 8, 64))])
@@ -122,26 +112,16 @@ def uniform_case(comment, seed, tensor, count, bound):
     return Case(comment, {}, {"seed": seed, "tensor": tensor, "count": count, "bound": bound})
 
 
-def steps_of(parameters):
-    return 2 * parameters["bound"] + 1
-
-
 UNIFORM = Op(
-    "Initial weights: uniform integers in [-bound, bound], ((h * (2 bound + 1)) >> 16) - bound of each "
-    "half-word h of the draw (seed, stream 0, step 0, tensor, query 0).",
+    "Initial weights: uniform integers in [-bound, bound], ((h * (2 bound + 1)) >> 16) - bound of each half-word h "
+    "of the draw (seed, stream 0, step 0, tensor, query 0).",
     uniform_of,
-    {"ModuloInsteadOfScaling": Flag("h % (2 bound + 1) - bound is computed.", lambda i, p, e: any(
-        h % steps_of(p) != h * steps_of(p) >> 16 for h in e["half_words"])),
-     "BoundExcluded": Flag("h is scaled by 2 bound, so that bound itself never comes up.",
-                           lambda i, p, e: any(
-         h * (steps_of(p) - 1) >> 16 != h * steps_of(p) >> 16 for h in e["half_words"])),
-     "ProductIn16Bits": Flag("The product is kept in 16 bits, so that its high part is lost.",
-                             lambda i, p, e: any(v != -p["bound"] for v in e["data"])),
-     "SignedHalfWord": Flag("h is a signed 16-bit number.",
-                            lambda i, p, e: max(e["half_words"]) >= 2**15),
-     "WrongStream": Flag("Half-words of the perturbation's stream are used.", lambda i, p, e: p["bound"] > 0),
-     "TensorIgnored": Flag("Every tensor starts from the words of tensor 0.",
-                           lambda i, p, e: p["tensor"] != 0 and p["bound"] > 0)},
+    {"ModuloInsteadOfScaling": "h % (2 bound + 1) - bound is computed.",
+     "BoundExcluded": "h is scaled by 2 bound, so that bound itself never comes up.",
+     "ProductIn16Bits": "The product is kept in 16 bits, so that its high part is lost.",
+     "SignedHalfWord": "h is a signed 16-bit number.",
+     "WrongStream": "Half-words of the perturbation's stream are used.",
+     "TensorIgnored": "Every tensor starts from the words of tensor 0."},
     [uniform_case(f"bound {bound}, tensor {tensor}", 0, tensor, 37, bound)
      for bound in (0, 1, 2, 3, 15, 31, 63, 127) for tensor in (0, 1, 4)]
     + [uniform_case("element 2 has half-word 0: the lowest value", 447, 0, 8, 127),
@@ -165,18 +145,17 @@ def init_exponent_of(inputs, parameters):
 
 
 INIT_EXPONENT = Op(
-    "The range and the exponent of initial weights: bound = 127 >> headroom, k the smallest integer with "
-    "12 * 4^k >= 127^2 * fan_in, exponent = headroom - k.",
+    "The range and the exponent of initial weights: bound = 127 >> headroom, k the smallest integer with 12 * 4^k "
+    ">= 127^2 * fan_in, exponent = headroom - k.",
     init_exponent_of,
-    {"RangeOf128": Flag("128^2 stands for 127^2.", lambda i, p, e: 12 * 4**e["k"] < 128**2 * p["fan_in"]),
-     "LargestBelow": Flag("k is the largest integer below the bound instead of the smallest above.", always),
-     "HeadroomNotInExponent": Flag("The exponent is -k whatever the headroom.",
-                                   lambda i, p, e: p["headroom"] > 0),
-     "HeadroomNotInBound": Flag("The bound is 127 whatever the headroom.", lambda i, p, e: p["headroom"] > 0),
-     "BoundOf128": Flag("The bound is 128 >> headroom.", always)},
+    {"RangeOf128": "128^2 stands for 127^2.",
+     "LargestBelow": "k is the largest integer below the bound instead of the smallest above.",
+     "HeadroomNotInExponent": "The exponent is -k whatever the headroom.",
+     "HeadroomNotInBound": "The bound is 127 whatever the headroom.",
+     "BoundOf128": "The bound is 128 >> headroom."},
     [Case(f"fan_in {fan_in}, headroom 1", {}, {"fan_in": fan_in, "headroom": 1})
-     for fan_in in (1, 2, 3, 4, 12, 13, 25, 48, 49, 84, 120, 150, 192, 193, 194, 195, 196, 256, 512, 768, 769,
-                    780, 781, 784, 1024, 3072, 3100, 3120, 3121)]
+     for fan_in in (1, 2, 3, 4, 12, 13, 25, 48, 49, 84, 120, 150, 192, 193, 194, 195, 196, 256, 512, 768, 769, 780,
+                    781, 784, 1024, 3072, 3100, 3120, 3121)]
     + [Case(f"fan_in {fan_in}, headroom {headroom}", {}, {"fan_in": fan_in, "headroom": headroom})
        for headroom in (0, 2, 3, 4, 5, 6) for fan_in in (25, 784)])
 
@@ -186,37 +165,26 @@ def initial(inputs, parameters):
     return {"weights": [listed(weight) for weight in weights.values()]}
 
 
-def init_case(comment, seed, shapes, headroom):
-    return Case(comment, {}, {"seed": seed, "shapes": shapes, "headroom": headroom})
-
-
 INIT = Op(
-    "The initial weights of a model, tensors in parameter order with indices 0, 1, ...: data as in "
-    "uniform_int8 in C order over the shape, exponent as in init_exponent. Shapes are (C_out, C_in, k, k) "
-    "and (out, in); fan_in is the product of all axes but the first.",
+    "The initial weights of a model, tensors in parameter order with indices 0, 1, ...: data as in uniform_int8 in "
+    "C order over the shape, exponent as in init_exponent. Shapes are (C_out, C_in, k, k) and (out, in); fan_in is "
+    "the product of all axes but the first.",
     initial,
-    {"FanInWithoutKernel": Flag("fan_in of a convolution is its number of input channels.",
-                                lambda i, p, e: any(len(s) == 4 and s[2] > 1 for s in p["shapes"])),
-     "FanOut": Flag("The first axis is taken for fan_in.",
-                    lambda i, p, e: any(fan_k(s[0]) != fan_k(int(np.prod(s[1:]))) for s in p["shapes"])),
-     "TensorIgnored": Flag("Every tensor starts from the words of tensor 0.",
-                           lambda i, p, e: len(p["shapes"]) > 1),
-     "OneStreamForAll": Flag("A tensor goes on in the draw where the one before it ended.",
-                             lambda i, p, e: len(p["shapes"]) > 1),
-     "SeedIgnored": Flag("The seed is always 0.", lambda i, p, e: p["seed"] != 0),
-     "FirstAxisFastest": Flag("Elements are laid out with the first axis fastest (column-major).",
-                              lambda i, p, e: any(sum(n > 1 for n in s) > 1 for s in p["shapes"]))},
-    [init_case("one element", 0, [[1, 1]], [0]),
-     init_case("a row", 0, [[1, 9]], [1]),
-     init_case("a column: fan_in 1", 3, [[9, 1]], [0]),
-     init_case("a convolution", 0, [[2, 3, 3, 3]], [0]),
-     init_case("another seed", 1, [[3, 5]], [2]),
-     init_case("five tensors, a small LeNet", 12, [[2, 1, 3, 3], [3, 2, 3, 3], [6, 12], [5, 6], [3, 5]],
-               [0, 1, 2, 3, 6])])
-
-
-def fan_k(fan_in):
-    return init_exponent_of({}, {"fan_in": fan_in, "headroom": 0})["k"]
+    {"FanInWithoutKernel": "fan_in of a convolution is its number of input channels.",
+     "FanOut": "The first axis is taken for fan_in.",
+     "TensorIgnored": "Every tensor starts from the words of tensor 0.",
+     "OneStreamForAll": "A tensor goes on in the draw where the one before it ended.",
+     "SeedIgnored": "The seed is always 0.",
+     "FirstAxisFastest": "Elements are laid out with the first axis fastest (column-major)."},
+    [Case(comment, {}, {"seed": seed, "shapes": shapes, "headroom": headroom})
+     for comment, seed, shapes, headroom in (
+        ("one element", 0, [[1, 1]], [0]),
+        ("a row", 0, [[1, 9]], [1]),
+        ("a column: fan_in 1", 3, [[9, 1]], [0]),
+        ("a convolution", 0, [[2, 3, 3, 3]], [0]),
+        ("another seed", 1, [[3, 5]], [2]),
+        ("five tensors, a small LeNet", 12, [[2, 1, 3, 3], [3, 2, 3, 3], [6, 12], [5, 6], [3, 5]],
+         [0, 1, 2, 3, 6]))])
 
 
 OPS = {"philox4x64_10": PHILOX, "words": WORDS, "half_words": HALF_WORDS, "uniform_int8": UNIFORM,

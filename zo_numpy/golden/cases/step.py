@@ -6,8 +6,7 @@ from ...int8 import variants
 from ...int8.elastic_zo import Settings
 from ...models import Conv2d, Flatten, Linear, MaxPool2d, ReLU
 from ...run.folder import digest
-from .common import (Case, Flag, Op, always, beyond, described, flat, int8, integers, layers_from, made_up, quantised,
-                     uint8)
+from .common import Case, Op, described, int8, integers, layers_from, made_up, quantised, uint8
 
 SETTINGS = ("r_max", "p_zero", "b_zo", "b_bp", "r_limit", "loss")
 
@@ -26,70 +25,48 @@ def train_step_of(inputs, parameters):
             "weights": [weight.data.tolist() for weight in weights.values()]}
 
 
-CONVOLUTIONAL = ((4, 4), (
+CONVOLUTIONAL = ((1, 4, 4), (
     Conv2d("conv1", 1, 2, kernel=3, pad=1), MaxPool2d(2), ReLU(), Flatten(),
     Linear("fc1", 8, 5), ReLU(), Linear("fc2", 5, 3)))
 FULLY_CONNECTED = ((6,), (Linear("fc1", 6, 5), ReLU(), Linear("fc2", 5, 4), ReLU(), Linear("fc3", 4, 3)))
 
 
-def step_case(comment, network, bp_tail, number, *flags, batch=2, largest=90, exponent=-6, **given):
+def step_case(comment, network, bp_tail, number, batch=2, largest=90, exponent=-6, **given):
     shape, layers = network
-    if len(shape) == 2:
-        shape = (1, *shape)
-    parameters = dict(layers=described(layers), bp_tail=bp_tail, seed=0, step=0, r_max=7, p_zero=64, b_zo=1,
-                      b_bp=4, r_limit=7, loss="integer", tail_passes="second", frozen=0) | given
+    parameters = dict(layers=described(layers), bp_tail=bp_tail, seed=0, step=0, r_max=7, p_zero=64, b_zo=1, b_bp=4,
+                      r_limit=7, loss="integer", tail_passes="second", frozen=0) | given
     layers = models.weight_layers(layers)
     bounds = [127 - parameters["r_limit"]] * (len(layers) - bp_tail) + [127] * bp_tail
-    weights = [{"data": made_up(number + i, layer.weight_shape, min(largest, bound)),
-                "exponent": exponent - i}
+    weights = [{"data": made_up(number + i, layer.weight_shape, min(largest, bound)), "exponent": exponent - i}
                for i, (layer, bound) in enumerate(zip(layers, bounds, strict=True))]
     images = (np.array(made_up(number + 9, (batch, *shape))) + 128).tolist()
-    return Case(comment, {"images": images, "labels": [2, 0, 1][:batch], "weights": weights}, parameters,
-                flags)
-
-
-def zo_layers(inputs, parameters):
-    """How many layers ZO trains."""
-    return 0 if parameters["frozen"] else len(inputs["weights"]) - parameters["bp_tail"]
+    return Case(comment, {"images": images, "labels": [2, 0, 1][:batch], "weights": weights}, parameters)
 
 
 TRAIN_STEP = Op(
-    "One step of ElasticZO-INT8 on a batch: images are unsigned pixels, bp_tail is the number of trailing "
-    "linear layers trained by backpropagation, the others are trained by ZO; with frozen = 1 they are left "
-    "alone and both losses are that of the one pass made. tail_passes: second (the tail's gradient is that "
-    "of the pass at theta - z) or both.",
+    "One step of ElasticZO-INT8 on a batch: images are unsigned pixels, bp_tail is the number of trailing linear "
+    "layers trained by backpropagation, the others are trained by ZO; with frozen = 1 they are left alone and both "
+    "losses are that of the one pass made. tail_passes: second (the tail's gradient is that of the pass at theta - "
+    "z) or both.",
     train_step_of,
-    {"ZNotReplayed": Flag("The step is not in the counter: every step draws the z of step 0.",
-                          lambda i, p, e: p["step"] != 0 and zo_layers(i, p) > 0),
-     "TensorIndex": Flag("Tensors are counted from 1 instead of 0.", lambda i, p, e: zo_layers(i, p) > 0),
-     "TensorsReversed": Flag("Tensors are numbered from the last layer.",
-                             lambda i, p, e: zo_layers(i, p) > 0),
-     "ZoSignInverted": Flag("The ZO layers are updated uphill.", lambda i, p, e: e["g"] != 0),
-     "UpdatedAtZero": Flag("g = 0 updates as g = 1 does.", lambda i, p, e: zo_layers(i, p) > 0
-                           and e["g"] == 0),
-     "WeightsNotRestored": Flag("ZO layers are updated from theta - z.", lambda i, p, e: zo_layers(i, p) > 0),
-     "TailPerturbed": Flag("The tail is perturbed and updated by ZO too.",
-                           lambda i, p, e: p["bp_tail"] > 0 and not p["frozen"]),
-     "OnePassOnly": Flag("The step of the tail with both passes is that of the second alone.",
-                         lambda i, p, e: p["bp_tail"] > 0 and p["tail_passes"] == "both"),
-     "FirstPassGradient": Flag("The tail's gradient is that of the pass at theta + z.", lambda i, p, e: p[
-         "bp_tail"] > 0 and zo_layers(i, p) > 0 and p["tail_passes"] == "second"),
-     "TailSignInverted": Flag("The tail is updated uphill.", lambda i, p, e: p["bp_tail"] > 0),
-     "UpdateBeforeError": Flag("A layer of the tail is updated before the error passes through it.",
-                               lambda i, p, e: p["bp_tail"] > 1),
-     "TailNeverUpdated": Flag("The tail keeps its weights.", lambda i, p, e: p["bp_tail"] > 0),
-     "ZoNeverUpdated": Flag("The ZO layers keep their weights.", lambda i, p, e: e["g"] != 0),
-     "FrozenIgnored": Flag("A frozen run trains its ZO layers.", lambda i, p, e: p["frozen"]),
-     "TailClippedToZoRange": Flag("The tail's weights are clipped to +-(127 - r_limit) as the ZO layers' "
-                                  "are.",
-                                  lambda i, p, e: p["bp_tail"] > 0 and any(
-                                      beyond(weight, 127 - p["r_limit"])
-                                      for weight in e["weights"][-p["bp_tail"]:])),
-     "SignedPixels": Flag("Pixels are read as signed 8-bit numbers.", always)},
-    [step_case(f"a convolution and two linear layers, K = {k}", CONVOLUTIONAL, k, 200 + 10 * k)
-     for k in range(3)]
-    + [step_case(f"three linear layers, K = {k}", FULLY_CONNECTED, k, 240 + 10 * k, batch=3)
-       for k in range(4)]
+    {"ZNotReplayed": "The step is not in the counter: every step draws the z of step 0.",
+     "TensorIndex": "Tensors are counted from 1 instead of 0.",
+     "TensorsReversed": "Tensors are numbered from the last layer.",
+     "ZoSignInverted": "The ZO layers are updated uphill.",
+     "UpdatedAtZero": "g = 0 updates as g = 1 does.",
+     "WeightsNotRestored": "ZO layers are updated from theta - z.",
+     "TailPerturbed": "The tail is perturbed and updated by ZO too.",
+     "OnePassOnly": "The step of the tail with both passes is that of the second alone.",
+     "FirstPassGradient": "The tail's gradient is that of the pass at theta + z.",
+     "TailSignInverted": "The tail is updated uphill.",
+     "UpdateBeforeError": "A layer of the tail is updated before the error passes through it.",
+     "TailNeverUpdated": "The tail keeps its weights.",
+     "ZoNeverUpdated": "The ZO layers keep their weights.",
+     "FrozenIgnored": "A frozen run trains its ZO layers.",
+     "TailClippedToZoRange": "The tail's weights are clipped to +-(127 - r_limit) as the ZO layers' are.",
+     "SignedPixels": "Pixels are read as signed 8-bit numbers."},
+    [step_case(f"a convolution and two linear layers, K = {k}", CONVOLUTIONAL, k, 200 + 10 * k) for k in range(3)]
+    + [step_case(f"three linear layers, K = {k}", FULLY_CONNECTED, k, 240 + 10 * k, batch=3) for k in range(4)]
     + [step_case("batch 1", CONVOLUTIONAL, 1, 290, batch=1, seed=5),
        step_case("step 77 of another seed", CONVOLUTIONAL, 1, 300, step=77, seed=2**63 + 1),
        step_case("both passes", CONVOLUTIONAL, 1, 310, tail_passes="both", b_bp=7),
@@ -99,8 +76,8 @@ TRAIN_STEP = Op(
        step_case("the coarse loss", CONVOLUTIONAL, 0, 350, loss="coarse", exponent=-4, r_max=31, r_limit=31),
        step_case("the coarse loss of tiny logits: equal losses, g 0", CONVOLUTIONAL, 1, 363, loss="coarse",
                  exponent=-7, b_bp=7, r_max=31, r_limit=31),
-       step_case("weights at the ends of their range", FULLY_CONNECTED, 1, 371, largest=127, r_max=3,
-                 r_limit=3, b_zo=2, b_bp=7, step=1),
+       step_case("weights at the ends of their range", FULLY_CONNECTED, 1, 371, largest=127, r_max=3, r_limit=3,
+                 b_zo=2, b_bp=7, step=1),
        step_case("r_max 63", CONVOLUTIONAL, 0, 380, largest=64, r_max=63, r_limit=63, p_zero=0, b_zo=3),
        step_case("r_max below r_limit", CONVOLUTIONAL, 1, 390, largest=64, r_max=3, r_limit=63, p_zero=128)])
 
@@ -114,32 +91,17 @@ def digest_case(comment, **weights):
     return Case(comment, {"weights": [{"name": name, "data": data} for name, data in weights.items()]})
 
 
-def several_tensors(bug):
-    """The predicate of an order of tensors that `bug` makes of their names."""
-    def shows(inputs, parameters, expected):
-        names = [weight["name"] for weight in inputs["weights"]]
-        data = {weight["name"]: weight["data"] for weight in inputs["weights"]}
-        return [flat(data[name]) for name in bug(names)] != [flat(data[name]) for name in names]
-    return shows
-
-
-def not_a_row(weight):
-    return sum(size > 1 for size in np.shape(weight["data"])) > 1
-
-
 DIGEST = Op(
-    "The sha256 of a model's weights, in hexadecimal: the bytes of every tensor in parameter order (the "
-    "order listed), each in C order, an int8 as one byte in two's complement; no names, shapes or exponents. "
-    "bytes: what is hashed.",
+    "The sha256 of a model's weights, in hexadecimal: the bytes of every tensor in parameter order (the order "
+    "listed), each in C order, an int8 as one byte in two's complement; no names, shapes or exponents. bytes: what "
+    "is hashed.",
     digest_of,
-    {"ParameterOrder": Flag("Tensors are hashed in the opposite order.",
-                            several_tensors(lambda names: names[::-1])),
-     "AlphabeticalOrder": Flag("Tensors are hashed in the order of their names.", several_tensors(sorted)),
-     "ColumnMajor": Flag("Elements are hashed with the first axis fastest.",
-                         lambda i, p, e: any(not_a_row(weight) for weight in i["weights"])),
-     "FourBytes": Flag("Each element is hashed as a 32-bit number.", always),
-     "OffsetBinary": Flag("Each element is hashed as its value plus 128.", always),
-     "DigestOfDigests": Flag("The tensors' own digests are hashed.", always)},
+    {"ParameterOrder": "Tensors are hashed in the opposite order.",
+     "AlphabeticalOrder": "Tensors are hashed in the order of their names.",
+     "ColumnMajor": "Elements are hashed with the first axis fastest.",
+     "FourBytes": "Each element is hashed as a 32-bit number.",
+     "OffsetBinary": "Each element is hashed as its value plus 128.",
+     "DigestOfDigests": "The tensors' own digests are hashed."},
     [digest_case("one zero", w=[[0]]),
      digest_case("-1", w=[[-1]]),
      digest_case("extremes", w=[[127, -127, 1, -1, 0]]),

@@ -4,8 +4,7 @@ import numpy as np
 from ...int8 import elastic_zo
 from ...int8.arith import INT8_MAX, QTensor, bit_width, pseudo_stochastic_shift
 from ...int8.precision import clip_for_zo, draw
-from .common import Case, Flag, Op, beyond, flat, int8, made_up
-from .shifts import halves, rounds_up, rounds_up_in_twos_complement, split
+from .common import Case, Op, int8, made_up
 
 
 def clip_of(inputs, parameters):
@@ -19,14 +18,13 @@ def bound(parameters):
 
 
 CLIP_FOR_ZO = Op(
-    "ZO weights clipped to +-(127 - r_limit), r_limit the largest r_max of the whole schedule: done once, "
-    "before the first step.",
+    "ZO weights clipped to +-(127 - r_limit), r_limit the largest r_max of the whole schedule: done once, before "
+    "the first step.",
     clip_of,
-    {"NotClipped": Flag("Nothing is done.", lambda i, p, e: beyond(i["weight"], bound(p))),
-     "UpperOnly": Flag("Only the upper end is clipped.", lambda i, p, e: min(flat(i["weight"])) < -bound(p)),
-     "OneTooTight": Flag("The bound is 127 - r_limit - 1.",
-                         lambda i, p, e: beyond(e["weight"], bound(p) - 1)),
-     "OneTooWide": Flag("The bound is 128 - r_limit.", lambda i, p, e: beyond(i["weight"], bound(p)))},
+    {"NotClipped": "Nothing is done.",
+     "UpperOnly": "Only the upper end is clipped.",
+     "OneTooTight": "The bound is 127 - r_limit - 1.",
+     "OneTooWide": "The bound is 128 - r_limit."},
     [Case(f"r_limit {r_limit}", {"weight": [[127, 126 - r_limit, 127 - r_limit, 128 - r_limit, 0, 1]]},
           {"r_limit": r_limit}) for r_limit in (1, 3, 7, 15, 31, 63)]
     + [Case(f"r_limit {r_limit}, negative", {"weight": [[-127, r_limit - 126, r_limit - 127, r_limit - 128]]},
@@ -36,9 +34,9 @@ CLIP_FOR_ZO = Op(
 
 # Perturbing and restoring.
 
-def settings_of(parameters, b_zo=1):
-    return elastic_zo.Settings(r_max=parameters["r_max"], p_zero=parameters["p_zero"],
-                               b_zo=parameters.get("b_zo", b_zo), b_bp=1, r_limit=parameters["r_limit"])
+def settings_of(parameters):
+    return elastic_zo.Settings(r_max=parameters["r_max"], p_zero=parameters["p_zero"], b_zo=parameters.get("b_zo", 1),
+                               b_bp=1, r_limit=parameters["r_limit"])
 
 
 def tensors_of(inputs, parameters):
@@ -65,14 +63,6 @@ def perturb_of(inputs, parameters):
     return {"z": [part.tolist() for part in z], "weights": data_of(weights)}
 
 
-def any_z(inputs, parameters, expected):
-    return any(map(any, expected["z"]))
-
-
-def indices_given(inputs, parameters):
-    return parameters["tensors"] == list(range(len(parameters["tensors"])))
-
-
 def thetas(parameters, number, sizes):
     """Made-up weights as they are before a step."""
     return [made_up(number + i, (size,), bound(parameters)) for i, size in enumerate(sizes)]
@@ -86,8 +76,7 @@ def moved(theta, times, parameters):
 
 
 def zo_parameters(tensors, seed=0, step=0, r_max=7, p_zero=64, r_limit=7, **more):
-    return dict(tensors=list(tensors), seed=seed, step=step, r_max=r_max, p_zero=p_zero, r_limit=r_limit,
-                **more)
+    return dict(tensors=list(tensors), seed=seed, step=step, r_max=r_max, p_zero=p_zero, r_limit=r_limit, **more)
 
 
 def perturb_case(comment, number, sizes, times, theta=None, **given):
@@ -97,26 +86,21 @@ def perturb_case(comment, number, sizes, times, theta=None, **given):
 
 
 PERTURB = Op(
-    "theta += times * z in place, z of each tensor by perturbation with query 0; `tensors` are the indices "
-    "of the tensors in the whole model. times is 1 before the first pass and -2 between the passes, when the "
-    "weights are theta + z. Nothing is clipped.",
+    "theta += times * z in place, z of each tensor by perturbation with query 0; `tensors` are the indices of the "
+    "tensors in the whole model. times is 1 before the first pass and -2 between the passes, when the weights are "
+    "theta + z. Nothing is clipped.",
     perturb_of,
-    {"SignInverted": Flag("z is subtracted where it is to be added.", any_z),
-     "OneStepBack": Flag("Between the passes z is subtracted once, not twice.",
-                         lambda i, p, e: p["times"] == -2 and any_z(i, p, e)),
-     "FreshZ": Flag("A new z is drawn for the second pass.", lambda i, p, e: p["times"] == -2),
-     "ZNotReplayed": Flag("The step is not in the counter: every step draws the z of step 0.",
-                          lambda i, p, e: p["step"] != 0),
-     "TensorIndex": Flag("Tensors are counted from 0 among those that are perturbed, whatever their place in "
-                         "the model.",
-                         lambda i, p, e: not indices_given(i, p)),
-     "OneDrawForAll": Flag("A tensor goes on in the draw where the one before it ended.",
-                           lambda i, p, e: len(i["weights"]) > 1),
-     "Clipped": Flag("The perturbed weights are clipped to +-(127 - r_limit).",
-                     lambda i, p, e: beyond(sum(e["weights"], []), bound(p)))},
+    {"SignInverted": "z is subtracted where it is to be added.",
+     "OneStepBack": "Between the passes z is subtracted once, not twice.",
+     "FreshZ": "A new z is drawn for the second pass.",
+     "ZNotReplayed": "The step is not in the counter: every step draws the z of step 0.",
+     "TensorIndex": "Tensors are counted from 0 among those that are perturbed, whatever their place in the model.",
+     "OneDrawForAll": "A tensor goes on in the draw where the one before it ended.",
+     "Clipped": "The perturbed weights are clipped to +-(127 - r_limit)."},
     [perturb_case(f"times {times}, r_max {r_max}", 0, [19], times, r_max=r_max, r_limit=r_max)
      for r_max in (1, 3, 7, 15, 31, 63) for times in (1, -2)]
-    + [perturb_case("three tensors", 3, [5, 6, 9], 1), perturb_case("three tensors, -2", 3, [5, 6, 9], -2),
+    + [perturb_case("three tensors", 3, [5, 6, 9], 1),
+       perturb_case("three tensors, -2", 3, [5, 6, 9], -2),
        perturb_case("tensors 1 and 3", 6, [8, 7], 1, tensors=(1, 3)),
        perturb_case("step 5, seed 9", 8, [17], -2, step=5, seed=9),
        perturb_case("weights at the ends of their range", 9, [12], 1, [[120, -120] * 6]),
@@ -133,80 +117,38 @@ def restore_of(inputs, parameters):
     elastic_zo.restore_and_update(restored, names, 0, *arguments)
     elastic_zo.restore_and_update(weights, names, parameters["g"], *arguments)
     return {"z": [part.tolist() for part in z], "shift": shift, "restored": data_of(restored),
-            "steps": [pseudo_stochastic_shift(part, shift).tolist() for part in z],
-            "weights": data_of(weights)}
-
-
-def elements(expected):
-    """(restored weight, step) of every element."""
-    return zip(sum(expected["restored"], []), sum(expected["steps"], []))
-
-
-def clipped(value, limit):
-    return max(-limit, min(limit, value))
-
-
-def any_z_element(bug):
-    """The predicate of a bug in the step of one element: bug(z, shift)."""
-    return lambda i, p, e: any(bug(z, e["shift"]) for z in sum(e["z"], []))
-
-
-def sign_matters(inputs, parameters, expected):
-    """Whether adding the step gives other weights, after clipping."""
-    g, limit = parameters["g"], bound(parameters)
-    return any(clipped(theta + g * step, limit) != clipped(theta - g * step, limit)
-               for theta, step in elements(expected))
-
-
-def some_step(inputs, parameters, expected):
-    return any(map(any, expected["steps"]))
-
-
-def beyond_bound(parameters, expected, limit):
-    return parameters["g"] != 0 and any(abs(theta - parameters["g"] * step) > limit
-                                        for theta, step in elements(expected))
+            "steps": [pseudo_stochastic_shift(part, shift).tolist() for part in z], "weights": data_of(weights)}
 
 
 def restore_case(comment, number, sizes, g, theta=None, **given):
     parameters = zo_parameters(given.pop("tensors", range(len(sizes))), g=g, **given)
-    return Case(comment, {"weights": moved(theta or thetas(parameters, number, sizes), -1, parameters)},
-                parameters)
+    return Case(comment, {"weights": moved(theta or thetas(parameters, number, sizes), -1, parameters)}, parameters)
 
 
 RESTORE_AND_UPDATE = Op(
-    "After both passes the weights are theta - z. theta += z restores them; then, unless g is 0, theta -= g "
-    "* step with step = pseudo_stochastic_shift(z, shift), shift = max(0, bit_width(r_max) - b_zo), clipped "
-    "to +-(127 - r_limit).",
+    "After both passes the weights are theta - z. theta += z restores them; then, unless g is 0, theta -= g * step "
+    "with step = pseudo_stochastic_shift(z, shift), shift = max(0, bit_width(r_max) - b_zo), clipped to +-(127 - "
+    "r_limit).",
     restore_of,
-    {"WeightsNotRestored": Flag("The weights are updated from theta - z.", any_z),
-     "UpdateSignInverted": Flag("g * step is added.", sign_matters),
-     "UpdatedAtZero": Flag("g = 0 updates as g = 1 does.", lambda i, p, e: p["g"] == 0
-                           and some_step(i, p, e)),
-     "FullZ": Flag("z itself is subtracted, not scaled to b_zo bits.", lambda i, p, e: e["steps"] != e["z"]),
-     "ShiftOneMore": Flag("The shift is bit_width(r_max + 1) - b_zo.",
-                          lambda i, p, e: bit_width(p["r_max"] + 1) > p["b_zo"]),
-     "FloorNotTruncate": Flag("A negative z is shifted and masked in two's complement.", any_z_element(
-         lambda z, s: z < 0 and rounds_up_in_twos_complement(z, s) != split(z, s)[0] + rounds_up(z, s))),
-     "OddShift": Flag("low is not doubled for an odd shift.", any_z_element(
-         lambda z, s: s % 2 == 1 and (halves(z, s)[0] > halves(z, s)[1]) != rounds_up(z, s))),
-     "RoundedToNearest": Flag("round_shift is used.", any_z_element(
-         lambda z, s: s > 0 and rounds_up(z, s) != (split(z, s)[1] >= 1 << (s - 1)))),
-     "NoClip": Flag("The new weights are not clipped.", lambda i, p, e: beyond_bound(p, e, bound(p))),
-     "ClipByRMax": Flag("They are clipped to +-(127 - r_max) of the present epoch.", lambda i, p, e: p[
-         "r_max"] != p["r_limit"] and beyond_bound(p, e, bound(p))),
-     "FreshZ": Flag("A new z is drawn for restoring.", any_z),
-     "ZNotReplayed": Flag("The step is not in the counter: every step draws the z of step 0.",
-                          lambda i, p, e: p["step"] != 0),
-     "TensorIndex": Flag("Tensors are counted from 0 among those that are updated, whatever their place in "
-                         "the model.",
-                         lambda i, p, e: not indices_given(i, p))},
+    {"WeightsNotRestored": "The weights are updated from theta - z.",
+     "UpdateSignInverted": "g * step is added.",
+     "UpdatedAtZero": "g = 0 updates as g = 1 does.",
+     "FullZ": "z itself is subtracted, not scaled to b_zo bits.",
+     "ShiftOneMore": "The shift is bit_width(r_max + 1) - b_zo.",
+     "FloorNotTruncate": "A negative z is shifted and masked in two's complement.",
+     "OddShift": "low is not doubled for an odd shift.",
+     "RoundedToNearest": "round_shift is used.",
+     "NoClip": "The new weights are not clipped.",
+     "ClipByRMax": "They are clipped to +-(127 - r_max) of the present epoch.",
+     "FreshZ": "A new z is drawn for restoring.",
+     "ZNotReplayed": "The step is not in the counter: every step draws the z of step 0.",
+     "TensorIndex": "Tensors are counted from 0 among those that are updated, whatever their place in the model."},
     [restore_case(f"r_max {r_max}, b_zo {b_zo}, g {g}", 20, [21], g, r_max=r_max, r_limit=r_max, b_zo=b_zo)
-     for r_max, b_zo in ((1, 1), (3, 1), (7, 1), (7, 2), (7, 3), (15, 1), (15, 4), (31, 1), (31, 2), (63, 1),
-                         (63, 2), (63, 3), (63, 6)) for g in (-1, 1)]
+     for r_max, b_zo in ((1, 1), (3, 1), (7, 1), (7, 2), (7, 3), (15, 1), (15, 4), (31, 1), (31, 2), (63, 1), (63, 2),
+                         (63, 3), (63, 6)) for g in (-1, 1)]
     + [restore_case(f"g 0 restores only, r_max {r_max}", 21, [9], 0, r_max=r_max, r_limit=r_max, b_zo=1)
        for r_max in (1, 7, 63)]
-    + [restore_case(f"weights at the ends of their range, g {g}", 22, [16], g, [[120] * 8 + [-120] * 8],
-                    b_zo=1)
+    + [restore_case(f"weights at the ends of their range, g {g}", 22, [16], g, [[120] * 8 + [-120] * 8], b_zo=1)
        for g in (-1, 1)]
     + [restore_case(f"r_max below r_limit, g {g}", 22, [16], g, [[64] * 8 + [-64] * 8], r_max=3, r_limit=63,
                     b_zo=2)

@@ -1,0 +1,90 @@
+"""Packing meshes and clouds: points on the surface of one, even steps of the other, and every mistake in them."""
+import io
+import re
+
+import numpy as np
+import pytest
+
+RANDOM = np.random.default_rng(5)
+TETRAHEDRON = "4 4 6\n0 0 0\n1 0 0\n0 1 0\n0 0 1\n3 0 1 2\n3 0 1 3\n3 0 2 3\n3 1 2 3\n"
+CUBE = ("8 6 0\n" + "".join(f"{x} {y} {z}\n" for x in (0, 1) for y in (0, 1) for z in (0, 1))
+        + "4 0 1 3 2\n4 4 5 7 6\n4 0 1 5 4\n4 2 3 7 6\n4 0 2 6 4\n4 1 3 7 5\n")
+
+
+def write_clouds(folder, files):
+    """files: suffix and content of the files of class a; class b has tetrahedra."""
+    for part in ("train", "test"):
+        for name, (suffix, content) in {"a": files, "b": (".off", "OFF\n" + TETRAHEDRON)}.items():
+            path = folder / part / name / f"0{suffix}"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return folder
+
+
+def off(text):
+    return ".off", text
+
+
+@pytest.mark.parametrize("text", ["OFF\n" + CUBE, "OFF" + CUBE, "OFF " + CUBE, "# a cube\noff\n\n" + CUBE,
+                                  ("OFF\n" + CUBE).replace("\n", "\r\n"), ("OFF\n" + CUBE).replace("4 0 1", "4  0 1")])
+def test_meshes_become_clouds_on_their_surface(tmp_path, packed, text):
+    dataset, said = packed(write_clouds(tmp_path / "mine", off(text)), "--scale", "--points", "600")
+    cube = dataset.train_images[int(np.flatnonzero(dataset.train_labels == 0)[0])].astype(float)
+    assert dataset.train_images.shape == (2, 600, 3) and dataset.preparation == {"points": 600, "scale": True}
+    assert abs(np.sqrt((cube**2).sum(axis=1)).max() - 1) < 1e-5 and np.abs(cube.mean(axis=0)).max() < 1e-5
+    sides = cube - cube.min(axis=0)
+    sides /= sides.max()
+    on_side = (np.abs(sides) < 1e-3) | (np.abs(sides - 1) < 1e-3)
+    assert on_side.any(axis=1).all() and 60 < on_side.sum(axis=0).min()   # a third of 600 on each pair of sides
+    assert "WARNING" not in said   # the points of train and test are others
+
+
+def test_points_of_clouds_are_taken_at_even_steps(tmp_path, packed):
+    cloud = RANDOM.uniform(-0.5, 0.5, (40, 3))
+    content = io.BytesIO()
+    np.save(content, cloud)
+    rows = "\ufeff" + "\r\n".join(f"{x},{y},{z},1,0,0" for x, y, z in cloud)
+    for suffix, text in ((".npy", content.getvalue()), (".txt", rows), (".xyz", rows.replace(",", " "))):
+        dataset, _ = packed(write_clouds(tmp_path / suffix[1:], (suffix, text)), "--points", "16", *(
+            ["--scale"] if suffix == ".xyz" else []))
+        found = dataset.train_images[int(np.flatnonzero(dataset.train_labels == 0)[0])]
+        taken = cloud[[i * 40 // 16 for i in range(16)]]
+        if suffix == ".xyz":
+            taken = taken - taken.mean(axis=0)
+            taken /= np.sqrt((taken**2).sum(axis=1).max())
+        np.testing.assert_allclose(found, taken, atol=1e-6)
+
+
+CLOUDS = {
+    "millimetres": (off("OFF\n" + TETRAHEDRON.replace("1 0 0", "900 0 0")), "it reaches .*; |--scale brings"),
+    "no OFF": (off("PLY\n" + TETRAHEDRON), "does not begin with OFF"),
+    "cut off": (off("OFF\n" + TETRAHEDRON[:40]), "it is cut off"),
+    "a corner that is not there": (off("OFF\n" + TETRAHEDRON.replace("3 0 1 2", "3 0 1 4")), "corner that is not"),
+    "a word": (off("OFF\n" + TETRAHEDRON.replace("0 0 1", "0 0 x")), "0.off"),
+    "NaN": (off("OFF\n" + TETRAHEDRON.replace("0 0 1", "0 0 nan")), "no area, or a corner is no number"),
+    "no surface": (off("OFF\n" + re.sub("1 0 0|0 1 0|0 0 1", "0 0 0", TETRAHEDRON)), "no area"),
+    "huge counts": (off("OFF\n999999999 4 6\n"), "it is cut off"),
+    "no text": (off(b"\xff\xfe\0"), "0.off"),
+    "few points": ((".txt", "0 0 1\n0 1 0\n"), "it has 2 points, 8 are wanted.*--points"),
+    "two columns": ((".txt", "0 0\n1 0\n"), "0.txt"),
+    "NaN in a text": ((".txt", "0 0 1\n" * 7 + "0 0 nan\n"), "NaN or infinite"),
+    "one point": ((".xyz", "1 0 0\n" * 9), "all its points are one|it reaches"),
+    "whole numbers": ((".npy", None), "holds int64 9 x 3"),
+}
+
+
+@pytest.mark.parametrize("files, says", CLOUDS.values(), ids=CLOUDS.keys())
+def test_clouds_that_cannot_be_packed(tmp_path, not_packed, files, says):
+    if files[1] is None:
+        content = io.BytesIO()
+        np.save(content, np.zeros((9, 3), np.int64))
+        files = files[0], content.getvalue()
+    options = ["--scale"] if "all its" in says else []
+    line = not_packed(write_clouds(tmp_path / "mine", files), "--points", "8", *options)
+    assert "2 samples cannot be used" in line and re.search(says, line)
+
+
+def test_options_of_pictures_are_refused_for_clouds(tmp_path, not_packed):
+    write_clouds(tmp_path / "mine", off("OFF\n" + CUBE))
+    for option in (["--size", "9"], ["--grey"], ["--invert"], ["--shape", "8,8"]):
+        assert f"{option[0]} is for" in not_packed(tmp_path / "mine", *option)

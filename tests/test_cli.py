@@ -94,13 +94,6 @@ def test_a_python_without_the_packages_is_told_where_they_are(tmp_path):
     assert "no numpy" in one_line(result.stderr) and ".venv/bin/python" in result.stderr
 
 
-def test_a_package_without_its_clone_says_so(tmp_path):
-    shutil.copytree(ROOT / "zo_numpy", tmp_path / "zo_numpy", ignore=shutil.ignore_patterns("__pycache__"))
-    result = python("-m", "zo_numpy", "train", env={"PYTHONPATH": str(tmp_path)}, cwd=tmp_path)
-    assert result.returncode == 2
-    assert "clone" in one_line(result.stderr)
-
-
 @pytest.mark.skipif(sys.platform != "linux", reason="file names are bytes on Linux only")
 def test_a_name_that_is_no_text_is_printed_all_the_same(tmp_path, digits):
     out = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9")

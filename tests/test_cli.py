@@ -16,8 +16,8 @@ from datasets.image_set import TEST_IMAGES, TEST_LABELS
 from small_runs import (ROOT, environment, main, metrics, one_line, python, refused, snapshot, start, train,
                         train_options, write_digits)
 from zo_numpy.app.progress import Progress, duration
+from zo_numpy.run.checkpoint import read_checkpoint, write_checkpoint
 from zo_numpy.run.config import SCHEDULES
-from zo_numpy.run.folder import read_checkpoint, write_checkpoint
 
 
 @pytest.fixture(scope="module")

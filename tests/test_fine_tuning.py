@@ -10,8 +10,9 @@ from small_runs import refused, train, write_digits
 from zo_numpy import rng
 from zo_numpy.fp32 import elastic_zo as fp32
 from zo_numpy.int8 import draws, elastic_zo as int8, precision as int8_precision
+from zo_numpy.run.checkpoint import read_checkpoint
 from zo_numpy.run.config import make_config
-from zo_numpy.run.folder import CHECKPOINT, read_checkpoint
+from zo_numpy.run.folder import CHECKPOINT
 from zo_numpy.run.steps import batch_of, parts
 
 

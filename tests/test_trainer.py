@@ -11,8 +11,9 @@ from small_runs import assert_same_run, metrics, python, refused, train, train_o
 from zo_numpy import rng
 from zo_numpy.errors import UserError
 from zo_numpy.run import steps, trainer
+from zo_numpy.run.checkpoint import digest, read_checkpoint
 from zo_numpy.run.config import describe, make_config
-from zo_numpy.run.folder import RunFolder, digest, read_checkpoint
+from zo_numpy.run.folder import RunFolder
 from zo_numpy.run.trainer import Interrupted, Run, count_correct, json_line, percent
 
 

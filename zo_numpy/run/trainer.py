@@ -9,7 +9,8 @@ from decimal import Decimal
 
 from .. import models
 from ..errors import Diverged, UserError
-from .folder import CHECKPOINT, CONFIG, METRICS, STEPS, digest, read_checkpoint
+from .checkpoint import digest, read_checkpoint
+from .folder import CHECKPOINT, CONFIG, METRICS, STEPS
 from .steps import PRECISIONS, batch_of, log_line, one_step, parts, steps_in_epoch
 from .transfer import start_from
 

@@ -29,7 +29,7 @@ from zo_numpy.app.methods import method_of  # noqa: E402
 from zo_numpy.app.progress import say  # noqa: E402
 from zo_numpy.fp32 import precision  # noqa: E402
 from zo_numpy.fp32.points import EPSILON, MOMENTUM  # noqa: E402
-from zo_numpy.measure import bench, memory  # noqa: E402
+from zo_numpy.measure import bench, peak  # noqa: E402
 from zo_numpy.measure.timing import interleaved, median, threads  # noqa: E402
 from zo_numpy.run.config import make_config  # noqa: E402
 
@@ -71,7 +71,7 @@ def torch_step(batch, **options):
     settings, network = precision.settings_at(config, 0), {"lenet5": lenet5, "pointnet": pointnet}[config.model]
     theta = {name: torch.from_numpy(array) for name, array in precision.initialise(config).items()}
     learned = [theta[name] for _, name in precision.zo_tensors(models.of_run(config), 0)]
-    samples, labels = (torch.from_numpy(array) for array in memory.random_batch(config))
+    samples, labels = (torch.from_numpy(array) for array in peak.random_batch(config))
     labels, generator, step = labels.long(), torch.Generator(), 0
 
     def loss(last):

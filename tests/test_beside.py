@@ -8,7 +8,7 @@ import pytest
 from small_runs import ROOT, one_line, python, refused, train_options, write_digits
 from zo_numpy.__main__ import main
 from zo_numpy.app import beside
-from zo_numpy.measure import bench, kernels, memory
+from zo_numpy.measure import bench, kernels, peak
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def test_the_benchmark_leaves_full_bp_out(monkeypatch, capsys):
     monkeypatch.setattr(kernels, "MATMULS", {"lenet5": ((10, 84, 40),)})
     monkeypatch.setattr(bench, "FIT_BATCHES", (1, 2, 64))
     monkeypatch.setattr(bench, "CLOUDS", {"model": "narrow-pointnet", "data": "modelnet40", "points": 16})
-    monkeypatch.setattr(memory, "measure", lambda *given: 1)
+    monkeypatch.setattr(peak, "measure", lambda *given: 1)
     assert main(["bench", "--json", "--rounds", "1", "--batch-size", "2"]) == 0
     printed = capsys.readouterr()
     assert printed.err.startswith("left out: --bp-tail all needs experiments/") and printed.err.count("\n") == 1

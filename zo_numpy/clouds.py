@@ -14,6 +14,7 @@ rng.py, at these addresses:
     spin of the variants          the run's       variant, from 0          2        0, word i for cloud i
     noise of a variant            the run's       variant, from 0          3        number of the cloud
     jitter                        0               0 training, 1 test       4        number of the cloud
+    packing a user's own data     see datasets/packing                     5 to 7
 """
 
 import math

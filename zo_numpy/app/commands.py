@@ -13,17 +13,18 @@ from .. import models
 from ..errors import Diverged, UserError
 from ..files import write_atomically
 from ..golden import runs
-from ..measure import bench as benchmark, memory as memories
+from ..measure import bench as benchmark, memory as memories, peak
 from ..run.checkpoint import digest
 from ..run.config import BP, NUMBERS, check_number, describe, make_config, read_config, with_classes
-from ..run.folder import CHECKPOINT, CONFIG, RUN_FILES, RunFolder, read_description
+from ..run.folder import CHECKPOINT, CONFIG, CURVES, RUN_FILES, RunFolder, read_description
 from ..run.steps import PRECISIONS, split
 from ..run.trainer import Interrupted, Run, count_correct, first_weights, load_weights, percent
+from ..system import largest_resident
 from ..tiles import threads
 from . import export as exporting, vectors as golden_commands
 from .data import load_data
 from .inputs import read_clouds, read_image
-from .methods import full_bp_moments, method_of
+from .methods import method_of
 from .plots import draw_curves
 from .progress import Progress, say
 from .report import last_good, last_line, resume_command, run_name, subset_note, summary
@@ -90,8 +91,8 @@ def train(data_dir=None, offline=False, out=None, resume=False, **given):
                     + (f", resumed at step {run.step:,}" if run.step else ""))
                 run.train()
                 # Still in here: a Ctrl-C in the imports of the picture could end in any error of theirs.
-                draw_curves(out, f"{out.resolve().name}: {config.precision}, K = {config.bp_tail}, {dataset.name}"
-                            + ("" if dataset.complete else " (not the full data set)"))
+                title = f"{out.resolve().name}: {config.precision}, K = {config.bp_tail}, {dataset.name}"
+                lacking = draw_curves(out, title + ("" if dataset.complete else " (not the full data set)"))
         except Interrupted:
             run.progress.clear()
             print(f"interrupted: step {run.step:,} of {run.total_steps:,} is saved; go on with: {again}",
@@ -106,6 +107,9 @@ def train(data_dir=None, offline=False, out=None, resume=False, **given):
             raise UserError(f"{error.filename or out} cannot be written ({error.strerror or error}); free some space, "
                             f"then go on with: {again}") from None
         say(last_line(run, dataset, out))
+        if lacking:
+            print(f"note: the run is whole, but {out / CURVES} could not be drawn ({lacking}); mend that, then draw it "
+                  f"with: {again}", file=sys.stderr)
     return 0
 
 
@@ -197,7 +201,10 @@ def memory(measure=False, **given):
     if model and models.takes_points(model):
         given.setdefault("data", "modelnet40")   # any data set of clouds will do
     config = make_config(given)
-    for line in memories.report(config, method_of(config), full_bp_moments, measure):
+    measured = resident = None
+    if measure or config.bp_tail == BP:   # which is measured alone
+        measured, resident = peak.measure(config, method_of(config), 12 if threads() == 1 else 50), largest_resident()
+    for line in memories.report(config, measured, resident):
         say(line)
 
 

@@ -12,6 +12,7 @@ from ..clouds import RADIUS, chosen
 from ..errors import UserError
 from ..files import read_bounded
 from ..npy import read_npy
+from .drawing import own_settings
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 PNG_PIXELS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")   # the chunks that decide what a picture shows
@@ -66,9 +67,10 @@ def read_png(content, size):
 
     size: the (height, width) it must have; otherwise ValueError, before a pixel is unpacked.
     """
-    import matplotlib.image   # takes its time, and only a PNG needs it
-
-    image = matplotlib.image.imread(io.BytesIO(sound_png(content, size)), format="png")
+    sound = io.BytesIO(sound_png(content, size))
+    with own_settings():
+        import matplotlib.image   # takes its time, and only a PNG needs it
+        image = matplotlib.image.imread(sound, format="png")
     image = np.atleast_3d(image)                            # (height, width, 1..4) float32 in 0..1
     colours = image.shape[2] - (image.shape[2] % 2 == 0)    # of 2 and 4, the last one is opacity
     grey = image[..., :colours].mean(axis=2)

@@ -16,8 +16,3 @@ def method_of(config):
     if compares_loss(config):
         method = method._replace(loss=module_beside("experiments.float_loss", FLOAT_LOSS).cross_entropy)
     return method
-
-
-def full_bp_moments(plan):
-    """Adds the moments of a step of full BP to a memory.Plan."""
-    module_beside("experiments.full_bp.memory", FULL_BP).add_moments(plan)

@@ -4,38 +4,42 @@ import io
 from ..files import write_atomically
 from ..run.folder import CURVES
 from ..run.metrics import read_metrics
+from .drawing import panels
 
 
 def draw_curves(folder, title):
-    """Writes curves.png into a run folder from its metrics.  title: one line above the picture."""
-    write_atomically(folder / CURVES, picture(read_metrics(folder), title))
+    """Writes curves.png into a run folder from its metrics.  title: one line above the picture.
+
+    Returns None, or in a line why there is no picture: a run is whole without one.  Raises UserError if the metrics
+    cannot be used.
+    """
+    metrics = read_metrics(folder)
+    try:
+        write_atomically(folder / CURVES, picture(metrics, title))
+    except Exception as error:   # matplotlib, its settings, its fonts and the disk each have their own
+        return " ".join(f"{type(error).__name__}: {error}".split())[:300]
 
 
 def picture(metrics, title):
     """The curves of metrics, dicts of an epoch each, as the bytes of a PNG."""
-    import matplotlib
-    matplotlib.use("Agg")   # draws without a screen
-    import matplotlib.pyplot as plt
-
     kind = "validation" if "validation_accuracy" in metrics[0] else "test"
     epochs = [line["epoch"] for line in metrics]
     accuracy = [line[kind + "_accuracy"] for line in metrics]
     marker = "o" if len(epochs) <= 40 else None
-    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
-    drawable = title.encode("latin1", "replace").decode("latin1")   # what the font surely has
-    figure.suptitle(drawable, fontsize=11, parse_math=False)
-    left.plot(epochs, [line["train_loss"] for line in metrics], color="tab:red", marker=marker, markersize=4)
-    left.set(xlabel="epoch", ylabel="cross-entropy, nats a sample", title="training loss, theta + z and theta - z")
-    left.set_ylim(bottom=0)
-    right.plot(epochs, accuracy, color="tab:blue", marker=marker, markersize=4)
-    right.set(xlabel="epoch", ylabel="%", title=f"{kind} accuracy, last epoch {accuracy[-1]:.2f} %")
-    right.axhline(accuracy[-1], color="tab:blue", linewidth=0.8, linestyle=":")
-    for axes in (left, right):
-        axes.grid(alpha=0.3)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.set_xlim(epochs[0] - 0.5, epochs[-1] + 0.5)   # one epoch alone would get ticks of hundredths
-        axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
-    png = io.BytesIO()
-    figure.savefig(png, format="png", dpi=110)
-    plt.close(figure)
+    with panels(2, (10, 4)) as (figure, (left, right)):
+        drawable = title.encode("latin1", "replace").decode("latin1")   # what the font surely has
+        figure.suptitle(drawable, fontsize=11, parse_math=False)
+        left.plot(epochs, [line["train_loss"] for line in metrics], color="tab:red", marker=marker, markersize=4)
+        left.set(xlabel="epoch", ylabel="cross-entropy, nats a sample", title="training loss, theta + z and theta - z")
+        left.set_ylim(bottom=0)
+        right.plot(epochs, accuracy, color="tab:blue", marker=marker, markersize=4)
+        right.set(xlabel="epoch", ylabel="%", title=f"{kind} accuracy, last epoch {accuracy[-1]:.2f} %")
+        right.axhline(accuracy[-1], color="tab:blue", linewidth=0.8, linestyle=":")
+        for axes in (left, right):
+            axes.grid(alpha=0.3)
+            axes.spines[["top", "right"]].set_visible(False)
+            axes.set_xlim(epochs[0] - 0.5, epochs[-1] + 0.5)   # one epoch alone would get ticks of hundredths
+            axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+        png = io.BytesIO()
+        figure.savefig(png, format="png", dpi=110)
     return png.getvalue()

@@ -30,8 +30,8 @@ def flags_finder():
     """The function that finds the flags of an op's case, from tests/bugs.py.  Raises UserError where there is none."""
     path = TESTS / "bugs.py"
     if not path.is_file():
-        raise UserError(f"{path} does not exist, which finds the flags of the ops' cases; run this from a clone of the "
-                        "project")
+        raise UserError(f"{path}, which finds the flags of the ops' cases, does not exist; run this from a clone of "
+                        "the project")
     spec = importlib.util.spec_from_file_location("bugs", path)
     module = importlib.util.module_from_spec(spec)
     sys.path.insert(0, str(TESTS))   # bugs.py imports what stands beside it

@@ -135,32 +135,57 @@ def product_statistics(weight, x):
     return Statistics(weight @ mean, np.maximum(np.einsum("oc,oc->o", weight @ covariance, weight), 0))
 
 
-def train_tail(tail, weights, logits, inputs, labels, eta_tail):
-    """Backpropagation through the tail and its update, in place: a layer is updated as soon as the error has passed
-    through its old weights.
+def train_tail(tail, weights, logits, inputs, labels, eta_tail, earlier=None):
+    """Backpropagation through the tail and its update, in place: parameter -= step.
 
     logits: (N, classes).  inputs: [array], the input of each linear layer; emptied.  labels: (N,) integers.
+    earlier: steps of another pass, from `tail_steps`, of which and of this one the mean is subtracted.
+    """
+    for name, error, x in backward(tail, weights, logits, inputs, labels):
+        for part, place, step in linear_steps(error, x, eta_tail):
+            if earlier:
+                step += earlier[name + part][place]
+                step /= 2
+            weights[name + part][place] -= step
+            del step   # before the next is made
+
+
+def tail_steps(tail, weights, logits, inputs, labels, eta_tail):
+    """The same steps without the update: {parameter's name: float32 array}."""
+    steps = {}
+    for name, error, x in backward(tail, weights, logits, inputs, labels):
+        for part, place, step in linear_steps(error, x, eta_tail):
+            whole = steps.setdefault(name + part, np.empty_like(weights[name + part]))
+            whole[place] = step
+            del step
+    return steps
+
+
+def backward(tail, weights, logits, inputs, labels):
+    """The error's way back.  Yields (name, error of its output, its input) of each layer, the last first.
+
+    A layer is yielded when the error has passed through its weights already: they may be changed.
     """
     linears = models.weight_layers(tail)
     error = softmax_error(logits, labels) if linears else None
     while linears:
         name, x, above = linears.pop().name, inputs.pop(), error
-        weight, bias = weights[name + ".weight"], weights[name + ".bias"]
         if linears:
-            error = relu_backward(linear_backward(error, weight), x)
-        train_linear(weight, bias, above, x, eta_tail)
+            error = relu_backward(linear_backward(error, weights[name + ".weight"]), x)
+        yield name, above, x
 
 
-def train_linear(weight, bias, error, x, eta_tail):
-    """parameter -= the step of its gradient, in place, some rows of the weight at a time.
+def linear_steps(error, x, eta_tail):
+    """The step of a linear layer's gradients, some rows of the weight at a time, then the bias.
 
-    weight: (out, in).  bias: (out,).  error: (N, out).  x: (N, in).  Rows of a product have the bits they have in the
-    whole product, but for a row alone, which BLAS sums otherwise: there is never one (but of a weight with one row).
+    Rows of a product have the bits that they have in the whole product, but for a row alone, which BLAS sums otherwise:
+    there is never one, unless the weight has no other.
+    error: (N, out).  x: (N, in).  Yields (".weight" or ".bias", slice of the rows, float32 of that place).
     """
-    number = len(weight) // max(2, GRADIENT_BYTES // (4 * weight.shape[1])) or 1
-    for rows in cut(len(weight), -(-len(weight) // number), 1):
+    number = error.shape[1] // max(2, GRADIENT_BYTES // (4 * x.shape[1])) or 1
+    for rows in cut(error.shape[1], -(-error.shape[1] // number), 1):
         step = error.T[rows] @ x
         step *= np.float32(eta_tail)
-        weight[rows] -= step
-        del step   # before the next is made
-    bias -= gradient_step(error.sum(axis=0), eta_tail)
+        yield ".weight", rows, step
+        del step
+    yield ".bias", slice(None), gradient_step(error.sum(axis=0), eta_tail)

@@ -4,12 +4,13 @@
     queries         several perturbations a step, each a z of its own
     tail_passes     "both": the tail's gradients of both passes are used, not of the second alone
 """
+import functools
 from typing import NamedTuple
 
 from .. import models
+from . import tail, tiled
 from .elastic_zo import add_z, forward_pass, perturb, train_tail, zo_gradient, zo_tensors
 from .points import update_running
-from .tail import tail_steps, update_tail
 
 
 class Variant(NamedTuple):
@@ -40,8 +41,7 @@ def train_step(model, bp_tail, weights, images, labels, seed, step, settings, re
         if not last:
             perturb(weights, zo_names, +1, seed, step, settings, query)
     if both:
-        update_tail(weights, add_steps(first, steps_of("minus", model, bp_tail, weights, *kept, labels, settings,
-                                                       record)))
+        train_tail_of_both(model, bp_tail, weights, *kept, labels, settings, first, record)
     else:
         train_tail(model, bp_tail, weights, *kept, labels, settings, record)
     restore_and_update(weights, zo_names, gs, seed, step, settings)
@@ -68,10 +68,20 @@ def restore_and_update(weights, zo_names, gs, seed, step, settings):
 
 
 def steps_of(phase, model, bp_tail, weights, logits, inputs, labels, settings, record=None):
-    """The steps of a whole tail from one pass, {parameter's name: float32}; nothing is changed."""
+    """The steps of a whole tail from one pass; nothing is changed.  With a record by way of whole tensors."""
     _, of_tail = models.split_tail(model.layers, bp_tail)
-    note = (lambda *what: record(phase, *what)) if record else None
-    return tail_steps(of_tail, weights, logits, inputs, labels, settings.eta_tail, note)
+    given = of_tail, weights, logits, inputs, labels, settings.eta_tail
+    return tail.tail_steps(*given, functools.partial(record, phase)) if record else tiled.tail_steps(*given)
+
+
+def train_tail_of_both(model, bp_tail, weights, logits, inputs, labels, settings, first, record=None):
+    """The tail's update from the steps of the first pass and what the second gave, in place."""
+    if record:
+        second = steps_of("minus", model, bp_tail, weights, logits, inputs, labels, settings, record)
+        tail.update_tail(weights, add_steps(first, second))
+    else:
+        _, of_tail = models.split_tail(model.layers, bp_tail)
+        tiled.train_tail(of_tail, weights, logits, inputs, labels, settings.eta_tail, first)
 
 
 def add_steps(first, second):

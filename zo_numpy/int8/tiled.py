@@ -174,26 +174,53 @@ def result(block, weights, x, data, largest):
     return QTensor(data, x.exponent + weights[block[0].name].exponent + shift_for(largest))
 
 
-def train_tail(tail, weights, logits, inputs, labels, b_bp):
-    """Backpropagation through the tail and its update, in place: a layer is updated as soon as the error has passed
-    through its old weights.
+def train_tail(tail, weights, logits, inputs, labels, b_bp, earlier=None):
+    """Backpropagation through the tail and its update, in place: weight -= step, clipped to +-127.
 
     logits: QTensor (N, classes).  inputs: [QTensor], the input of each linear layer; emptied.  labels: (N,) integers.
+    earlier: steps of another pass, from `tail_steps`, that are subtracted too (CHOICE 8).
+    """
+    for name, error, x in backward(tail, weights, logits, inputs, labels):
+        weight = weights[name].data
+        for place, step in linear_steps(error, x, b_bp):
+            if earlier:
+                step += earlier[name][place]
+            np.subtract(weight[place], step, out=step)
+            weight[place] = np.clip(step, -INT8_MAX, INT8_MAX, out=step)
+            del step   # before the next is made
+
+
+def tail_steps(tail, weights, logits, inputs, labels, b_bp):
+    """The same steps without the update: {name: (out, in) int16}, as |step| can be 128."""
+    steps = {}
+    for name, error, x in backward(tail, weights, logits, inputs, labels):
+        steps[name] = np.empty(weights[name].data.shape, np.int16)
+        for place, step in linear_steps(error, x, b_bp):
+            steps[name][place] = step
+            del step
+    return steps
+
+
+def backward(tail, weights, logits, inputs, labels):
+    """The error's way back.  Yields (name, error of its output, its input), two int8, of each layer, the last first.
+
+    A layer is yielded when the error has passed through its weights already: they may be changed.
     """
     linears = models.weight_layers(tail)
     error = softmax_error(logits, labels) if linears else None
     while linears:
-        weight, x, above = weights[linears.pop().name], inputs.pop().data, error
+        name, x, above = linears.pop().name, inputs.pop().data, error
         if linears:
-            error = requantise(relu_backward(linear_backward(error.data, weight.data), x),
-                               error.exponent + weight.exponent)
-        train_linear(weight.data, above.data, x, b_bp)
+            passed = relu_backward(linear_backward(error.data, weights[name].data), x)
+            error = requantise(passed, error.exponent + weights[name].exponent)
+            del passed
+        yield name, above.data, x
 
 
-def train_linear(weight, error, x, b_bp):
-    """weight -= the step of its gradient, clipped to +-127, in place and piece by piece.
+def linear_steps(error, x, b_bp):
+    """The step of a linear layer's gradient, piece by piece.  Yields ((rows, columns), int32 of that place).
 
-    weight: (out, in) int8.  error: (N, out) int8.  x: (N, in) int8.
+    error: (N, out) int8.  x: (N, in) int8.
     """
     if len(x) == 1:   # an outer product
         largest = max_abs(error) * max_abs(x)
@@ -201,13 +228,13 @@ def train_linear(weight, error, x, b_bp):
         largest = 0
         for _, piece in gradient_pieces(error, x):
             largest = max(largest, max_abs(piece))
-            del piece   # before the next is made
+            del piece
     shift = max(0, bit_width(largest) - b_bp)
     for place, piece in gradient_pieces(error, x):
         step = pseudo_stochastic_shift(piece, shift)
-        np.subtract(weight[place], step, out=step)
-        weight[place] = np.clip(step, -INT8_MAX, INT8_MAX, out=step)
-        del piece, step
+        del piece
+        yield place, step
+        del step
 
 
 def gradient_pieces(error, x):

@@ -14,13 +14,14 @@ import numpy as np
 from .. import models, tiles
 from ..run.config import BP, make_config
 from ..run.steps import PRECISIONS, settings_of
-from . import memory
+from . import peak
 from .kernels import kernel_rates, matmul_ratios
 from .timing import PARTS, Stopwatch, interleaved, median, seconds, spread, threads
 
 TAILS = (0, 1, 2, 3, BP)
 FIT_BATCHES = (32, 64, 128, 256, 512, 1024)
 MNIST_IMAGES = 60_000
+PEAK_BATCHES = {32: "", 1: "_b1", 256: "_b256"}   # and how the names of their ratios end
 CLOUDS, CLOUDS_BATCH = {"model": "pointnet", "data": "modelnet40", "points": 1024}, 32
 
 
@@ -58,10 +59,7 @@ def clouds(rounds, method_of, tails=TAILS):
     ratios = {f"pointnet_int8_over_fp32_k{bp_tail}_b{CLOUDS_BATCH}":
               median([i / f for i, f in zip(taken["int8", bp_tail], taken["fp32", bp_tail])]) for bp_tail in tails}
     with threads(1):
-        for precision in PRECISIONS:
-            peaks = [peak_of(method_of, precision, k, CLOUDS_BATCH, 3, **CLOUDS) for k in (0, 1, 2)]
-            ratios[f"pointnet_peak_{precision}_mb"] = peaks[0] / 1e6
-            ratios |= {f"pointnet_overhead_k{k}_{precision}": peaks[k] / peaks[0] - 1 for k in (1, 2)}
+        ratios |= peak_ratios(method_of, CLOUDS_BATCH, tails, "pointnet_", 3, **CLOUDS)
     return {"pointnet": {**CLOUDS, "batch": CLOUDS_BATCH, "rounds": rounds},
             "pointnet_steps": [measured_step(*key, CLOUDS_BATCH, times) for key, times in taken.items()],
             "ratios": {name: round(value, 4) for name, value in ratios.items()}}
@@ -72,7 +70,7 @@ def step_of(method_of, precision, bp_tail, batch, **options):
     config = make_config({"precision": precision, "bp_tail": bp_tail, "batch_size": batch, **options})
     model, method = models.of_run(config), method_of(config)
     settings, weights, step = settings_of(config, method, 0), PRECISIONS[precision].initialise(config), 0
-    samples, labels = memory.random_batch(config)
+    samples, labels = peak.random_batch(config)
 
     def make():
         nonlocal step
@@ -111,28 +109,37 @@ def line_through(batches, times):
 
 
 def memory_ratios(method_of, tails):
-    """Peaks at batch 32 and their ratios, measured by tracemalloc on one thread, where they are the same every time.
+    """Peaks and their ratios, measured by tracemalloc on one thread, where they are the same every time.
 
+    At batch 32; at 1 and 256 under names that end in _b1 and _b256.
     With more threads a peak depends on when their own meet: `.._all_threads` is what several steps came to.
     """
-    ratios = {}
-    for precision in PRECISIONS:
-        ratios[f"peak_{precision}_mb_all_threads"] = peak_of(method_of, precision, 0, 32, 100) / 1e6
-        with threads(1):
-            zo = peak_of(method_of, precision, 0)
-            ratios[f"peak_{precision}_mb"] = zo / 1e6
-            ratios |= {f"overhead_k{k}_{precision}": peak_of(method_of, precision, k) / zo - 1 for k in (1, 2, 3)}
-            ratios[f"zo_over_inference_{precision}"] = zo / peak_of(method_of, precision, 0, infer=True) - 1
-            if BP in tails:
-                ratios[f"full_bp_over_k0_{precision}"] = peak_of(method_of, precision, BP) / zo
-    ratios["peak_fp32_over_int8"] = ratios["peak_fp32_mb"] / ratios["peak_int8_mb"]
+    ratios = {f"peak_{precision}_mb_all_threads": peak_of(method_of, precision, 0, 32, 100) / 1e6
+              for precision in PRECISIONS}
+    with threads(1):
+        for batch, suffix in PEAK_BATCHES.items():
+            ratios |= {name + suffix: value for name, value in peak_ratios(method_of, batch, tails, "").items()}
     return ratios
 
 
+def peak_ratios(method_of, batch, tails, prefix, steps=12, **options):
+    """Peaks of K = 0, what tails add to them, and how they compare with inference, full BP and each other."""
+    ratios, zo = {}, {}
+    for precision in PRECISIONS:
+        peaks = {k: peak_of(method_of, precision, k, batch, steps, **options) for k in tails}
+        zo[precision], idle = peaks[0], peak_of(method_of, precision, 0, batch, steps, infer=True, **options)
+        ratios[f"{prefix}peak_{precision}_mb"] = peaks[0] / 1e6
+        ratios |= {f"{prefix}overhead_k{k}_{precision}": peaks[k] / peaks[0] - 1 for k in (1, 2, 3)}
+        ratios[f"{prefix}zo_over_inference_{precision}"] = peaks[0] / idle - 1
+        if BP in tails:
+            ratios[f"{prefix}full_bp_over_k0_{precision}"] = peaks[BP] / peaks[0]
+    return ratios | {f"{prefix}peak_fp32_over_int8": zo["fp32"] / zo["int8"]}
+
+
 def peak_of(method_of, precision, bp_tail, batch=32, steps=12, infer=False, **options):
-    """What memory.measure gives of a configuration, LeNet-5 by default."""
+    """What peak.measure gives of a configuration, LeNet-5 by default."""
     config = make_config({"precision": precision, "bp_tail": bp_tail, "batch_size": batch, **options})
-    return memory.measure(config, method_of(config), steps, infer)
+    return peak.measure(config, method_of(config), steps, infer)
 
 
 def report_images(result):

@@ -34,7 +34,7 @@ def from_library():
     zo_names = elastic_zo.zo_tensors(TINY, BP_TAIL)
     precision.clip_for_zo(weights, zo_names, SETTINGS.r_limit)
     (tensor, name), = zo_names
-    z = precision.draw(name, tensor, weights, SEED, STEP, SETTINGS)
+    z = precision.draw(SETTINGS, SEED, STEP, tensor, 0, weights[name].data.size)
     values |= {"theta.conv1": plain(weights[name].data),
                "z.words": plain(rng.words(SEED, rng.PERTURB, STEP, tensor, 0, -(-z.size // 4))),
                "z.half_words": plain(rng.half_words(SEED, rng.PERTURB, STEP, tensor, 0, z.size)),

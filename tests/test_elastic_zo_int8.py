@@ -8,13 +8,14 @@ from numpy.testing import assert_array_equal
 
 import twins
 import twins_training
-from zo_numpy import models, rng
-from zo_numpy.int8 import elastic_zo
+from zo_numpy import models
+from zo_numpy.int8 import elastic_zo, variants
 from zo_numpy.int8.arith import QTensor
 from zo_numpy.int8.draws import init_weights
 from zo_numpy.int8.elastic_zo import Settings, perturb, restore_and_update, train_step, zo_tensors
 from zo_numpy.int8.loss import cross_entropy
 from zo_numpy.int8.precision import clip_for_zo, logits_of
+from zo_numpy.int8.variants import Variant
 from zo_numpy.models import LENET5, Conv2d, Flatten, Linear, MaxPool2d, Model, ReLU
 
 TINY = Model("tiny", (1, 6, 6), 4, (
@@ -25,6 +26,7 @@ TINY = Model("tiny", (1, 6, 6), 4, (
     Linear("fc3", 6, 4),
 ))
 SETTINGS = Settings(r_max=15, p_zero=64, b_zo=2, b_bp=4, r_limit=31)
+FROZEN = Variant(frozen=True)
 K_OF_R_MAX = {1: 1, 3: 2, 7: 3, 15: 4, 31: 5, 63: 6}
 
 
@@ -206,8 +208,8 @@ def test_frozen_trains_the_tail_alone(bp_tail):
     losses = []
     for step in range(30):
         images, labels = batch(TINY, 2)
-        loss_plus, loss_minus, g = train_step(TINY, bp_tail, weights, images, labels, 0, step,
-                                              SETTINGS._replace(frozen=True))
+        loss_plus, loss_minus, g = variants.train_step(TINY, bp_tail, weights, images, labels, 0, step, SETTINGS,
+                                                       variant=FROZEN)
         assert loss_plus == loss_minus and g == 0
         losses.append(loss_plus)
     zo = [name for _, name in zo_tensors(TINY, bp_tail)]
@@ -221,44 +223,12 @@ def test_frozen_does_not_look_at_the_random_stream():
     results = []
     for seed, step in ((0, 0), (5, 9)):
         weights = fresh(TINY, 2)
-        train_step(TINY, 2, weights, images, labels, seed, step, SETTINGS._replace(frozen=True))
+        variants.train_step(TINY, 2, weights, images, labels, seed, step, SETTINGS, variant=FROZEN)
         results.append(data_of(weights))
     assert results[0] == results[1]
 
 
 # The whole step
-
-STEPS = 4
-VARIANTS = {
-    "K=0": (0, {}), "K=1": (1, {}), "K=2": (2, {}), "K=3": (3, {}),
-    "K=0 coarse": (0, {"loss": "coarse"}), "K=2 coarse": (2, {"loss": "coarse"}),
-    "K=1 both": (1, {"tail_passes": "both"}), "K=2 both": (2, {"tail_passes": "both"}),
-    "K=3 both": (3, {"tail_passes": "both"}), "K=0 both": (0, {"tail_passes": "both"}),
-    "K=1 frozen": (1, {"frozen": True}), "K=2 frozen": (2, {"frozen": True}),
-    "K=3 frozen": (3, {"frozen": True, "tail_passes": "both"}),
-    "K=2 r_max 1": (2, {"r_max": 1, "b_zo": 1}), "K=1 r_max 63": (1, {"r_max": 63, "b_zo": 3, "r_limit": 63}),
-    "K=3 b_bp 1": (3, {"b_bp": 1}), "K=2 b_bp 7": (2, {"b_bp": 7}), "K=2 p_zero 255": (2, {"p_zero": 255}),
-}
-
-
-@pytest.mark.parametrize("bp_tail, changes", VARIANTS.values(), ids=VARIANTS.keys())
-@pytest.mark.parametrize("h", [0, 2])
-def test_whole_steps_equal_the_twin(bp_tail, changes, h):
-    settings = SETTINGS._replace(**changes)
-    weights = fresh(TINY, bp_tail, seed=bp_tail, h=h, r_limit=settings.r_limit)
-    twin_weights = as_pairs(weights)
-    signs = set()
-    for step in range(STEPS):
-        images, labels = batch(TINY, seed=step, n=1 + step)        # batches of 1, 2, 3, 4
-        got = train_step(TINY, bp_tail, weights, images, labels, 2**40, 1000 + step, settings)
-        twin_weights, *expected = twins_training.train_step(
-            TINY, bp_tail, twin_weights, images.tolist(), labels.tolist(), 2**40, 1000 + step, settings)
-        assert list(got) == expected
-        assert [type(number) for number in got] == [int, int, int]
-        assert as_pairs(weights) == twin_weights
-        signs.add(got[2])
-    assert signs - {0} or settings.frozen or settings.loss == "coarse" or settings.p_zero == 255
-
 
 def test_the_seed_of_the_run_and_the_step_reach_z():
     images, labels = batch(TINY, 0)
@@ -326,7 +296,7 @@ def noisy_patterns(seed, n):
 
 
 def trained(bp_tail, steps, sign, settings):
-    """(accuracy, loss a sample in bits) on unseen samples, with the ZO gradient multiplied by `sign`."""
+    """(accuracy, loss a sample in bits) on unseen samples, with the ZO gradient multiplied by `sign`; 0: of the frozen control."""
     images, labels = noisy_patterns(1, 1024)
     unseen, unseen_labels = noisy_patterns(2, 1024)
     weights = fresh(CONTROL, bp_tail, h=2, r_limit=settings.r_limit)
@@ -336,7 +306,8 @@ def trained(bp_tail, steps, sign, settings):
                       lambda weights, names, g, *rest: restore_and_update(weights, names, sign * g, *rest))
         for step in range(steps):
             part = slice(step * 32 % 1024, step * 32 % 1024 + 32)
-            train_step(CONTROL, bp_tail, weights, images[part], labels[part], 0, step, settings)
+            given = CONTROL, bp_tail, weights, images[part], labels[part], 0, step, settings
+            train_step(*given) if sign else variants.train_step(*given, variant=FROZEN)
     logits = logits_of(CONTROL, weights, unseen)
     accuracy = (logits.data.argmax(axis=1) == unseen_labels).mean()
     return accuracy, cross_entropy(logits, unseen_labels) / 2**22 / 1024
@@ -348,19 +319,7 @@ def test_control(bp_tail):
     settings = Settings(r_max=7, p_zero=128, b_zo=1, b_bp=2, r_limit=7)
     accuracy, loss = trained(bp_tail, 1000, +1, settings)
     inverted_accuracy, inverted_loss = trained(bp_tail, 1000, -1, settings)
-    frozen_accuracy, frozen_loss = trained(bp_tail, 1000 if bp_tail else 0, 0, settings._replace(frozen=True))
+    frozen_accuracy, frozen_loss = trained(bp_tail, 1000 if bp_tail else 0, 0, settings)
     assert loss + 0.1 < frozen_loss and frozen_loss + 0.1 < inverted_loss
     assert frozen_accuracy + 0.04 < accuracy
     assert inverted_accuracy + 0.04 < frozen_accuracy or bp_tail == 0     # at K = 0, frozen is chance already
-
-
-def test_addresses_of_perturbations_are_the_contract():
-    """(seed, PERTURB, step, index in the model, 0), drawn anew for +z, -2z and +z of every ZO tensor."""
-    seen = []
-    with pytest.MonkeyPatch.context() as patch:
-        words = rng.words
-        patch.setattr(rng, "words", lambda *address: (seen.append(address[:5]), words(*address))[1])
-        images, labels = batch(TINY, 0)
-        train_step(TINY, 2, fresh(TINY, 2, seed=9), images, labels, 6, 17, SETTINGS)
-    drawn = [address for address in seen if address[1] != rng.INIT]
-    assert drawn == [(6, rng.PERTURB, 17, tensor, 0) for tensor in range(3)] * 3

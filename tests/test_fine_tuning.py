@@ -8,8 +8,6 @@ from datasets import load
 from datasets.rotate import rotated, turn
 from small_runs import refused, train, write_digits
 from zo_numpy import rng
-from zo_numpy.fp32 import elastic_zo as fp32
-from zo_numpy.int8 import draws, elastic_zo as int8, precision as int8_precision
 from zo_numpy.run.checkpoint import read_checkpoint
 from zo_numpy.run.config import make_config
 from zo_numpy.run.folder import CHECKPOINT
@@ -115,31 +113,3 @@ def test_a_run_on_turned_images_is_another_run(tmp_path, digits, capsys):
     run = train(digits, tmp_path / "run", "--rotate", "45", epochs=1)
     assert "rotate" in refused(capsys, "train", "--resume", "--out", run, "--data-dir", digits, "--rotate", 30)
     assert json.loads((run / "config.json").read_text())["dataset"]["source"].endswith("rotated by 45 degrees")
-
-
-def test_queries_of_int8_are_summed_with_their_signs_before_one_clip():
-    config = make_config({"model": "narrow-lenet", "bp_tail": 0, "queries": 3, "headroom": (0, 1, 1, 2, 2)})
-    weights = int8_precision.initialise(config)
-    start = {name: weight.data.astype(int) for name, weight in weights.items()}
-    settings = int8_precision.settings_at(config, 0)
-    draw = np.random.default_rng(1)
-    images, labels = draw.integers(0, 256, (8, 1, 28, 28), np.uint8), draw.integers(0, 10, 8)
-    *_, signs = int8.train_step(int8.models.MODELS["narrow-lenet"], 0, weights, images, labels, 5, 2, settings)
-    assert len(signs) == 3 and set(signs) <= {-1, 0, 1}
-    shift, bound = settings.r_max.bit_length() - settings.b_zo, 127 - settings.r_limit
-    for tensor, name in int8.zo_tensors(int8.models.MODELS["narrow-lenet"], 0):
-        total = 0
-        for query, sign in enumerate(signs):
-            z = draws.perturbation(5, 2, tensor, query, start[name].size, settings.r_max, settings.p_zero)
-            total = total + sign * int8.pseudo_stochastic_shift(z, shift).astype(int)
-        expected = np.clip(start[name] - total.reshape(start[name].shape), -bound, bound)
-        np.testing.assert_array_equal(weights[name].data, expected)
-
-
-def test_both_precisions_offer_the_trainer_the_same_functions():
-    def public(module):
-        return {name for name, value in vars(module).items()
-                if callable(value) and getattr(value, "__module__", None) == module.__name__}
-
-    assert public(int8) - public(fp32) == {"clip_for_zo"}
-    assert public(fp32) - public(int8) == {"from_pixels", "parameters"}   # arith.from_pixels, layer.weight_shape

@@ -1,9 +1,6 @@
 """Full BP: INT8 against its loop twin to the bit, FP32 against central differences, and whole runs."""
-import importlib
 import json
 import pathlib
-import shutil
-import sys
 
 import numpy as np
 import pytest
@@ -13,6 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 import twins_full_bp
 import twins_training
 from experiments.full_bp import fp32, int8, shapes
+from planted import planted
 from small_runs import assert_same_run, metrics, train, train_options, write_digits
 from tripwire import FloatFound, Watched, float_sites, package_modules, watching
 from zo_numpy import models, tiles
@@ -341,29 +339,9 @@ def test_fp32_loss_that_is_not_finite_stops_the_run():
 
 # Bugs put into a copy of experiments/full_bp
 
-@pytest.fixture
-def planted(tmp_path, monkeypatch):
-    """plant(file, old, new) copies experiments/full_bp, with `old` replaced in one file, under a name that
-    the tripwire takes for a part of zo_numpy.
-
-    Returns (function that imports a module of the copy by its name, path of the changed file).
-    """
-    name = "zo_numpy_full_bp"
-    monkeypatch.syspath_prepend(tmp_path)
-    shutil.copytree(FOLDER, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
-
-    def plant(file=None, old="", new=""):
-        path = tmp_path / name / (file or "int8.py")
-        if file:
-            source = path.read_text()
-            assert source.count(old) == 1, f"{old!r} is not once in {file}"
-            path.write_text(source.replace(old, new))
-        importlib.invalidate_caches()
-        return (lambda module: importlib.import_module(f"{name}.{module}")), path
-
-    yield plant
-    for module in [module for module in sys.modules if module.split(".")[0] == name]:
-        del sys.modules[module]
+def copied(tmp_path, *change):
+    """A copy of experiments/full_bp, see planted.py, under a name that the tripwire takes for a part of zo_numpy."""
+    return planted(tmp_path, FOLDER, "zo_numpy_full_bp", *change)
 
 
 BOTH = ("int8", "fp32")
@@ -394,11 +372,11 @@ def noticed(check, *arguments):
 
 
 @pytest.mark.parametrize("file, old, new, precisions", BUGS, ids=[new[:40] for _, _, new, _ in BUGS])
-def test_a_planted_bug_is_noticed(planted, monkeypatch, file, old, new, precisions):
+def test_a_planted_bug_is_noticed(tmp_path, monkeypatch, file, old, new, precisions):
     monkeypatch.setattr(tiles, "TILE_BYTES", 5000)
-    module, _ = planted(file, old, new)
-    assert noticed(steps_equal_the_twin, module("int8"), 5) == ("int8" in precisions)
-    assert noticed(assert_gradients_are_central_differences, module("fp32")) == ("fp32" in precisions)
+    with copied(tmp_path, file, old, new) as (module, _):
+        assert noticed(steps_equal_the_twin, module("int8"), 5) == ("int8" in precisions)
+        assert noticed(assert_gradients_are_central_differences, module("fp32")) == ("fp32" in precisions)
 
 
 # Integers only
@@ -419,10 +397,9 @@ def modules_of(module):
 
 
 @pytest.mark.parametrize("threads", ["1", "2"])
-def test_int8_training_meets_no_float(planted, monkeypatch, threads):
+def test_int8_training_meets_no_float(tmp_path, monkeypatch, threads):
     monkeypatch.setenv("ZO_NUMPY_THREADS", threads)
-    module, _ = planted()
-    with watching(modules_of(module)) as seen:
+    with copied(tmp_path) as (module, _), watching(modules_of(module)) as seen:
         got = watched_steps(module("int8"), Watched)
     assert got == watched_steps(int8, np.ndarray)
     assert {"zo_numpy_full_bp.int8.conv_block_backward", "zo_numpy_full_bp.shapes.max_pool2d_argmax",
@@ -440,11 +417,11 @@ def test_int8_source_has_no_float(file):
     ("int8.py", "total += gradient", "total += (gradient / 1).astype(np.int32)"),
     ("shapes.py", "where == place, error, 0)", "where == place, error, 0.0).astype(np.int8)"),
 ])
-def test_a_planted_float_is_caught_and_its_line_named(planted, file, old, new):
-    module, path = planted(file, old, new)
-    with pytest.raises(FloatFound) as found, watching(modules_of(module)):
-        watched_steps(module("int8"), Watched)
-    line = 1 + next(i for i, text in enumerate(path.read_text().splitlines()) if new in text)
+def test_a_planted_float_is_caught_and_its_line_named(tmp_path, file, old, new):
+    with copied(tmp_path, file, old, new) as (module, path):
+        with pytest.raises(FloatFound) as found, watching(modules_of(module)):
+            watched_steps(module("int8"), Watched)
+        line = 1 + next(i for i, text in enumerate(path.read_text().splitlines()) if new in text)
     assert str(found.value).startswith(f"{path}:{line}: ")
 
 

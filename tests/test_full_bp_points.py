@@ -1,8 +1,5 @@
 """Full BP of PointNet: INT8 equals its loop twin to the bit, FP32 central differences; bugs are planted in both."""
-import importlib
 import pathlib
-import shutil
-import sys
 
 import numpy as np
 import pytest
@@ -10,6 +7,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import twins_full_bp
 from experiments.full_bp import fp32, int8, int8_points
+from planted import planted
 from small_clouds import train, write_modelnet
 from small_runs import assert_same_run, metrics
 from tripwire import Watched, float_sites, package_modules, watching
@@ -17,7 +15,7 @@ from zo_numpy import models
 from zo_numpy.fp32 import draws as fp32_zo_draws, elastic_zo as fp32_zo
 from zo_numpy.fp32.layers import forward
 from zo_numpy.fp32.loss import cross_entropy
-from zo_numpy.int8 import elastic_zo as int8_zo
+from zo_numpy.int8 import elastic_zo as int8_zo, tiled
 from zo_numpy.int8.arith import QTensor
 
 FOLDER = pathlib.Path(int8.__file__).parent
@@ -64,9 +62,8 @@ def test_int8_steps_equal_the_twin():
 @pytest.mark.parametrize("threads", ["1", "3"])
 @pytest.mark.parametrize("tile_bytes", [1, 100])
 def test_int8_bits_do_not_depend_on_tiles_and_threads(monkeypatch, threads, tile_bytes):
-    import zo_numpy.int8.points
     monkeypatch.setenv("ZO_NUMPY_THREADS", threads)
-    monkeypatch.setattr(zo_numpy.int8.points, "TILE_BYTES", tile_bytes)
+    monkeypatch.setattr(tiled, "POINT_TILE_BYTES", tile_bytes)
     steps_equal_the_twin(int8)
 
 
@@ -170,25 +167,15 @@ BUGS = [   # file, text, what replaces it
 
 
 @pytest.mark.parametrize("file, old, new", BUGS, ids=[new[:40] for _, _, new in BUGS])
-def test_a_planted_bug_is_noticed(tmp_path, monkeypatch, file, old, new):
-    name = "full_bp_with_a_bug"
-    monkeypatch.syspath_prepend(tmp_path)
-    shutil.copytree(FOLDER, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
-    source = (tmp_path / name / file).read_text()
-    assert source.count(old) == 1
-    (tmp_path / name / file).write_text(source.replace(old, new))
-    importlib.invalidate_caches()
-    try:
-        noticed = 0
-        for module, check in (("int8", steps_equal_the_twin), ("fp32", gradients_are_central_differences)):
-            if file.startswith((module, "shapes")):
+def test_a_planted_bug_is_noticed(tmp_path, file, old, new):
+    noticed = 0
+    with planted(tmp_path, FOLDER, "full_bp_with_a_bug", file, old, new) as (module, _):
+        for precision, check in (("int8", steps_equal_the_twin), ("fp32", gradients_are_central_differences)):
+            if file.startswith((precision, "shapes")):
                 with pytest.raises((AssertionError, ValueError, IndexError)):
-                    check(importlib.import_module(f"{name}.{module}"))
+                    check(module(precision))
                 noticed += 1
-        assert noticed == (2 if file == "shapes.py" else 1)
-    finally:
-        for module in [module for module in sys.modules if module.split(".")[0] == name]:
-            del sys.modules[module]
+    assert noticed == (2 if file == "shapes.py" else 1)
 
 
 # Integers only

@@ -13,7 +13,7 @@ from zo_numpy import rng
 from zo_numpy.__main__ import main
 from zo_numpy.app import vectors as commands
 from zo_numpy.app.data import at_hand
-from zo_numpy.fp32 import elastic_zo, layers, tail
+from zo_numpy.fp32 import draws, elastic_zo, layers, precision, tail
 from zo_numpy.golden import check, diff, runs, tolerances, trace
 from zo_numpy.golden.tolerances import Tolerances, first_beyond, summary
 from zo_numpy.run import trainer
@@ -43,12 +43,11 @@ def tolerances_of(folder):
 
 # The tolerances themselves.
 
-def normal64(seed, step, tensor, query, count):
-    """fp32.normal in float64 throughout."""
-    words = rng.words(seed, rng.PERTURB, step, tensor, query, -(-count // 2))
+def box_muller(words):
+    """That of fp32/draws.py in float64 throughout."""
     u, v = ((word.astype(np.float64) + 1) * 2.0**-24 for word in ((words & 0xffffffff) >> 8, words >> 40))
     radius = np.sqrt(-2 * np.log(u))
-    return np.stack([radius * np.cos(2 * np.pi * v), radius * np.sin(2 * np.pi * v)], axis=1).reshape(-1)[:count]
+    return np.stack([radius * np.cos(2 * np.pi * v), radius * np.sin(2 * np.pi * v)], axis=1).reshape(-1)
 
 
 @pytest.fixture
@@ -60,7 +59,7 @@ def in_float64(monkeypatch):
         return {name: array.astype(np.float64) for name, array in first(config).items()}
     for module in (trace, runs):
         monkeypatch.setattr(module, "first_weights", weights)
-    monkeypatch.setattr(elastic_zo, "normal", normal64)
+    monkeypatch.setattr(draws, "box_muller", box_muller)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -319,13 +318,13 @@ BUGS = {
     "bias forgotten": (layers, "linear", lambda right: lambda x, weight, bias: right(x, weight, 0 * bias)),
     "gradient of a sum": (tail, "softmax_error", lambda right: lambda logits, labels: right(logits, labels) * 2),
     "a rate off by a thousandth": (
-        elastic_zo, "gradient_step", lambda right: lambda grad, eta: right(grad, 1.001 * eta)),
+        tail, "gradient_step", lambda right: lambda grad, eta: right(grad, 1.001 * eta)),
     "z off by a hundred-thousandth": (
-        elastic_zo, "normal", lambda right: lambda *given: right(*given) * np.float32(1.00001)),
-    "another query": (elastic_zo, "normal", lambda right: lambda seed, step, tensor, query, count: right(
-        seed, step, tensor, query + 1, count)),
-    "not clipped": (elastic_zo, "settings_at", lambda right: lambda *given: right(*given)._replace(clip=1e9)),
-    "nan": (elastic_zo, "gradient_step", lambda right: lambda grad, eta: right(grad, eta) * np.float32(np.nan)),
+        draws, "box_muller", lambda right: lambda words: right(words) * np.float32(1.00001)),
+    "another query": (rng, "generator", lambda right: lambda seed, stream, step, tensor, query, start=0: right(
+        seed, stream, step, tensor, query + (stream == rng.PERTURB), start)),
+    "not clipped": (precision, "settings_at", lambda right: lambda *given: right(*given)._replace(clip=1e9)),
+    "nan": (tail, "gradient_step", lambda right: lambda grad, eta: right(grad, eta) * np.float32(np.nan)),
 }
 
 
@@ -416,7 +415,7 @@ def test_export_and_diff_of_another_configuration(tmp_path, capsys, monkeypatch)
 
 
 def test_each_op_reads_what_it_is_made_of(tmp_path):
-    check.make_trace(NARROW.name, commands.load, tmp_path / "made")
+    check.make_trace(NARROW.name, at_hand, tmp_path / "made")
     records = manifest_of(tmp_path / "made")["records"]
 
     def inputs(phase, op, name):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from zo_numpy.app.data import at_hand
-from zo_numpy.fp32 import elastic_zo, points
+from zo_numpy.fp32 import elastic_zo, layers, points
 from zo_numpy.golden import check, diff, tolerances
 
 TRACES = pathlib.Path(__file__).parent / "golden" / "traces"
@@ -111,14 +111,14 @@ def test_clouds_are_exact(tmp_path):
 
 def of_the_first_pass(monkeypatch):
     """Running statistics are moved by those at theta + z."""
-    forward, move, seen = elastic_zo.forward, elastic_zo.update_running, []
+    forward_pass, move, seen = elastic_zo.forward_pass, elastic_zo.update_running, {}
 
-    def watched(layers, weights, x, record, statistics):
-        out = forward(layers, weights, x, record, statistics)
-        seen.append(dict(statistics))
+    def watched(phase, *given):
+        out, statistics = forward_pass(phase, *given), given[6]
+        seen[phase] = dict(statistics)
         return out
-    monkeypatch.setattr(elastic_zo, "forward", watched)
-    monkeypatch.setattr(elastic_zo, "update_running", lambda weights, statistics: move(weights, seen[-2]))
+    monkeypatch.setattr(elastic_zo, "forward_pass", watched)
+    monkeypatch.setattr(elastic_zo, "update_running", lambda weights, statistics: move(weights, seen["plus"]))
 
 
 def in_each_pass(monkeypatch):
@@ -135,12 +135,12 @@ def in_each_pass(monkeypatch):
 
 def sample_variance(monkeypatch):
     right = points.batch_statistics
-    monkeypatch.setattr(points, "batch_statistics", lambda x: right(x)._replace(var=x.var(axis=(0, 1), ddof=1)))
+    monkeypatch.setattr(layers, "batch_statistics", lambda x: right(x)._replace(var=x.var(axis=(0, 1), ddof=1)))
 
 
 def running_in_training(monkeypatch):
     right = points.batch_norm
-    monkeypatch.setattr(points, "batch_norm", lambda x, gamma, beta, statistics: right(
+    monkeypatch.setattr(layers, "batch_norm", lambda x, gamma, beta, statistics: right(
         x, gamma, beta, points.Statistics(0 * statistics.mean, 1 + 0 * statistics.var)))
 
 

@@ -5,17 +5,14 @@ The tripwire itself is tried with floats planted in a copy of the package: each 
 import functools
 import importlib
 import pathlib
-import shutil
-import sys
 
 import numpy as np
 import pytest
 
-from zo_numpy.int8 import draws, precision
 import zo_numpy
 from experiments import float_loss
+from planted import planted
 from tripwire import FloatFound, Watched, float_sites, package_modules, watching
-from zo_numpy.int8 import elastic_zo
 from zo_numpy.int8.elastic_zo import Settings
 
 PACKAGE = pathlib.Path(zo_numpy.__file__).parent
@@ -23,64 +20,67 @@ INTEGER_FILES = sorted([*(PACKAGE / "int8").glob("*.py"),
                         *(PACKAGE / name for name in ("rng.py", "shapes.py", "tiles.py"))])
 NEVER_NEGATIVE = {"4 ** k"}          # powers whose exponent counts up from 0
 SETTINGS = Settings(r_max=15, p_zero=64, b_zo=2, b_bp=4, r_limit=31)
-METHODS = {
-    "K=0": (0, {}), "K=1": (1, {}), "K=2": (2, {}), "K=3": (3, {}),
-    "K=1 frozen": (1, {"frozen": True}), "K=2 frozen": (2, {"frozen": True}),
-    "K=3 frozen": (3, {"frozen": True}), "K=1 both": (1, {"tail_passes": "both"}),
-    "K=3 both": (3, {"tail_passes": "both"}),
-    "K=0 coarse": (0, {"loss": "coarse"}), "K=2 coarse": (2, {"loss": "coarse"}),
-}
+METHODS = [   # K, changes of the settings, the variant
+    *((bp_tail, {}, {}) for bp_tail in range(4)), *((bp_tail, {"loss": "coarse"}, {}) for bp_tail in (0, 2)),
+    *((bp_tail, {}, {"frozen": True}) for bp_tail in (1, 2, 3)),
+    (1, {}, {"tail_passes": "both"}), (3, {}, {"tail_passes": "both"}), (0, {}, {"queries": 2})]
 
 
-def train(elastic_zo, bp_tail, settings, kind=np.ndarray, steps=2):
-    """(log, final weights, logits) of a short run of LeNet-5 whose arrays are all of `kind` to begin with."""
-    lenet5 = elastic_zo.models.MODELS["lenet5"]                    # of the package that elastic_zo is of
-    headroom = {layer.name: 2 for layer in elastic_zo.models.weight_layers(lenet5.layers)}
-    weights = draws.init_weights(lenet5, 0, headroom)
-    precision.clip_for_zo(weights, elastic_zo.zo_tensors(lenet5, bp_tail), settings.r_limit)
+def original(module):
+    return importlib.import_module(f"zo_numpy.{module}")
+
+
+def train(module, bp_tail, settings, variant={}, kind=np.ndarray, steps=2, record=None):
+    """(log, final weights, logits) of a short run of LeNet-5 whose arrays are all of `kind` to begin with.
+
+    module: gives a module of zo_numpy, or of a copy, by its name.
+    """
+    lenet5, elastic_zo, variants = module("models").LENET5, module("int8.elastic_zo"), module("int8.variants")
+    precision = module("int8.precision")
+    headroom = {layer.name: 2 for layer in module("models").weight_layers(lenet5.layers)}
+    weights = module("int8.draws").init_weights(lenet5, 0, headroom)
+    precision.clip_for_zo(weights, precision.zo_tensors(lenet5, bp_tail), settings.r_limit)
     weights = {name: weight._replace(data=weight.data.view(kind)) for name, weight in weights.items()}
     log = []
     for step in range(steps):
         draw = np.random.default_rng(step)
         images = draw.integers(0, 256, (6, 1, 28, 28), dtype=np.uint8).view(kind)
         labels = draw.integers(0, 10, 6).astype(np.uint8).view(kind)
-        log.append(elastic_zo.train_step(lenet5, bp_tail, weights, images, labels, 0, step, settings))
+        given = lenet5, bp_tail, weights, images, labels, 0, step, settings, record
+        log.append(variants.train_step(*given, variants.Variant(**variant)) if variant else
+                   elastic_zo.train_step(*given))
     logits = precision.logits_of(lenet5, weights, images)
     classes = precision.classify(lenet5, weights, images)
     final = [weight.data.tobytes() for weight in weights.values()]
     return log, final, logits.data.tolist(), logits.exponent, classes.tolist()
 
 
-@pytest.mark.parametrize("bp_tail, changes", METHODS.values(), ids=METHODS.keys())
-def test_training_meets_no_float(monkeypatch, bp_tail, changes):
+@pytest.mark.parametrize("bp_tail, changes, variant", METHODS)
+def test_training_meets_no_float(monkeypatch, bp_tail, changes, variant):
     settings = SETTINGS._replace(**changes)
-    expected = train(elastic_zo, bp_tail, settings)
-    for threads in ("1", "2"):
+    expected = train(original, bp_tail, settings, variant)
+    for threads, record in (("1", None), ("2", None), ("1", lambda *noted: None)):
         monkeypatch.setenv("ZO_NUMPY_THREADS", threads)
         with watching(package_modules("zo_numpy")) as seen:
-            got = train(elastic_zo, bp_tail, settings, Watched)
-        assert got == expected                                     # watching changes nothing
+            got = train(original, bp_tail, settings, variant, Watched, record=record)
+        assert got == expected                                     # watching changes nothing, nor does a record
 
         # And the arrays of every stage were watched, not only those passed in.
-        stages = {"draws.uniform_int8", "arith.round_shift", "arith.max_abs", "shapes.relu",
-                  "shapes.max_pool2d", "loss.base2_logits"}
-        if not settings.frozen:
-            stages |= {"draws.z_of", "elastic_zo.times_z", "elastic_zo.z_less_steps"}
+        stages = {"arith.round_shift", "shapes.relu", "shapes.max_pool2d", "loss.base2_logits"}
+        if "frozen" not in variant:
+            stages |= {"draws.z_of", "elastic_zo.perturb"}
         if bp_tail:
-            stages |= {"tail.softmax_error", "tail.update_tail", "arith.pseudo_stochastic_shift"}
+            stages |= {"tail.softmax_error", "arith.pseudo_stochastic_shift"}
         if bp_tail > 1:
             stages |= {"tail.relu_backward"}
-        if settings.loss == "integer":
-            stages |= {"loss.exp2_terms", "loss.horner", "loss.log2_sum", "loss.cross_entropy"}
-        else:
-            stages |= {"loss.coarse_cross_entropy"}
+        stages |= {"loss.cross_entropy" if settings.loss == "integer" else "loss.coarse_cross_entropy"}
         assert stages <= {name.removeprefix("zo_numpy.").removeprefix("int8.") for name in seen}
 
 
 def test_a_float_loss_is_caught_where_the_step_calls_it():
     settings = SETTINGS._replace(loss=float_loss.cross_entropy)
     with pytest.raises(FloatFound, match=r"elastic_zo.py:\d+: loss = "), watching(package_modules("zo_numpy")):
-        train(elastic_zo, 2, settings, Watched)
+        train(original, 2, settings, kind=Watched)
 
 
 def test_watching_leaves_no_trace():
@@ -116,53 +116,33 @@ PLANTED = [                                          # file, text, what replaces
     ("int8/loss.py", "logits.data.astype(np.int64)", "logits.data.astype('d').astype(np.int64)"),
     ("int8/loss.py", "x = total >> whole", "x = np.exp2(np.log2(total) - whole).astype(np.int64)"),
     ("int8/tail.py", "<< SOFTMAX_BITS) // terms.sum(", "<< SOFTMAX_BITS) / terms.sum("),
-    ("int8/tail.py", "np.clip(weight[part] - step[part], ", "np.clip(weight[part] - step[part], 0.5 - "),
-    ("int8/tail.py", "weight[part] = ", "weight[part] = 1.0 * "),
+    ("int8/tail.py", "weight[...] = ", "weight[...] = 1.0 * "),
+    ("int8/tiled.py", "clip(step, -INT8_MAX,", "clip(step, 0.5 - INT8_MAX,"),
+    ("int8/tiled.py", "tile >>= max(0, shift_for(largest) - 1)", "tile = tile / 2**(shift_for(largest) - 1)"),
+    ("int8/tiled.py", "half = kept & 1", "half = (kept * 0.5).astype(np.uint8)"),
+    ("int8/tiled.py", "b[:terms].astype(np.int32)", "b[:terms].astype(np.float32)"),
     ("int8/arith.py", "magnitude >>= shift\n    magnitude *= np.sign(values)\n    return magnitude\n\n\ndef pseudo",
      "np.divide(magnitude, 1 << shift, out=magnitude, casting='unsafe')\n    magnitude *= np.sign(values)\n"
      "    return magnitude\n\n\ndef pseudo"),
     ("int8/arith.py", "np.empty((a.shape[0], m), np.int32)", "np.empty((a.shape[0], m))"),
-    ("int8/arith.py", "    return result.reshape(values.shape)",
-     "    return np.linspace(result, result, 1, dtype=dtype)[0].reshape(values.shape)"),
+    ("int8/arith.py", "magnitude += high > low", "magnitude += np.linspace(high, high, 1, dtype=np.int32)[0] > low"),
     ("shapes.py", "return np.maximum(x, 0)", "return np.maximum(x, 0.0)"),
     ("shapes.py", "return np.maximum(x, 0)", "return np.float32(1).astype(np.int32) * np.maximum(x, 0)"),
     ("shapes.py", "n, out_width), dtype)", "n, out_width), np.float64).astype(dtype)"),
-    ("int8/elastic_zo.py", "np.int8(times) *", "np.random.default_rng(0).integers(1, 2) *"),
-    ("int8/elastic_zo.py", "np.int8(last) *", "np.array(last, float).astype(np.int8) *"),
-    ("int8/elastic_zo.py", "stochastic_shift(taken, shift)", "stochastic_shift(taken.astype(float), 0)"),
-    ("rng.py", "(h < (256 - p_zero << 8))", "(h / 256 < 256 - p_zero)"),
-    ("rng.py", "low = h.astype(np.int8) ", "low = (h + np.zeros(1)).astype(np.int8) "),
+    ("int8/elastic_zo.py", "z *= np.int8(times)", "z *= np.random.default_rng(0).integers(1, 2)"),
+    ("int8/elastic_zo.py", "np.int8(g) *", "np.array(g, float).astype(np.int8) *"),
+    ("int8/elastic_zo.py", "stochastic_shift(z, shift)", "stochastic_shift(z.astype(float), 0)"),
+    ("int8/draws.py", "(h < (256 - p_zero << 8))", "(h / 256 < 256 - p_zero)"),
+    ("int8/draws.py", "low = h.astype(np.int8) ", "low = (h + np.zeros(1)).astype(np.int8) "),
 ]
 
 
-@pytest.fixture
-def planted_package(tmp_path, monkeypatch):
-    """plant(file, old, new) imports a copy of zo_numpy under another name, with `old` replaced in one file.
-
-    Returns the copy's elastic_zo and the path of the changed file.
-    """
-    name = "zo_numpy_planted"
-    monkeypatch.syspath_prepend(tmp_path)
-    shutil.copytree(PACKAGE, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
-
-    def plant(file, old, new):
-        path = tmp_path / name / file
-        source = path.read_text()
-        assert source.count(old) == 1, f"{old!r} is not once in {file}"
-        path.write_text(source.replace(old, new))
-        importlib.invalidate_caches()
-        return importlib.import_module(f"{name}.int8.elastic_zo"), path
-
-    yield plant
-    for module in [module for module in sys.modules if module.split(".")[0] == name]:
-        del sys.modules[module]
-
-
 @pytest.mark.parametrize("file, old, new", PLANTED, ids=[new[:40] for _, _, new in PLANTED])
-def test_a_planted_float_is_caught_and_its_line_named(planted_package, file, old, new):
-    planted_elastic_zo, path = planted_package(file, old, new)
-    with pytest.raises(FloatFound) as found, watching(package_modules("zo_numpy_planted")):
-        train(planted_elastic_zo, 2, SETTINGS, Watched, steps=1)
+def test_a_planted_float_is_caught_and_its_line_named(tmp_path, file, old, new):
+    record = (lambda *noted: None) if file == "int8/tail.py" and "weight" in old else None   # of the plain path alone
+    with planted(tmp_path, PACKAGE, "zo_numpy_planted", file, old, new) as (module, path):
+        with pytest.raises(FloatFound) as found, watching(package_modules("zo_numpy_planted")):
+            train(module, 2, SETTINGS, kind=Watched, steps=1, record=record)
     lines = path.read_text().splitlines()
     place, _, message = str(found.value).partition(": ")
     named, _, number = place.rpartition(":")
@@ -172,11 +152,11 @@ def test_a_planted_float_is_caught_and_its_line_named(planted_package, file, old
     assert message.startswith(lines[int(number) - 1].strip())
 
 
-def test_an_unplanted_copy_is_clean(planted_package):
-    planted_elastic_zo, _ = planted_package("rng.py", "import numpy as np", "import numpy as np")
-    with watching(package_modules("zo_numpy_planted")):
-        got = train(planted_elastic_zo, 2, SETTINGS, Watched, steps=1)
-    assert got == train(elastic_zo, 2, SETTINGS, steps=1)
+def test_an_unplanted_copy_is_clean(tmp_path):
+    with planted(tmp_path, PACKAGE, "zo_numpy_planted") as (module, _):
+        with watching(package_modules("zo_numpy_planted")):
+            got = train(module, 2, SETTINGS, kind=Watched, steps=1)
+    assert got == train(original, 2, SETTINGS, steps=1)
 
 
 FLOAT_SOURCE = [

@@ -1,20 +1,21 @@
 """PointNet's layers on points: against loop twins, whatever the tiles, the threads and the order of the points."""
 import importlib
 import pathlib
-import shutil
-import sys
 
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
 import twins
+import zo_numpy
+from planted import planted
 from tripwire import FloatFound, Watched, package_modules, watching
 from zo_numpy import models
-from zo_numpy.fp32 import (draws as fp32_draws, elastic_zo as fp32, layers as fp32_layers, points as fp32_points,
-                           precision as fp32_precision)
-from zo_numpy.int8 import (draws as int8_draws, elastic_zo as int8, layers as int8_layers, points as int8_points,
-                           precision as int8_precision)
+from zo_numpy.fp32 import (draws as fp32_draws, elastic_zo as fp32, layers as fp32_layers, precision as fp32_precision,
+                           tiled as fp32_tiled)
+from zo_numpy.fp32.variants import Variant, train_step as fp32_train_step
+from zo_numpy.int8 import (draws as int8_draws, elastic_zo as int8, layers as int8_layers, precision as int8_precision,
+                           tiled as int8_tiled)
 from zo_numpy.int8.arith import MAX_TERMS, QTensor
 from zo_numpy.models import BatchNorm, MaxOverPoints, PointLinear, ReLU
 
@@ -22,8 +23,6 @@ TINY = models.pointnet("tiny", 7, 5, (4, 6, 9), (8,))
 INNER = (PointLinear("mlp", 5, 8), BatchNorm("norm", 8), ReLU())
 POOLED = (PointLinear("mlp", 5, 8), BatchNorm("norm", 8), MaxOverPoints(), ReLU())
 BLOCKS = pytest.mark.parametrize("block", [INNER, POOLED], ids=["inner", "pooled"])
-TILES = pytest.mark.parametrize("tile_bytes", [1, 96, 300, 1 << 19])
-THREADS = pytest.mark.parametrize("threads", ["1", "2", "3"])
 
 
 def int8_weights(model, seed=0):
@@ -40,16 +39,14 @@ def fp32_clouds(n, model, seed=0):
 
 
 def block_inputs(n=6, p=7, seed=0):
-    """(weights, x) of the blocks above in INT8, and the same in FP32 with signs of gamma both ways and one zero."""
+    """(weights, x) of the blocks above in FP32, with signs of gamma both ways and one zero."""
     draw = np.random.default_rng(seed)
-    x, weight = draw.integers(-127, 128, (n, p, 5)).astype(np.int8), draw.integers(-127, 128, (8, 5)).astype(np.int8)
+    x, weight = (draw.integers(-127, 128, shape).astype(np.float32) / 127 for shape in ((n, p, 5), (8, 5)))
     gamma = draw.normal(size=8).astype(np.float32)
     gamma[:3] = 0, -1, 1
-    fp32_weights = {"mlp.weight": weight.astype(np.float32) / 127, "norm.gamma": gamma,
-                    "norm.beta": draw.normal(size=8).astype(np.float32),
-                    "norm.mean": draw.normal(size=8).astype(np.float32),
-                    "norm.var": draw.uniform(0.5, 2, 8).astype(np.float32)}
-    return ({"mlp": QTensor(weight, -9)}, QTensor(x, -7)), (fp32_weights, x.astype(np.float32) / 127)
+    return {"mlp.weight": weight, "norm.gamma": gamma, "norm.beta": draw.normal(size=8).astype(np.float32),
+            "norm.mean": draw.normal(size=8).astype(np.float32),
+            "norm.var": draw.uniform(0.5, 2, 8).astype(np.float32)}, x
 
 
 # INT8
@@ -64,36 +61,20 @@ def test_the_int8_forward_pass_equals_the_twin():
         assert np.any(got.data) and got.data.dtype == np.int8
 
 
-@BLOCKS
-@TILES
-@THREADS
-def test_int8_streamed_equals_plain_bit_for_bit(monkeypatch, block, tile_bytes, threads):
-    monkeypatch.setenv("ZO_NUMPY_THREADS", threads)
-    monkeypatch.setattr(int8_points, "TILE_BYTES", tile_bytes)
-    for n, p in ((1, 1), (6, 7), (3, 50)):
-        (weights, x), _ = block_inputs(n, p)
-        expected = int8_points.forward_plain(models.integer_layers(block), weights, x, None)
-        got = int8_points.forward_block(block, weights, x)
-        assert_array_equal(got.data, expected.data)
-        assert got.exponent == expected.exponent and got.data.dtype == np.int8 and np.any(got.data)
-
-
 def test_int8_rounds_up_to_127_at_most():
     weights, x = {"mlp": QTensor(np.int8([[127], [1]]), 0)}, QTensor(np.int8([[[127], [2]]]), 0)
     for block in ((PointLinear("mlp", 1, 2), ReLU()), (PointLinear("mlp", 1, 2), MaxOverPoints(), ReLU())):
-        out = int8_points.forward_block(block, weights, x)                  # 127 * 127 is 63 * 2^8 + 1
+        out = int8_layers.forward_block(block, weights, x)                  # 127 * 127 is 63 * 2^8 + 1
         assert out.exponent == 7 and out.data.max() == 126
 
 
 def test_sums_that_int32_cannot_hold_are_refused():
     wide = QTensor(np.zeros((1, MAX_TERMS + 1), np.int8), 0)
     x = QTensor(np.zeros((1, 1, MAX_TERMS + 1), np.int8), 0)
-    for block in ((PointLinear("mlp", MAX_TERMS + 1, 1), ReLU()),
-                  (PointLinear("mlp", MAX_TERMS + 1, 1), MaxOverPoints())):
-        with pytest.raises(ValueError, match="can exceed int32"):
-            int8_points.forward_block(block, {"mlp": wide}, x)
-    with pytest.raises(ValueError, match="can exceed int32"):
-        int8_points.point_linear(x.data, wide.data)
+    for last in (ReLU(), MaxOverPoints()):
+        for way in (int8_layers, int8_tiled):
+            with pytest.raises(ValueError, match="can exceed int32"):
+                way.forward_block((PointLinear("mlp", MAX_TERMS + 1, 1), last), {"mlp": wide}, x)
 
 
 def shuffled_points(x, seed=3):
@@ -117,7 +98,8 @@ def test_the_order_of_the_points_changes_no_int8_bit():
 def test_a_point_given_twice_changes_nothing():
     weights, x = int8_weights(TINY), int8_clouds(4, TINY)
     doubled = np.concatenate([x, x[:, :3]], axis=1)
-    assert_array_equal(int8_precision.logits_of(TINY, weights, x).data, int8_precision.logits_of(TINY, weights, doubled).data)
+    once, twice = (int8_precision.logits_of(TINY, weights, clouds) for clouds in (x, doubled))
+    assert_array_equal(once.data, twice.data)
 
 
 # FP32
@@ -154,18 +136,14 @@ def close(got, expected, tolerance=2e-5):
 
 
 @BLOCKS
-@TILES
-@THREADS
 @pytest.mark.parametrize("training", [True, False])
-def test_fp32_streamed_and_plain_equal_the_loops(monkeypatch, block, tile_bytes, threads, training):
-    monkeypatch.setenv("ZO_NUMPY_THREADS", threads)
-    monkeypatch.setattr(fp32_points, "TILE_BYTES", tile_bytes)
+def test_fp32_tiled_and_plain_equal_the_loops(block, training):
     for n, p in ((1, 2), (6, 7), (3, 50)):
-        _, (weights, x) = block_inputs(n, p)
+        weights, x = block_inputs(n, p)
         expected, mean, var = looped_block(block, weights, x, training)
-        for record in (None, lambda *_: None):
+        for way in (fp32_layers, fp32_tiled):
             statistics = {} if training else None
-            close(fp32_points.forward_block(block, weights, x, record, statistics), expected)
+            close(way.forward_block(block, weights, x, statistics), expected)
             if training:
                 close(statistics["norm"].mean, mean)
                 close(statistics["norm"].var, var)
@@ -174,34 +152,35 @@ def test_fp32_streamed_and_plain_equal_the_loops(monkeypatch, block, tile_bytes,
 
 def test_the_variance_of_numbers_far_from_zero():
     """Sums of squares about the mean: numbers of 1000 +- 1 have a variance of 1, not what cancellation leaves."""
-    _, (weights, x) = block_inputs(4, 64)
+    weights, x = block_inputs(4, 64)
     weights["mlp.weight"][...] = np.eye(8, 5)
     x = (1000 + np.where(np.arange(64) % 2, 1, -1)[None, :, None] + np.zeros((4, 1, 5))).astype(np.float32)
     for block in (INNER, POOLED):
-        statistics = {}
-        fp32_points.forward_block(block, weights, x, None, statistics)
-        close(statistics["norm"].var[:5], 1)
+        for way in (fp32_layers, fp32_tiled):
+            statistics = {}
+            way.forward_block(block, weights, x, statistics)
+            close(statistics["norm"].var[:5], 1)
 
 
 def test_the_order_of_the_points_changes_fp32_by_rounding_only():
     weights, x = fp32_draws.init_weights(TINY, 0), fp32_clouds(4, TINY)
-    close(fp32_precision.logits_of(TINY, weights, shuffled_points(x)), fp32_precision.logits_of(TINY, weights, x).astype(np.float64), 1e-4)
+    one, other = (fp32_precision.logits_of(TINY, weights, clouds) for clouds in (x, shuffled_points(x)))
+    close(other, one.astype(np.float64), 1e-4)
 
 
 def test_running_statistics_move_once_a_step_towards_those_of_the_last_pass():
     x, labels = fp32_clouds(6, TINY), np.uint8([0, 1, 2, 3, 4, 0])
     settings = fp32.Settings(eps=0.01, eta=1e-3, clip=10, eta_tail=0.1)
-    for queries, frozen, bp_tail in ((1, False, 0), (2, False, 1), (1, True, 1)):
+    for bp_tail, variant in ((0, Variant()), (1, Variant(queries=2)), (1, Variant(frozen=True))):
         weights, passes = fp32_draws.init_weights(TINY, 0), []
 
         def watch(phase, op, name, value):
             if op == "weights":
                 passes.append({key: array.copy() for key, array in value.items()})
 
-        changed = settings._replace(queries=queries, frozen=frozen)
-        fp32.train_step(TINY, bp_tail, weights, x, labels, 0, 0, changed, watch)
+        fp32_train_step(TINY, bp_tail, weights, x, labels, 0, 0, settings, watch, variant)
         statistics = {}
-        fp32_layers.forward(TINY.layers, passes[-1], x, None, statistics)
+        fp32_layers.forward(TINY.layers, passes[-1], x, statistics=statistics)
         for norm, batch in statistics.items():
             close(weights[norm + ".mean"], 0.1 * batch.mean.astype(np.float64))
             close(weights[norm + ".var"], 0.9 + 0.1 * batch.var.astype(np.float64))
@@ -236,11 +215,12 @@ def test_zo_moves_gamma_and_beta_and_restores_them():
     weights = fp32_draws.init_weights(TINY, 0)
     before = {name: array.copy() for name, array in weights.items()}
     names = fp32.zo_tensors(TINY, 1)
-    fp32.perturb(weights, names, 0.01, 0, 0)
+    settings = fp32.Settings(eps=0.01, eta=1e-3, clip=10, eta_tail=0.1)
+    fp32.perturb(weights, names, 1, 0, 0, settings)
     moved = {name for name in weights if not np.array_equal(weights[name], before[name])}
     assert moved == {name for _, name in names}
     assert {"norm1.gamma", "norm3.beta"} <= moved and not {"fc2.weight", "norm1.mean"} & moved
-    fp32.perturb(weights, names, -0.01, 0, 0)
+    fp32.perturb(weights, names, -1, 0, 0, settings)
     for name in moved:
         close(weights[name], before[name].astype(np.float64), 1e-6)
 
@@ -276,63 +256,60 @@ def test_one_zo_step_along_a_known_slope_lowers_the_loss(precision):
 def test_int8_layers_without_batch_norm_are_those_of_the_trace():
     seen = []
     weights, x = int8_weights(TINY), int8_clouds(2, TINY)
-    int8_layers.forward(TINY.layers, weights, QTensor(x, -7), lambda op, name, value: seen.append(op))
+    int8_layers.forward(TINY.layers, weights, QTensor(x, -7), record=lambda op, name, value: seen.append(op))
     assert "BatchNorm" not in seen and seen.count("MaxOverPoints") == 1 and seen.count("requantise") == 5
 
 
 # Integers only
 
-def int8_run(module, kind, bp_tail, frozen):
-    """(log, final weights, logits) of a short run of the narrow PointNet whose arrays are all of `kind`."""
-    model = module.models.MODELS["narrow-pointnet"]
-    names = [layer.name for layer in module.models.weight_layers(model.layers)]
-    weights = module.init_weights(model, 1, dict.fromkeys(names, 1))
-    module.clip_for_zo(weights, module.zo_tensors(model, bp_tail), 15)
+def int8_run(module, kind, bp_tail, frozen=False):
+    """(log, final weights, logits) of a short run of the narrow PointNet whose arrays are all of `kind`.
+
+    module: gives a module of zo_numpy, or of a copy, by its name.
+    """
+    model, variants, precision = module("models").NARROW_POINTNET, module("int8.variants"), module("int8.precision")
+    names = [layer.name for layer in module("models").weight_layers(model.layers)]
+    weights = module("int8.draws").init_weights(model, 1, dict.fromkeys(names, 1))
+    precision.clip_for_zo(weights, precision.zo_tensors(model, bp_tail), 15)
     weights = {name: weight._replace(data=weight.data.view(kind)) for name, weight in weights.items()}
-    settings = module.Settings(r_max=15, p_zero=64, b_zo=2, b_bp=3, r_limit=15, frozen=frozen)
+    settings = precision.Settings(r_max=15, p_zero=64, b_zo=2, b_bp=3, r_limit=15)
     log = []
     for step in range(2):
         x, labels = int8_clouds(5, model, step).view(kind), (np.arange(5) * 2).astype(np.uint8).view(kind)
-        log.append(module.train_step(model, bp_tail, weights, x, labels, 0, step, settings))
-    logits = module.logits_of(model, weights, x)
+        log.append(variants.train_step(model, bp_tail, weights, x, labels, 0, step, settings,
+                                       variant=variants.Variant(frozen=frozen)))
+    logits = precision.logits_of(model, weights, x)
     return log, [weight.data.tobytes() for weight in weights.values()], logits.data.tolist(), logits.exponent
+
+
+def original(module):
+    return importlib.import_module(f"zo_numpy.{module}")
 
 
 @pytest.mark.parametrize("threads", ["1", "2"])
 @pytest.mark.parametrize("bp_tail, frozen", [(0, False), (1, False), (2, False), (3, False), (2, True)])
 def test_training_on_clouds_meets_no_float(monkeypatch, bp_tail, frozen, threads):
     monkeypatch.setenv("ZO_NUMPY_THREADS", threads)
-    expected = int8_run(int8, np.ndarray, bp_tail, frozen)
+    expected = int8_run(original, np.ndarray, bp_tail, frozen)
     with watching(package_modules("zo_numpy")) as seen:
-        got = int8_run(int8, Watched, bp_tail, frozen)
+        got = int8_run(original, Watched, bp_tail, frozen)
     assert got == expected
-    assert "zo_numpy.int8.points.reduce" in seen                                # the arrays made there are watched, too
+    assert "zo_numpy.int8.tiled.reduce" in seen                                # the arrays made there are watched too
 
 
-FLOATS = [   # in int8/points.py: text, what replaces it
-    ("largest[rows, i] = product.max(axis=1)", "largest[rows, i] = product.mean(axis=1)"),
-    ("np.maximum(part, 0, out=accumulator[:, tile])",
-     "np.maximum(part, 0.0, out=accumulator[:, tile], casting='unsafe')"),
-    ("return QTensor(points, -7)", "return QTensor((points * 1.0).astype(np.int8), -7)"),
+FLOATS = [   # file, text, what replaces it
+    ("int8/tiled.py", "largest[rows, i] = product.max(axis=1)", "largest[rows, i] = product.mean(axis=1)"),
+    ("int8/tiled.py", "keep(np.maximum(product, 0, out=product), kept[:, tile])",
+     "keep(np.maximum(product, 0.0, out=product, casting='unsafe'), kept[:, tile])"),
+    ("int8/tiled.py", "kept.view(np.int8).reshape(-1, n, points)",
+     "(kept * 1.0).astype(np.int8).reshape(-1, n, points)"),
 ]
 
 
-@pytest.mark.parametrize("old, new", FLOATS, ids=[new[:40] for _, new in FLOATS])
-def test_a_planted_float_is_caught_and_its_line_named(tmp_path, monkeypatch, old, new):
+@pytest.mark.parametrize("file, old, new", FLOATS, ids=[new[:40] for *_, new in FLOATS])
+def test_a_planted_float_is_caught_and_its_line_named(tmp_path, file, old, new):
     name = "zo_numpy_planted_points"
-    monkeypatch.syspath_prepend(tmp_path)
-    package = pathlib.Path(int8_points.__file__).parent.parent
-    shutil.copytree(package, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
-    path = tmp_path / name / "int8" / "points.py"
-    source = path.read_text()
-    assert source.count(old) == 1
-    path.write_text(source.replace(old, new))
-    importlib.invalidate_caches()
-    try:
-        module = importlib.import_module(f"{name}.int8.elastic_zo")
+    with planted(tmp_path, pathlib.Path(zo_numpy.__file__).parent, name, file, old, new) as (module, path):
         with pytest.raises(FloatFound) as found, watching(package_modules(name)):
-            int8_run(module, Watched, 1, False)
-        assert new in str(found.value) and str(path) in str(found.value)
-    finally:
-        for module in [module for module in sys.modules if module.split(".")[0] == name]:
-            del sys.modules[module]
+            int8_run(module, Watched, 1)
+    assert new in str(found.value) and str(path) in str(found.value)

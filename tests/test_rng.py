@@ -6,6 +6,7 @@ from numpy.testing import assert_array_equal
 import twins
 from zo_numpy import rng
 from zo_numpy.int8 import draws
+from zo_numpy.int8.elastic_zo import Settings
 
 # Random123's kat_vectors for "philox4x64 10": counter, key, block. The inputs of the last are digits of pi.
 KNOWN_ANSWERS = [
@@ -162,17 +163,19 @@ def test_words_can_be_had_from_any_block_on(count, start):
     assert rng.words(3, 1, 4, 5, 6, count, start).tolist() == twins.words(3, 1, 4, 5, 6, start + count)[start:]
 
 
-@pytest.mark.parametrize("per_word", [2, 4])
-@pytest.mark.parametrize("sizes", [{0: 1}, {3: 7, 4: 16, 9: 17}, {0: 16, 1: 16, 2: 1}, {0: 5, 2: 100, 3: 3}])
-def test_groups_draw_what_whole_tensors_would(monkeypatch, sizes, per_word):
-    monkeypatch.setattr(rng, "CHUNK", 8)
-    drawn = {tensor: [] for tensor in sizes}
-    for group in rng.groups(sizes, per_word):
-        assert 1 <= sum(piece.stop - piece.start for piece in group) <= 8 * per_word
-        made = rng.group_words(2, 3, 0, group, per_word).repeat(per_word)     # an element is its word
-        for piece, part in rng.of_pieces(group, made, per_word):
-            assert piece.start == len(drawn[piece.tensor])
-            drawn[piece.tensor] += part.tolist()
-    for tensor, size in sizes.items():
-        words = twins.words(2, rng.PERTURB, 3, tensor, 0, -(-size // per_word))
-        assert drawn[tensor] == [words[i // per_word] for i in range(size)]
+@pytest.mark.parametrize("count, most", [(1, 4), (8, 4), (9, 4), (30, 8)])
+def test_words_in_turn_are_the_words(count, most):
+    parts = [part.tolist() for part in rng.words_in_turn(3, 1, 4, 5, 6, count, most)]
+    assert all(len(part) == most for part in parts[:-1]) and 1 <= len(parts[-1]) <= most
+    assert sum(parts, []) == twins.words(3, 1, 4, 5, 6, count)
+
+
+@pytest.mark.parametrize("count", [1, 16, 17, 100])
+def test_z_in_turn_is_z(monkeypatch, count):
+    monkeypatch.setattr(draws, "PIECE", 48)
+    settings = Settings(r_max=15, p_zero=64, b_zo=1, b_bp=1, r_limit=15)
+    seen = []
+    for piece, z in draws.perturbation_in_turn(2, 3, 4, 5, count, settings):
+        assert piece == slice(len(seen), len(seen) + len(z)) and len(z) <= 48 and z.dtype == np.int8
+        seen += z.tolist()
+    assert seen == twins.perturbation(2, 3, 4, 5, count, 15, 64)

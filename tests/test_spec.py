@@ -153,9 +153,8 @@ def test_streams():
     order = rng.words(6, int(shuffle), 8, int(shuffle_tensor), int(shuffle_query), 9)
     assert rng.shuffled(6, 8, 9).tolist() == order.argsort(kind="stable").tolist()
     h = rng.half_words(6, int(perturb), 8, 4, int(perturb_query), 25)
-    weights = {"w": arith.QTensor(np.zeros((5, 5), np.int8), 0)}
     settings = elastic_zo.Settings(r_max=63, p_zero=9, b_zo=1, b_bp=1, r_limit=63)
-    assert precision.draw("w", 4, weights, 6, 8, settings).tolist() == draws.perturbation_table(63, 9)[h].tolist()
+    assert precision.draw(settings, 6, 8, 4, 0, 25).tolist() == draws.perturbation_table(63, 9)[h].tolist()
 
 
 def test_half_words_to_z():
@@ -163,15 +162,15 @@ def test_half_words_to_z():
         assert draws.perturbation_table(r_max, p_zero)[h] == twins.perturbation_of(h, r_max, p_zero) == z
 
 
-@pytest.mark.parametrize("module", [rng, twins])
-def test_draws(module):
+@pytest.mark.parametrize("words, made", [(rng, draws), (twins, twins)], ids=["zo_numpy", "twins"])
+def test_draws(words, made):
     assert values_of(assignments(section("4.3"))) == {
-        "draw.words": list(map(int, module.words(1, 1, 2, 3, 0, 5))),
-        "draw.half_words": list(map(int, module.half_words(1, 1, 2, 3, 0, 6))),
-        "draw.z_7_64": list(module.perturbation(1, 2, 3, 0, 16, 7, 64)),
-        "draw.z_63_0": list(module.perturbation(1, 2, 3, 0, 16, 63, 0)),
-        "draw.uniform_63": list(module.uniform_int8(1, 3, 16, 63)),
-        "draw.order_10": list(module.shuffled(1, 2, 10))}
+        "draw.words": list(map(int, words.words(1, 1, 2, 3, 0, 5))),
+        "draw.half_words": list(map(int, words.half_words(1, 1, 2, 3, 0, 6))),
+        "draw.z_7_64": list(made.perturbation(1, 2, 3, 0, 16, 7, 64)),
+        "draw.z_63_0": list(made.perturbation(1, 2, 3, 0, 16, 63, 0)),
+        "draw.uniform_63": list(made.uniform_int8(1, 3, 16, 63)),
+        "draw.order_10": list(words.shuffled(1, 2, 10))}
 
 
 # Arithmetic, network, loss.
@@ -256,10 +255,9 @@ def test_shapes_of_the_forward_pass_on_points():
     for model in (models.POINTNET, models.NARROW_POINTNET):
         x = points.from_points(np.zeros((2, 7, 3), np.int8))
         weights = draws.init_weights(model, 0, dict.fromkeys(model_names(model), 0))
-        for block in models.blocks(model.layers):
+        for block in models.blocks(models.integer_layers(model.layers)):
             shapes = {"MaxOverPoints": None}
-            forward = points if isinstance(block[0], models.PointLinear) else layers
-            out = forward.forward_block(block, weights, x, lambda op, _, value: shapes.update(
+            out = layers.forward_block(block, weights, x, lambda op, _, value: shapes.update(
                 {op: value.data.shape if op == "requantise" else value.shape}))
             ops = ("PointLinear" if "PointLinear" in shapes else "Linear", "MaxOverPoints", "requantise")
             expected.append([block[0].name, *(

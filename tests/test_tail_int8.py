@@ -6,7 +6,8 @@ from numpy.testing import assert_array_equal
 import twins
 import twins_training
 from zo_numpy.int8.arith import QTensor
-from zo_numpy.int8.tail import forward_tail, gradient_step, relu_backward, softmax_error, tail_gradients, update_tail
+from zo_numpy.int8.layers import forward
+from zo_numpy.int8.tail import gradient_step, relu_backward, softmax_error, tail_gradients, update_tail
 from zo_numpy.int8.variants import add_steps
 from zo_numpy.models import Linear, ReLU
 
@@ -25,6 +26,12 @@ def random_tail(seed, bp_tail, n, bound=127):
                for layer in layers if isinstance(layer, Linear)}
     x = np.maximum(draw.integers(-127, 128, (n, layers[0].in_features)), 0).astype(np.int8)
     return layers, weights, QTensor(x, -6), draw.integers(0, 5, n).astype(np.uint8)
+
+
+def pass_through(layers, weights, x):
+    """(logits, [the input of each linear layer]) of a forward pass through a tail."""
+    inputs = []
+    return forward(layers, weights, x, inputs), inputs
 
 
 def as_pairs(weights):
@@ -82,7 +89,7 @@ def test_softmax_error_against_float64(exponent):
 def test_forward_and_gradients_equal_the_twin(bp_tail, n):
     for seed in range(4):
         layers, weights, x, labels = random_tail(seed, bp_tail, n)
-        logits, inputs = forward_tail(layers, weights, x)
+        logits, inputs = pass_through(layers, weights, x)
         twin_logits, twin_inputs = twins.forward(layers, as_pairs(weights), (x.data.tolist(), x.exponent))
         assert_pair(logits, twin_logits)
         assert len(inputs) == len(twin_inputs) == bp_tail
@@ -100,7 +107,7 @@ def test_forward_and_gradients_equal_the_twin(bp_tail, n):
 
 def test_an_empty_tail_passes_its_input_on():
     x = QTensor(np.int8([[1, 2]]), -3)
-    assert forward_tail((), {}, x) == (x, [])
+    assert pass_through((), {}, x) == (x, [])
     assert tail_gradients((), {}, x, [], np.uint8([0])) == {}
 
 
@@ -117,7 +124,7 @@ def test_gradients_point_where_central_differences_do(bp_tail):
     layers, weights, x, labels = random_tail(7, bp_tail, n=24)
     real = {name: weight.data * 2.0**weight.exponent for name, weight in weights.items()}
     x_real = x.data * 2.0**x.exponent
-    logits, inputs = forward_tail(layers, weights, x)
+    logits, inputs = pass_through(layers, weights, x)
     gradients = tail_gradients(layers, weights, logits, inputs, labels)
     h = 1e-5
     for name, weight in real.items():
@@ -137,7 +144,7 @@ def test_gradients_point_where_central_differences_do(bp_tail):
 
 def test_backward_changes_neither_weights_nor_activations():
     layers, weights, x, labels = random_tail(3, 3, n=6)
-    logits, inputs = forward_tail(layers, weights, x)
+    logits, inputs = pass_through(layers, weights, x)
     everything = [w.data for w in weights.values()] + [logits.data] + [i.data for i in inputs]
     before = [array.copy() for array in everything]
     tail_gradients(layers, weights, logits, inputs, labels)
@@ -211,7 +218,7 @@ def test_one_update_lowers_the_float_loss():
             return float_loss(layers, real, x.data * 2.0**x.exponent, labels)
 
         before = loss_now()
-        logits, inputs = forward_tail(layers, weights, x)
+        logits, inputs = pass_through(layers, weights, x)
         gradients = tail_gradients(layers, weights, logits, inputs, labels)
         update_tail(weights, {name: gradient_step(gradient, 3) for name, gradient in gradients.items()})
         assert loss_now() < before
@@ -226,10 +233,10 @@ def test_add_steps_sums_name_by_name_without_wrapping():
 
 def test_gradients_do_not_depend_on_layout():
     layers, weights, x, labels = random_tail(9, 3, n=11)
-    logits, inputs = forward_tail(layers, weights, x)
+    logits, inputs = pass_through(layers, weights, x)
     expected = tail_gradients(layers, weights, logits, inputs, labels)
     turned = {name: QTensor(np.asfortranarray(w.data), w.exponent) for name, w in weights.items()}
-    logits, inputs = forward_tail(layers, turned, QTensor(np.asfortranarray(x.data), x.exponent))
+    logits, inputs = pass_through(layers, turned, QTensor(np.asfortranarray(x.data), x.exponent))
     got = tail_gradients(layers, turned, logits, inputs, labels)
     for name, gradient in expected.items():
         assert_array_equal(got[name], gradient)

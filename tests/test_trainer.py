@@ -10,6 +10,7 @@ from datasets import Dataset
 from small_runs import assert_same_run, metrics, python, refused, train, train_options, write_digits
 from zo_numpy import rng
 from zo_numpy.errors import UserError
+from zo_numpy.int8 import elastic_zo
 from zo_numpy.run import steps, trainer
 from zo_numpy.run.checkpoint import digest, read_checkpoint
 from zo_numpy.run.config import describe, make_config

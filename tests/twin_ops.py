@@ -18,6 +18,7 @@ from twins_training import (gradient_step, init_exponent, linear_backward, linea
                             softmax_error, tail_gradients, train_step, update, zo_update)
 from zo_numpy import models
 from zo_numpy.golden.cases.common import layers_from
+from zo_numpy.int8.variants import Variant
 
 
 def as_pair(tensor):
@@ -278,8 +279,7 @@ def train_step_op(i, p):
     names = [layer.name for layer in models.weight_layers(model.layers)]
     weights = dict(zip(names, map(as_pair, i["weights"]), strict=True))
     new, plus, minus, g = train_step(model, p["bp_tail"], weights, i["images"], i["labels"], p["seed"],
-                                     p["step"],
-                                     types.SimpleNamespace(**p))
+                                     p["step"], types.SimpleNamespace(**p), Variant(p["frozen"], p["tail_passes"]))
     return {"loss_plus": plus, "loss_minus": minus, "g": g, "weights": [new[name][0] for name in names]}
 
 

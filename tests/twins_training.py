@@ -3,6 +3,7 @@
 Conventions as in `twins.py`, whose functions these use.
 """
 from zo_numpy import models
+from zo_numpy.int8.variants import Variant
 from twins import (LOSSES, bit_width, clip, flat, forward, mapped, matmul, max_abs, perturbation,
                    pseudo_stochastic_shift, requantise, sample_terms, shaped, transposed, uniform_int8)
 
@@ -76,11 +77,15 @@ def zo_names(names, bp_tail):
     return names[:len(names) - bp_tail]
 
 
-def zo_update(weight, z, g, r_max, b_zo, r_limit):
-    """weight less g times z scaled to b_zo bits; as it was where g is 0."""
+def zo_step(z, g, r_max, b_zo):
+    """g times z scaled to b_zo bits."""
     shift = max(0, bit_width(r_max) - b_zo)
-    step = mapped(lambda d: g * pseudo_stochastic_shift(d, shift), z)
-    return update(weight, step, 127 - r_limit) if g else weight
+    return mapped(lambda d: g * pseudo_stochastic_shift(d, shift), z)
+
+
+def zo_update(weight, z, g, r_max, b_zo, r_limit):
+    """weight less `zo_step`; as it was where g is 0."""
+    return update(weight, zo_step(z, g, r_max, b_zo), 127 - r_limit) if g else weight
 
 
 def add_steps(first, second):
@@ -88,42 +93,45 @@ def add_steps(first, second):
     return {name: mapped(lambda a, b: a + b, first[name], second[name]) for name in first}
 
 
-def train_step(model, bp_tail, weights, images, labels, seed, step, settings):
-    """One step of ElasticZO-INT8.  images: nested list of 0..255.  Returns (new weights, L+, L-, g)."""
+def train_step(model, bp_tail, weights, images, labels, seed, step, settings, variant=Variant()):
+    """One step of ElasticZO-INT8, or of a variant of it.  Returns (new weights, L+, L-, g or a tuple of them).
+
+    images: nested list of 0..255.
+    """
     layers = models.weight_layers(model.layers)
     names = [layer.name for layer in layers]
-    zo, bp = [] if settings.frozen else zo_names(names, bp_tail), names[len(names) - bp_tail:]
+    zo, bp = [] if variant.frozen else zo_names(names, bp_tail), names[len(names) - bp_tail:]
     x = mapped(lambda pixel: pixel >> 1, images), -7
-    z = {}
-    for tensor, layer in enumerate(layers):
-        size = len(flat(weights[layer.name][0]))
-        z[layer.name] = shaped(perturbation(seed, step, tensor, 0, size, settings.r_max, settings.p_zero),
-                               layer.weight_shape)
 
-    def moved(times):
-        return {name: (mapped(lambda w, d: w + times * d, data, z[name]) if name in zo else data, exponent)
-                for name, (data, exponent) in weights.items()}
+    def draw(query):
+        return {layer.name: shaped(perturbation(seed, step, tensor, query, len(flat(weights[layer.name][0])),
+                                                settings.r_max, settings.p_zero), layer.weight_shape)
+                for tensor, layer in enumerate(layers)}
 
-    def evaluate(theta):
+    def evaluate(times, z):
+        theta = {name: (mapped(lambda w, d: w + times * d, data, z[name]) if name in zo else data, exponent)
+                 for name, (data, exponent) in weights.items()}
         logits, inputs = forward(model.layers, theta, x)
         gradients = tail_gradients(bp, theta, logits, inputs, labels)
         steps = {name: gradient_step(gradient, settings.b_bp) for name, gradient in gradients.items()}
         return LOSSES[settings.loss](logits, labels), steps
 
-    loss_plus, steps = evaluate(moved(+1))
-    loss_minus = loss_plus
-    if not settings.frozen:
-        steps_plus = steps
-        loss_minus, steps = evaluate(moved(-1))
-        if settings.tail_passes == "both":
-            steps = add_steps(steps_plus, steps)
-    g = (loss_plus > loss_minus) - (loss_plus < loss_minus)
+    zs = [draw(query) for query in range(1 if variant.frozen else variant.queries)]
+    plus, minus = ([evaluate(times, z) for z in zs] for times in (+1, -1))
+    gs = [(high > low) - (high < low) for (high, _), (low, _) in zip(plus, minus)]
+    steps = minus[-1][1]                                  # of the last query
+    if variant.tail_passes == "both" and not variant.frozen:
+        steps = add_steps(plus[-1][1], steps)
 
     new = {}
     for name, (data, exponent) in weights.items():
-        if name in zo:
-            data = zo_update(data, z[name], g, settings.r_max, settings.b_zo, settings.r_limit)
+        if name in zo and len(zs) == 1:
+            data = zo_update(data, zs[0][name], gs[0], settings.r_max, settings.b_zo, settings.r_limit)
+        elif name in zo:
+            of_queries = [zo_step(z[name], g, settings.r_max, settings.b_zo) for z, g in zip(zs, gs)]
+            data = update(data, mapped(lambda *parts: sum(parts), *of_queries), 127 - settings.r_limit)
         if name in bp:
             data = update(data, steps[name])
         new[name] = data, exponent
-    return new, loss_plus, loss_minus, g
+    loss_plus, loss_minus = (sum(loss for loss, _ in of_passes) // len(zs) for of_passes in (plus, minus))
+    return new, loss_plus, loss_minus, gs[0] if len(gs) == 1 else tuple(gs)

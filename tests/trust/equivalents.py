@@ -8,16 +8,6 @@ REASONS: dict[tuple[str, str], str] = {
         "1,000 classes sum to less than 2^40, so a power of two more is never reached",
     ("@functools.lru_cache(maxsize=2)", "@functools.lru_cache(maxsize=1)"):
         "how many orders are remembered changes the time alone",
-    ("if piece.stop - start > free:", "if piece.stop - start >= free:"):
-        "a piece that just fits begins a group of its own: no number depends on how pieces are grouped",
-    ("free -= piece.stop - start", "free -= piece.stop + start"):
-        "the groups of a tensor of several pieces get smaller: no number depends on how pieces are grouped",
-    ("weight, step = weights[name].data.reshape(-1), step.reshape(-1)",
-     "weight, step = weights[name].data.reshape(-1), step.reshape(-2)"):
-        "NumPy takes any negative length for the one that follows from the others",
-    ("exceeds = (largest + (1 << shift >> 1)) >> shift > INT8_MAX",
-     "exceeds = (largest + (1 << shift >> 0)) >> shift > INT8_MAX"):
-        "the clip runs more often, where it changes nothing",
     ('return whole.astype("<u8", copy=False).view("<u2")', 'return whole.astype("<u8", copy=True).view("<u2")'):
         "a copy has the same values",
     ("kernels = np.ascontiguousarray(weight.transpose(0, 2, 1, 3), np.int32).reshape(c_out, k, -1)",
@@ -25,8 +15,5 @@ REASONS: dict[tuple[str, str], str] = {
         "NumPy takes any negative length for the one that follows from the others",
     ("kernels = weight.transpose(2, 0, 1, 3).reshape(k, c_out, -1)",
      "kernels = weight.transpose(2, 0, 1, 3).reshape(k, c_out, -2)"):
-        "NumPy takes any negative length for the one that follows from the others",
-    ("weight, step = weights[name].data.reshape(-1), step.reshape(-1)",
-     "weight, step = weights[name].data.reshape(-2), step.reshape(-1)"):
         "NumPy takes any negative length for the one that follows from the others",
 }

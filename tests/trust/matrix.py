@@ -24,14 +24,15 @@ GOLDEN = ("solids-int8-k0", "solids-int8-k3", "subset-int8-k1-coarse", "subset-i
           "subset-int8-k0-queries3")
 WORTH = {"zo_numpy.tiles.WORTH_A_THREAD": 1}   # or small tiles would not be given to threads
 TILES = {
-    "one sample": {"zo_numpy.tiles.TILE_BYTES": 1, "zo_numpy.int8.points.TILE_BYTES": 400},
-    "odd": {"zo_numpy.tiles.TILE_BYTES": 70_001, "zo_numpy.int8.points.TILE_BYTES": 9_999,
+    "one sample": {"zo_numpy.tiles.TILE_BYTES": 1, "zo_numpy.int8.tiled.POINT_TILE_BYTES": 400},
+    "odd": {"zo_numpy.tiles.TILE_BYTES": 70_001, "zo_numpy.int8.tiled.POINT_TILE_BYTES": 9_999,
             "zo_numpy.int8.arith.COLUMN_BLOCK": 37, "zo_numpy.int8.arith.WIDENED_BYTES": 4_099,
-            "zo_numpy.int8.arith.CHUNK": 601, "zo_numpy.int8.tail.CHUNK": 77, "zo_numpy.rng.CHUNK": 404},
-    "all at once": {"zo_numpy.tiles.TILE_BYTES": 1 << 30, "zo_numpy.int8.points.TILE_BYTES": 1 << 30,
+            "zo_numpy.int8.arith.CHUNK": 601, "zo_numpy.int8.tiled.GRADIENT_BYTES": 399,
+            "zo_numpy.int8.tiled.GRADIENT_COLUMNS": 7, "zo_numpy.int8.draws.PIECE": 1_008},
+    "all at once": {"zo_numpy.tiles.TILE_BYTES": 1 << 30, "zo_numpy.int8.tiled.POINT_TILE_BYTES": 1 << 30,
                     "zo_numpy.int8.arith.COLUMN_BLOCK": 1 << 24, "zo_numpy.int8.arith.WIDENED_BYTES": 1 << 28,
-                    "zo_numpy.int8.arith.CHUNK": 1 << 24, "zo_numpy.int8.tail.CHUNK": 1 << 24,
-                    "zo_numpy.rng.CHUNK": 1 << 20},
+                    "zo_numpy.int8.arith.CHUNK": 1 << 24, "zo_numpy.int8.tiled.GRADIENT_BYTES": 1 << 30,
+                    "zo_numpy.int8.tiled.GRADIENT_COLUMNS": 1 << 24, "zo_numpy.int8.draws.PIECE": 1 << 24},
 }
 
 

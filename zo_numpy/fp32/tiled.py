@@ -43,7 +43,7 @@ def forward_block(block, weights, x, statistics=None):
     if models.PointLinear in kinds:
         return forward_points(block, weights, x, statistics)
     n, *sample_shape = x.shape
-    out = np.empty((n, *models.output_shape(block, sample_shape)), np.float32)
+    out = np.empty((n, *models.output_shape(block, sample_shape)), weights[block[0].name + ".weight"].dtype)
     length, workers = tiling(block, sample_shape, n, "float32")   # samples of a tile, threads
 
     def run(tile):

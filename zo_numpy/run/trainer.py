@@ -109,7 +109,7 @@ class Run:
         self.saved_at = time.monotonic()
 
     def digest(self):
-        """sha256 of the weights as they are, see folder.digest."""
+        """sha256 of the weights as they are, see checkpoint.digest."""
         return digest(self.precision.to_arrays(self.weights)[0])
 
     def train(self):

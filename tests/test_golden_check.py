@@ -10,7 +10,6 @@ import datasets
 from small_runs import golden_said, refused, snapshot
 from zo_numpy.__main__ import main
 from zo_numpy.app import vectors as commands
-from zo_numpy.app.data import at_hand
 from zo_numpy.golden import check
 from zo_numpy.int8 import arith, precision, tail, tiled
 

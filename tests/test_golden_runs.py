@@ -8,14 +8,13 @@ import numpy as np
 import pytest
 
 from small_runs import refused, snapshot, train, write_digits
-from zo_numpy import rng
 from zo_numpy.__main__ import main
 from zo_numpy.app.data import at_hand
 from zo_numpy.golden import runs
 from zo_numpy.int8 import arith, draws, elastic_zo, variants
 from zo_numpy.int8.precision import to_arrays
+from zo_numpy.run.checkpoint import digest, read_checkpoint
 from zo_numpy.run.config import read_config
-from zo_numpy.run.folder import digest, read_checkpoint
 from zo_numpy.run.steps import own_method
 
 GOLDEN = pathlib.Path(__file__).parent / "golden" / "runs"

@@ -1,0 +1,161 @@
+"""The port in C99 (port_c99/), built with the system's compiler and checked against every golden vector: `make port`.
+
+    python -m experiments.port [--full]
+
+builds it into build/port, checks every op case, trace and run log, and prints how many agree. Runs over MNIST are made
+where it is at hand, and else named as skipped. With --full the sanitizers are on and every vector is checked with them.
+"""
+import argparse
+import concurrent.futures
+import gzip
+import os
+import pathlib
+import platform
+import re
+import shutil
+import subprocess
+import sys
+
+from experiments.common import ROOT
+from zo_numpy.app import flat_data
+from zo_numpy.app.data import load_data
+from zo_numpy.errors import UserError
+from zo_numpy.run.config import read_config
+
+SOURCE = ROOT / "experiments" / "port_c99"
+BUILD = ROOT / "build" / "port"
+GOLDEN = ROOT / "tests" / "golden"
+CC = os.environ.get("CC", "cc")
+STANDARD = ("-std=c99", "-pedantic", "-Wall", "-Wextra", "-Wconversion", "-Werror")
+# The same for both precisions. Nothing may reorder a sum; a product and a sum may become one instruction, which C99
+# leaves to the implementation; errno is not asked for.
+BASELINE = ("-O3", "-ffp-contract=fast", "-fno-math-errno")
+NATIVE = (*BASELINE, "-march=native")
+SANITIZERS = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover")
+# Of the optimised INT8 objects no instruction may match: float arithmetic, conversions and comparisons of x86-64 (moves
+# and integer operations on the same registers may); on other machines calls of a soft-float library.
+FLOAT = re.compile(r"^v?(add|sub|mul|div|sqrt|max|min|fn?m(add|sub)\w*|rcp|rsqrt|rcp14|rsqrt14|hadd|hsub|addsub|dp|round"
+                   r"|rndscale|cmp\w*|u?comi|reduce|getexp|getmant|scalef|fixupimm|range)[sp][sdh]$"
+                   r"|^v?cvt\w*$|^f(add|sub|mul|div|sqrt|ild|ist|com|ucom|ld|st)\w*$"
+                   r"|^call.*__(add|sub|mul|div|float|fix|cmp|eq|ne|lt|gt|le|ge)\w*[sd]f", re.ASCII)
+
+
+def compiler():
+    """The compiler's path, or None."""
+    return shutil.which(CC)
+
+
+def sources(*folders):
+    """The .c files of the port's folders; "" is its own."""
+    return sorted(path for folder in folders for path in (SOURCE / folder).glob("*.c"))
+
+
+def build(folder, flags=BASELINE, source=SOURCE):
+    """Compiles the port into `folder`, file by file on all cores; returns the program's path.
+
+    Raises UserError with the compiler's first lines if a file does not compile without a warning.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def compile_one(path):
+        compiled = folder / f"{path.parent.name}_{path.stem}.o"
+        return compiled, subprocess.run([CC, *STANDARD, *flags, "-c", str(path), "-o", str(compiled)],
+                                        capture_output=True, text=True)
+
+    files = [path for part in ("", "int8", "fp32", "harness") for path in sorted((source / part).glob("*.c"))]
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        made = list(pool.map(compile_one, files))
+    link = None
+    if not any(done.returncode for _, done in made):
+        link = subprocess.run([CC, *flags, *(str(compiled) for compiled, _ in made), "-lm", "-o", str(folder / "port")],
+                              capture_output=True, text=True)
+    for done in (*(done for _, done in made), *([link] if link else [])):
+        if done.returncode:
+            raise UserError(f"{CC} does not compile the port:\n" + "\n".join(done.stderr.splitlines()[:12]))
+    return folder / "port"
+
+
+def write_data(folder):
+    """What the golden runs train on, as the port reads it: the subset's IDX files, and a flat file for each run on
+    solids; MNIST's IDX files where they are in the cache.
+    """
+    from datasets import store
+    subset = folder / "mnist-subset"
+    subset.mkdir(parents=True, exist_ok=True)
+    for path in sorted((ROOT / "datasets" / "embedded").glob("*.gz")):
+        (subset / path.stem).write_bytes(gzip.decompress(path.read_bytes()))
+    for name in ("solids-int8-k0", "solids-int8-k3", "solids-fp32-k0", "solids-fp32-k3"):
+        config = read_config(GOLDEN / "runs" / name)
+        flat_data.export_data(config, load_data(config, offline=True, announce=lambda text: None),
+                              folder / f"{name}.flat")
+    cached = pathlib.Path(os.environ.get("ZO_NUMPY_DATA") or ROOT / "datasets" / "cache") / "mnist"
+    for name in ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte",
+                 "t10k-labels-idx1-ubyte"):
+        for found in store.candidates(cached, name):
+            if found.exists():
+                (folder / "mnist").mkdir(exist_ok=True)
+                (folder / "mnist" / name).write_bytes(store.read(found))
+                break
+
+
+def check(program, tiers=("ops", "traces", "runs"), data=BUILD / "data"):
+    """Runs `port check` for each tier; returns [(tier, exit status, what it printed)]."""
+    def one(tier):
+        words = [str(program), "check", tier, str(GOLDEN / tier), *([str(data)] if tier == "runs" else [])]
+        done = subprocess.run(words, capture_output=True, text=True)
+        return tier, done.returncode, done.stdout + done.stderr
+    return [one(tier) for tier in tiers]
+
+
+def float_instructions(objects):
+    """[(object's name, instruction)] of float arithmetic in object files; None where objdump is not at hand."""
+    if not shutil.which("objdump"):
+        return None
+    found = []
+    for path in objects:
+        text = subprocess.run(["objdump", "-d", "-r", "--no-show-raw-insn", str(path)], capture_output=True,
+                              text=True, check=True).stdout
+        for line in text.splitlines():
+            fields = line.split("\t")
+            words = (fields[1].split() if len(fields) > 1 else [])
+            if words and (FLOAT.match(words[0]) or FLOAT.match(" ".join(words[:2]))):
+                found.append((path.name, " ".join(words)))
+    return found
+
+
+def general_registers_only(folder):
+    """Compiles the INT8 files without any register that a float could stand in; None where the machine has no such
+    option, else what the compiler says (nothing, if all is well).
+    """
+    if platform.machine() not in ("x86_64", "AMD64", "aarch64"):
+        return None
+    folder.mkdir(parents=True, exist_ok=True)
+    said = [subprocess.run([CC, *STANDARD, "-O2", "-mgeneral-regs-only", "-c", str(path), "-o",
+                            str(folder / (path.stem + ".o"))], capture_output=True, text=True).stderr
+            for path in (*sources("int8"), SOURCE / "rng.c", SOURCE / "models.c")]
+    return "".join(said)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--full", action="store_true", help="with sanitizers, which take some minutes")
+    given = parser.parse_args()
+    if not compiler():
+        print(f"error: there is no {CC}; install a C compiler, or name one: CC=/path/to/cc", file=sys.stderr)
+        return 2
+    try:
+        program = build(BUILD / "sanitized" if given.full else BUILD, SANITIZERS if given.full else BASELINE)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    write_data(BUILD / "data")
+    results = check(program)
+    print("".join(text for _, _, text in results), end="")
+    said = general_registers_only(BUILD / "general")
+    if said is not None:
+        print(said or "INT8 files compile without float registers")
+    return max(bool(said), *(status for _, status, _ in results))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -13,7 +13,8 @@ static int usage(void)
           "    --from FILE.flat                 weights to start from\n"
           "    --save FILE.flat                 where the final weights go\n"
           "    --out DIR                        an existing folder for steps.txt and evaluation.txt, else printed\n"
-          "port classify CONFIG WEIGHTS DATA    the class of each sample reported on, in batches of one\n",
+          "port classify CONFIG WEIGHTS DATA    the class of each sample reported on, in batches of one\n"
+          "port time MODEL POINTS K BATCH N     milliseconds of N steps of each precision: median, quarters\n",
           stderr);
     return 2;
 }
@@ -140,6 +141,8 @@ int main(int count, char **words)
         status = train(count, words);
     else if (!strcmp(what, "classify"))
         status = classify(count, words);
+    else if (!strcmp(what, "time") && count == 7 && atoi(words[6]) > 0)
+        status = time_steps(words[2], atoi(words[3]), atoi(words[4]), atoi(words[5]), atoi(words[6]));
     else
         usage();
     pool_release(0);

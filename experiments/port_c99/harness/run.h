@@ -42,6 +42,9 @@ void lay_out_int8(struct trainer *trainer, const struct model *model, int32_t bp
 bool run(const struct config *config, const struct data *data, const struct array *given, int32_t givens,
          const char *save, struct sink *sink);
 
+/* bench.c */
+int time_steps(const char *name, int32_t points, int32_t bp_tail, int32_t batch, int32_t rounds);
+
 /* check_*.c: how many agreed are added to `right`, how many did not to the result. */
 int32_t check_ops(const char *folder, int32_t *right);
 int32_t check_traces(const char *folder, int32_t *right);

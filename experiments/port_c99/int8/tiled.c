@@ -9,6 +9,7 @@
 #include "int8.h"
 
 #include <stddef.h>
+#include <string.h>
 
 #define LANES 32        /* rows of a dot product are padded to a multiple of it */
 #define ROWS 2          /* of x, and four of the weights: so many dot products at a time */
@@ -50,27 +51,30 @@ static void dots(const int16_t *const x[ROWS], const int16_t *w, int32_t length,
     sums[1][3] = s13;
 }
 
-/* Four rows of weights as int16, padded with zeros; rows beyond the last are zero. */
+/* Rows of weights as int16, padded with zeros, and as many rows of zeros as make the number a multiple of four. */
 static void widen(const int8_t *weight, int32_t rows, int32_t length, int16_t *wide)
 {
-    const int32_t stride = padded(length);
-    for (int32_t r = 0; r < 4; r++)
-        for (int32_t k = 0; k < stride; k++)
-            wide[r * stride + k] = r < rows && k < length ? weight[r * length + k] : 0;
+    const int32_t stride = padded(length), all = (rows + 3) / 4 * 4;
+    for (int32_t r = 0; r < all; r++, wide += stride) {
+        const int32_t some = r < rows ? length : 0;
+        for (int32_t k = 0; k < some; k++)
+            wide[k] = weight[r * length + k];
+        for (int32_t k = some; k < stride; k++)
+            wide[k] = 0;
+    }
 }
 
-/* sums[r * row_step + o * step] = x[r] . weight[o].  x: rows of int16, `stride` apart; what is read beyond the end of
- * a row meets zeros.  weight: (outputs, length).  wide: room for four padded rows. */
-static void products(const int16_t *x, int32_t stride, int32_t rows, const int8_t *weight, int32_t length,
-                     int32_t outputs, int16_t *wide, int32_t *sums, int32_t row_step, int32_t step)
+/* sums[r * row_step + o * step] = x[r] . wide[o].  x: rows of int16, `stride` apart; what is read beyond the end of
+ * a row meets zeros.  wide: the weights of these outputs, from `widen`. */
+static void products(const int16_t *x, int32_t stride, int32_t rows, const int16_t *wide, int32_t length,
+                     int32_t outputs, int32_t *sums, int32_t row_step, int32_t step)
 {
     for (int32_t o = 0; o < outputs; o += 4) {
         const int32_t some = outputs - o < 4 ? outputs - o : 4;
-        widen(weight + o * length, some, length, wide);
         for (int32_t r = 0; r < rows; r += ROWS) {
             const int16_t *const both[ROWS] = {x + r * stride, x + (r + 1 < rows ? r + 1 : r) * stride};
             int32_t found[ROWS][4];
-            dots(both, wide, padded(length), found);
+            dots(both, wide + o * padded(length), padded(length), found);
             for (int32_t i = 0; i < ROWS && r + i < rows; i++)
                 for (int32_t j = 0; j < some; j++)
                     sums[(r + i) * row_step + (o + j) * step] = found[i][j];
@@ -143,60 +147,78 @@ static void framed(const struct layer *layer, const struct shape *input, const i
         }
 }
 
-/* The product of one image: sums (C_out, H', W'). */
-static void conv2d_sample(const struct block *block, const int8_t *x, const int8_t *weight, const int8_t *turned,
-                          int16_t *scratch, int32_t *sums)
+/* The product of one image: rows of sums[o * plane + i * width + j], whose width and plane are returned: where
+ * neighbours were computed side by side, also over the frame between two rows, they are not those of the product.
+ * wide: the weights from `turn`, if fan-in is not FEW. */
+static void conv2d_sample(const struct block *block, const int8_t *x, const int8_t *weight, const int16_t *wide,
+                          int16_t *scratch, int32_t *sums, int32_t *width, int32_t *plane)
 {
     const struct layer *layer = block->layers;
-    const int32_t height = block->product.at[1], width = block->product.at[2], k = layer->kernel;
+    const int32_t height = block->product.at[1], k = layer->kernel, tall = k * layer->in;
     const int32_t rows = block->input.at[1] + 2 * layer->pad, columns = block->input.at[2] + 2 * layer->pad;
+    *width = block->product.at[2];
+    *plane = height * *width;
     if (fan_in(layer) < FEW) {
-        int32_t *to = sums;
+        *plane = (height - 1) * columns + *width;
+        *width = columns;
         framed(layer, &block->input, x, false, scratch);
-        side_by_side(layer, weight, scratch, rows * columns, columns, (height - 1) * columns + width, sums);
-        for (int32_t o = 0; o < layer->out; o++)   /* what was computed between two rows is dropped */
-            for (int32_t i = 0; i < height; i++)
-                for (int32_t j = 0; j < width; j++)
-                    *to++ = sums[o * ((height - 1) * columns + width) + i * columns + j];
+        side_by_side(layer, weight, scratch, rows * columns, columns, *plane, sums);
         return;
     }
     /* A column of a patch is `tall` numbers together, and the columns of a row of patches follow each other. */
-    const int32_t tall = k * layer->in;
-    int16_t *wide = scratch + rows * columns * layer->in, *strip = wide + 4 * padded(fan_in(layer));
+    int16_t *strip = scratch + rows * columns * layer->in;
     framed(layer, &block->input, x, true, scratch);
     for (int32_t i = 0; i < height; i++) {
-        for (int32_t j = 0; j < columns; j++)
-            for (int32_t t = 0; t < tall; t++)
-                strip[(i * columns + j) * tall + t] = scratch[(j * rows + i) * layer->in + t];
-    }
-    for (int32_t t = 0; t < LANES; t++)
-        strip[height * columns * tall + t] = 0;
-    for (int32_t o = 0; o < layer->out; o += 4) {
-        const int32_t some = layer->out - o < 4 ? layer->out - o : 4;
-        for (int32_t i = 0; i < height; i++)
-            products(strip + i * columns * tall, tall, width, turned + o * fan_in(layer), fan_in(layer), some, wide,
-                     sums + o * height * width + i * width, 1, height * width);
+        int16_t *to = strip;
+        for (int32_t j = 0; j < columns; j++, to += tall)
+            memcpy(to, scratch + (j * rows + i) * layer->in, (size_t)tall * sizeof *to);
+        memset(to, 0, LANES * sizeof *to);
+        products(strip, tall, *width, wide, fan_in(layer), layer->out, sums + i * *width, 1, *plane);
     }
 }
 
-/* (C_out, C, k, k) -> (C_out, column, row, C), the order of a strip. */
-static void turn(const struct layer *layer, const int8_t *weight, int8_t *turned)
+/* (C_out, C, k, k) -> (C_out, column, row, C), the order of a strip, widened. */
+static void turn(const struct layer *layer, const int8_t *weight, int16_t *wide)
 {
-    const int32_t k = layer->kernel;
+    const int32_t k = layer->kernel, stride = padded(fan_in(layer));
+    memset(wide, 0, (size_t)((layer->out + 3) / 4 * 4 * stride) * sizeof *wide);
     for (int32_t o = 0; o < layer->out; o++)
-        for (int32_t j = 0; j < k; j++)
+        for (int32_t c = 0; c < layer->in; c++)
             for (int32_t i = 0; i < k; i++)
-                for (int32_t c = 0; c < layer->in; c++)
-                    *turned++ = weight[((o * layer->in + c) * k + i) * k + j];
+                for (int32_t j = 0; j < k; j++)
+                    wide[o * stride + (j * k + i) * layer->in + c] = *weight++;
 }
 
-/* The product of `count` points: sums (count, C_out). */
-static void point_linear_tile(const struct layer *layer, const int8_t *x, const int8_t *weight, int32_t count,
-                              int16_t *scratch, int32_t *sums)
+/* Maxima of windows of 2 x 2 of one image, whose rows and channels lie `width` and `plane` apart, together. */
+static void pool_pairs(const struct shape *shape, const int32_t *x, int32_t width, int32_t plane, int32_t *out)
+{
+    const int32_t columns = shape->at[2];
+    for (int32_t c = 0; c < shape->at[0]; c++)
+        for (int32_t row = 0; row < shape->at[1]; row += 2, out += columns / 2) {
+            const int32_t *upper = x + c * plane + row * width, *lower = upper + width;
+            for (int32_t j = 0; j < columns / 2; j++) {
+                const int32_t above = upper[2 * j] > upper[2 * j + 1] ? upper[2 * j] : upper[2 * j + 1];
+                const int32_t below = lower[2 * j] > lower[2 * j + 1] ? lower[2 * j] : lower[2 * j + 1];
+                out[j] = above > below ? above : below;
+            }
+        }
+}
+
+/* Rows and channels that lie apart, together. */
+static void gather(const struct shape *shape, const int32_t *x, int32_t width, int32_t plane, int32_t *out)
+{
+    for (int32_t c = 0; c < shape->at[0]; c++)
+        for (int32_t row = 0; row < shape->at[1]; row++, out += shape->at[2])
+            memcpy(out, x + c * plane + row * width, (size_t)shape->at[2] * sizeof *out);
+}
+
+/* The product of `count` points: sums (count, C_out).  wide: the weights, if fan-in is not FEW. */
+static void point_linear_tile(const struct layer *layer, const int8_t *x, const int8_t *weight, const int16_t *wide,
+                              int32_t count, int16_t *scratch, int32_t *sums)
 {
     const int32_t in = layer->in, stride = padded(in);
     if (in < FEW) {
-        int32_t *beside = sums + POINTS * layer->out;   /* (C_out, count) */
+        int32_t *beside = sums + (POINTS * (layer->out + 1) + 15) / 16 * 16;   /* (C_out, count) */
         for (int32_t c = 0; c < in; c++)
             for (int32_t p = 0; p < count; p++)
                 scratch[c * count + p] = x[p * in + c];
@@ -206,11 +228,8 @@ static void point_linear_tile(const struct layer *layer, const int8_t *x, const 
                 sums[p * layer->out + o] = beside[o * count + p];
         return;
     }
-    int16_t *wide = scratch + POINTS * stride;
-    for (int32_t p = 0; p < count; p++)
-        for (int32_t k = 0; k < stride; k++)
-            scratch[p * stride + k] = k < in ? x[p * in + k] : 0;
-    products(scratch, stride, count, weight, in, layer->out, wide, sums, layer->out, 1);
+    widen(x, count, in, scratch);
+    products(scratch, stride, count, wide, in, layer->out, sums, layer->out, 1);
 }
 
 /* The product of a linear layer, all samples: sums (N, out). */
@@ -218,10 +237,13 @@ static void linear_batch(const struct layer *layer, int32_t n, const int8_t *x, 
                          int32_t *sums)
 {
     const int32_t in = layer->in, stride = padded(in);
-    for (int32_t sample = 0; sample < n; sample++)
-        for (int32_t k = 0; k < stride; k++)
-            scratch[sample * stride + k] = k < in ? x[sample * in + k] : 0;
-    products(scratch, stride, n, weight, in, layer->out, scratch + n * stride, sums, layer->out, 1);
+    int16_t *wide = scratch + (n + 3) / 4 * 4 * stride;
+    widen(x, n, in, scratch);
+    for (int32_t o = 0; o < layer->out; o += 4) {
+        const int32_t some = layer->out - o < 4 ? layer->out - o : 4;
+        widen(weight + o * in, some, in, wide);
+        products(scratch, stride, n, wide, in, some, sums + o, layer->out, 1);
+    }
 }
 
 /* Keeps of accumulators, none below zero, the eight bits that can decide the result. Returns the tile's own shift. */
@@ -246,23 +268,37 @@ static void finish(int8_t *held, int32_t count, int32_t own, int32_t shift)
     }
 }
 
+/* How the scratch of a block of images or points is divided, in int16 numbers: sums of a tile, these again (pooled, or
+ * turned), the widened weights, then the tile's input. */
+struct division {
+    int32_t sums, again, wide, input, all;
+};
+
+static struct division division_of(const struct block *block)
+{
+    const struct layer *layer = block->layers;
+    const bool image = layer->type == CONV2D;
+    const int32_t rows = block->input.at[1] + 2 * layer->pad, columns = block->input.at[2] + 2 * layer->pad;
+    const int32_t stride = padded(fan_in(layer)), weights = (layer->out + 3) / 4 * 4 * stride;
+    struct division division;
+    division.sums = 2 * (layer->out + 1) * (image ? rows * columns : POINTS);
+    division.again = image ? 2 * shape_size(&block->product) : 2 * (layer->out + 1) * POINTS;
+    division.wide = fan_in(layer) < FEW ? 0 : weights;
+    division.input = image ? rows * columns * layer->in + columns * layer->kernel * layer->in + LANES : POINTS * stride;
+    division.sums = (division.sums + 31) / 32 * 32;
+    division.again = (division.again + 31) / 32 * 32;
+    division.all = division.sums + division.again + division.wide + division.input;
+    return division;
+}
+
 /* Of int16 numbers: what a batch needs beside activations, for any block of a model. */
 int32_t tiled_scratch(const struct model *model, int32_t max_batch)
 {
     int32_t most = 0;
     for (int32_t b = 0; b < model->block_count; b++) {
         const struct block *block = &model->blocks[b];
-        const struct layer *layer = block->layers;
-        const int32_t length = padded(fan_in(layer)), out = layer->out + 1;
-        int32_t need = (max_batch + 4) * length;
-        if (layer->type == CONV2D) {
-            const int32_t rows = block->input.at[1] + 2 * layer->pad, columns = block->input.at[2] + 2 * layer->pad;
-            need = rows * columns * layer->in + 4 * length + rows * columns * layer->kernel * layer->in + LANES +
-                   2 * out * rows * columns + weight_count(layer) / 2 + 8;
-        } else if (layer->type == POINT_LINEAR) {
-            need = (POINTS + 4) * length + 2 * 2 * POINTS * out + 8;
-        }
-        most = larger(most, need);
+        const bool linear_layer = block->layers->type == LINEAR;
+        most = larger(most, linear_layer ? (max_batch + 8) * padded(block->layers->in) : division_of(block).all);
     }
     return most;
 }
@@ -305,30 +341,37 @@ static int32_t tiles(struct trainer *trainer, int32_t b, int32_t n)
     const int32_t points = image ? 1 : block->input.at[0], size = image ? 1 : POINTS;
     const int32_t in = shape_size(&block->input) / points, out = shape_size(&block->output);
     const int8_t *weight = trainer->weights[b].data;
-    int32_t *sums = (int32_t *)(void *)trainer->scratch;   /* of a tile; the arena aligns it */
-    int32_t room = 2 * 2 * POINTS * (layer->out + 1), tile = 0, shift = 0;
+    const struct division division = division_of(block);
+    int32_t *const made = (int32_t *)(void *)trainer->scratch;   /* the arena aligns it */
+    int32_t *const again = (int32_t *)(void *)(trainer->scratch + division.sums);
+    int16_t *wide = trainer->scratch + division.sums + division.again, *input = wide + division.wide;
+    int32_t tile = 0, shift = 0;
     bool pooled = false;
     for (int32_t i = 1; i < block->count; i++)
         pooled = pooled || block->layers[i].type == MAX_OVER_POINTS;
-    if (image) {
-        const int32_t rows = block->input.at[1] + 2 * layer->pad, columns = block->input.at[2] + 2 * layer->pad;
-        room = 2 * (layer->out + 1) * rows * columns;
-    }
-    int8_t *turned = (int8_t *)(trainer->scratch + room);
-    int16_t *scratch = trainer->scratch + room + (image ? weight_count(layer) / 2 + 8 : 0);
-    if (image && fan_in(layer) >= FEW)
-        turn(layer, weight, turned);
+    if (image && division.wide)
+        turn(layer, weight, wide);
+    else if (division.wide)
+        widen(weight, layer->out, layer->in, wide);
     for (int32_t sample = 0; sample < n; sample++)
         for (int32_t start = 0; start < points; start += size, tile++) {
             const int32_t count = points - start < size ? points - start : size;
             const int8_t *x = trainer->x[b] + (sample * points + start) * in;
             struct shape shape = block->product;
-            int32_t i = 1;
+            int32_t i = 1, width, plane, *sums = made;
             if (image) {
-                conv2d_sample(block, x, weight, turned, scratch, sums);
+                conv2d_sample(block, x, weight, wide, input, made, &width, &plane);
+                sums = again;
+                if (block->count > 1 && block->layers[1].type == MAX_POOL2D && block->layers[1].size == 2 &&
+                    !trainer->places) {
+                    pool_pairs(&shape, made, width, plane, again);
+                    output_shape(&block->layers[i++], &shape);
+                } else {
+                    gather(&shape, made, width, plane, again);
+                }
             } else {
                 shape.at[0] = count;
-                point_linear_tile(layer, x, weight, count, scratch, sums);
+                point_linear_tile(layer, x, weight, wide, count, input, made);
             }
             for (; i < block->count && block->layers[i].type != MAX_OVER_POINTS; i++) {
                 if (block->layers[i].type == MAX_POOL2D && trainer->places)
@@ -340,9 +383,8 @@ static int32_t tiles(struct trainer *trainer, int32_t b, int32_t n)
                 most_of_points(count, out, start, sums, trainer->sums + sample * out,
                                trainer->points ? trainer->points + sample * out : NULL);
             } else if (block->relu) {
-                const int32_t made = shape_size(&shape);
                 int8_t *held = trainer->x[b + 1] + sample * out + start * (out / points);
-                trainer->shifts[tile] = hold(sums, made, held);
+                trainer->shifts[tile] = hold(sums, shape_size(&shape), held);
                 shift = larger(shift, trainer->shifts[tile]);
             } else {
                 for (int32_t k = 0; k < shape_size(&shape); k++)

@@ -4,35 +4,53 @@
 #include <math.h>
 #include <string.h>
 
-/* ln x of x in (0, 1], as x = m * 2^e with m in [2/3, 4/3): a series in s = (m - 1) / (m + 1), so that it vectorises. */
-static float natural_log(float x)
+/* ln x of x in (0, 1], as x = m * 2^e with m in [2/3, 4/3): a series in s = (m - 1) / (m + 1).  bits: those of x. */
+static float natural_log(int32_t bits)
 {
-    uint32_t bits;
-    float m;
-    memcpy(&bits, &x, sizeof bits);
-    const int32_t e = (int32_t)(bits - 0x3f2aaaabu) >> 23;   /* 0x3f2aaaab is 2/3 */
-    bits -= (uint32_t)e << 23;
-    memcpy(&m, &bits, sizeof m);
-    const float s = (m - 1) / (m + 1), q = s * s;
+    union {
+        int32_t bits;
+        float value;
+    } m;
+    const int32_t e = (bits - 0x3f2aaaab) / 0x800000 - (bits < 0x3f2aaaab && (bits - 0x3f2aaaab) % 0x800000);
+    m.bits = bits - e * 0x800000;   /* 0x3f2aaaab is 2/3, 0x800000 one binary order */
+    const float s = (m.value - 1) / (m.value + 1), q = s * s;
     const float series = 2 * s + s * q * (0.666666667f + q * (0.4f + q * (0.285714286f + q * 0.222222222f)));
     return (float)e * 0.693147181f + series;
 }
 
-/* Two elements of z from each word: Box-Muller with u from its low half, v from its high half, both in (0, 1]. */
+/* Two elements of z from each word: Box-Muller with u from its low half, v from its high half, both in (0, 1]. In
+ * pieces, each of which is one type throughout, so that it vectorises.  count: at most CHUNK_FP32 / 2 words. */
 void box_muller(const uint64_t *drawn, int32_t count, float *z)
 {
+    int32_t low[CHUNK_FP32 / 2], high[CHUNK_FP32 / 2];
+    float first[CHUNK_FP32 / 2], second[CHUNK_FP32 / 2];
     for (int32_t i = 0; i < count; i++) {
-        const float u = (float)((int32_t)((uint32_t)(drawn[i] & 0xffffffffu) >> 8) + 1) * 5.9604644775390625e-8f;
-        const float v = (float)((int32_t)(drawn[i] >> 40) + 1) * 5.9604644775390625e-8f;   /* 2^-24 */
-        const float radius = sqrtf(-2 * natural_log(u));
+        low[i] = (int32_t)((uint32_t)(drawn[i] & 0xffffffffu) >> 8) + 1;
+        high[i] = (int32_t)(uint32_t)(drawn[i] >> 40) + 1;
+    }
+    for (int32_t i = 0; i < count; i++) {
+        union {
+            float value;
+            int32_t bits;
+        } u;
+        u.value = (float)low[i] * 5.9604644775390625e-8f;   /* 2^-24 */
+        first[i] = sqrtf(-2 * natural_log(u.bits));
+    }
+    for (int32_t i = 0; i < count; i++) {
         /* 2 pi v is a whole number of quarter turns and a rest within an eighth: both series are short there. */
-        const int32_t quarters = (int32_t)(4 * v + 0.5f);
+        const float v = (float)high[i] * 5.9604644775390625e-8f, radius = first[i];
+        const int32_t quarters = (int32_t)(4 * v + 0.5f), odd = quarters & 1;
         const float a = (v - 0.25f * (float)quarters) * 6.28318531f, q = a * a;
-        const float sine = a + a * q * (-0.166666667f + q * (8.33333333e-3f + q * -1.98412698e-4f));
-        const float cosine = 1 + q * (-0.5f + q * (4.16666667e-2f + q * (-1.38888889e-3f + q * 2.48015873e-5f)));
-        const float first = quarters & 1 ? sine : cosine, second = quarters & 1 ? cosine : sine;
-        z[2 * i] = (quarters + 1) & 2 ? -radius * first : radius * first;
-        z[2 * i + 1] = quarters & 2 ? -radius * second : radius * second;
+        const float sine = radius * (a + a * q * (-0.166666667f + q * (8.33333333e-3f + q * -1.98412698e-4f)));
+        const float cosine = radius * (1 + q * (-0.5f + q * (4.16666667e-2f + q * (-1.38888889e-3f +
+                                                                                   q * 2.48015873e-5f))));
+        const float across = odd ? sine : cosine, up = odd ? cosine : sine;
+        first[i] = (float)(1 - ((quarters + 1) & 2)) * across;
+        second[i] = (float)(1 - (quarters & 2)) * up;
+    }
+    for (int32_t i = 0; i < count; i++) {
+        z[2 * i] = first[i];
+        z[2 * i + 1] = second[i];
     }
 }
 

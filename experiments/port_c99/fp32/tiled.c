@@ -70,25 +70,45 @@ static void side_by_side(const struct rows *x, int32_t length, const float *w, i
     }
 }
 
-/* One image: (C, H, W) -> (C_out, H', W') in y, which has room for all columns of the framed image. */
+/* One image: (C, H, W) -> rows of y[o * plane + i * width + j], whose width and plane are returned: neighbours are
+ * computed side by side also over the frame between two rows. */
 static void conv2d_sample(const struct block *block, const float *x, const float *weight, const float *bias,
-                          float *framed, float *y)
+                          float *framed, float *y, int32_t *width, int32_t *plane)
 {
     const struct layer *layer = block->layers;
-    const int32_t height = block->product.at[1], width = block->product.at[2], pad = layer->pad;
-    const int32_t rows = block->input.at[1] + 2 * pad, columns = block->input.at[2] + 2 * pad;
-    const int32_t count = (height - 1) * columns + width;
+    const int32_t pad = layer->pad, rows = block->input.at[1] + 2 * pad, columns = block->input.at[2] + 2 * pad;
     const struct rows taps = {framed, layer->kernel, rows * columns, columns};
-    float *to = y;
+    *width = columns;
+    *plane = (block->product.at[1] - 1) * columns + block->product.at[2];
     memset(framed, 0, (size_t)(layer->in * rows * columns) * sizeof *framed);
     for (int32_t c = 0; c < layer->in; c++)
         for (int32_t i = 0; i < block->input.at[1]; i++)
             memcpy(framed + (c * rows + i + pad) * columns + pad, x + (c * block->input.at[1] + i) * block->input.at[2],
                    (size_t)block->input.at[2] * sizeof *x);
-    side_by_side(&taps, fan_in(layer), weight, fan_in(layer), 1, layer->out, bias, count, y);
-    for (int32_t o = 0; o < layer->out; o++)   /* what was computed between two rows is dropped */
-        for (int32_t i = 0; i < height; i++, to += width)
-            memmove(to, y + o * count + i * columns, (size_t)width * sizeof *y);
+    side_by_side(&taps, fan_in(layer), weight, fan_in(layer), 1, layer->out, bias, *plane, y);
+}
+
+/* Maxima of windows of 2 x 2 of one image, whose rows and channels lie `width` and `plane` apart, together. */
+static void pool_pairs(const struct shape *shape, const float *x, int32_t width, int32_t plane, float *out)
+{
+    const int32_t columns = shape->at[2];
+    for (int32_t c = 0; c < shape->at[0]; c++)
+        for (int32_t row = 0; row < shape->at[1]; row += 2, out += columns / 2) {
+            const float *upper = x + c * plane + row * width, *lower = upper + width;
+            for (int32_t j = 0; j < columns / 2; j++) {
+                const float above = upper[2 * j] > upper[2 * j + 1] ? upper[2 * j] : upper[2 * j + 1];
+                const float below = lower[2 * j] > lower[2 * j + 1] ? lower[2 * j] : lower[2 * j + 1];
+                out[j] = above > below ? above : below;
+            }
+        }
+}
+
+/* Rows and channels that lie apart, together. */
+static void gather(const struct shape *shape, const float *x, int32_t width, int32_t plane, float *out)
+{
+    for (int32_t c = 0; c < shape->at[0]; c++)
+        for (int32_t row = 0; row < shape->at[1]; row++, out += shape->at[2])
+            memcpy(out, x + c * plane + row * width, (size_t)shape->at[2] * sizeof *out);
 }
 
 /* A dot product in LANES partial sums. */
@@ -245,7 +265,7 @@ int32_t tiled_scratch_fp32(const struct model *model, int32_t max_batch)
         int32_t need = (in + out + 8) * (max_batch + 4);   /* forwards; and one piece of the way back */
         if (layer->type == CONV2D) {
             const int32_t area = (block->input.at[1] + 2 * layer->pad) * (block->input.at[2] + 2 * layer->pad);
-            need = (in + out) * area;
+            need = (in + out) * area + shape_size(&block->product);
         } else if (layer->type == POINT_LINEAR) {
             const int32_t statistics = in + (in + 4) * in + 2 * in * POINTS;
             need = 2 * out + out * in + larger(larger(out * POINTS, statistics), in * block->input.at[0]);
@@ -269,12 +289,19 @@ void tiled_block_fp32(struct trainer_fp32 *trainer, int32_t b, int32_t n)
         if (block->relu)
             relu_fp32(n * out, trainer->x[b + 1]);
     } else {
-        float *framed = trainer->scratch;
-        float *y = framed + layer->in * (block->input.at[1] + 2 * layer->pad) * (block->input.at[2] + 2 * layer->pad);
+        const int32_t area = (block->input.at[1] + 2 * layer->pad) * (block->input.at[2] + 2 * layer->pad);
+        float *framed = trainer->scratch, *made = framed + layer->in * area, *y = made + (layer->out + 4) * area;
         for (int32_t sample = 0; sample < n; sample++) {
             struct shape shape = block->product;
-            conv2d_sample(block, trainer->x[b] + sample * in, weight->data, weight[1].data, framed, y);
-            for (int32_t i = 1; i < block->count; i++) {
+            int32_t i = 1, width, plane;
+            conv2d_sample(block, trainer->x[b] + sample * in, weight->data, weight[1].data, framed, made, &width, &plane);
+            if (block->count > 1 && block->layers[1].type == MAX_POOL2D && block->layers[1].size == 2) {
+                pool_pairs(&shape, made, width, plane, y);
+                output_shape(&block->layers[i++], &shape);
+            } else {
+                gather(&shape, made, width, plane, y);
+            }
+            for (; i < block->count; i++) {
                 if (block->layers[i].type == MAX_POOL2D)
                     max_pool2d_fp32(shape.at[0], shape.at[1], shape.at[2], block->layers[i].size, y);
                 else if (block->layers[i].type == RELU)

@@ -12,7 +12,6 @@
 #include <string.h>
 
 #define LANES 32        /* rows of a dot product are padded to a multiple of it */
-#define ROWS 2          /* of x, and four of the weights: so many dot products at a time */
 #define FEW 64          /* products a sum, below which neighbours are computed side by side */
 #define POINTS 64       /* of a cloud, in a tile */
 
@@ -26,10 +25,11 @@ static int32_t larger(int32_t a, int32_t b)
     return a > b ? a : b;
 }
 
-/* Dot products of ROWS rows of x with four of w.  length: a multiple of LANES. */
-static void dots(const int16_t *const x[ROWS], const int16_t *w, int32_t length, int32_t sums[ROWS][4])
+/* Dot products of two rows of x with four of w, into sums[r * row_step + o * step].  length: a multiple of LANES. */
+static void dots(const int16_t *x0, const int16_t *x1, const int16_t *w, int32_t length, int32_t *sums,
+                 int32_t row_step, int32_t step)
 {
-    const int16_t *x0 = x[0], *x1 = x[1], *w0 = w, *w1 = w + length, *w2 = w1 + length, *w3 = w2 + length;
+    const int16_t *w0 = w, *w1 = w + length, *w2 = w1 + length, *w3 = w2 + length;
     int32_t s00 = 0, s01 = 0, s02 = 0, s03 = 0, s10 = 0, s11 = 0, s12 = 0, s13 = 0;
     for (int32_t k = 0; k < length / LANES * LANES; k++) {
         s00 += (int32_t)x0[k] * w0[k];
@@ -41,14 +41,15 @@ static void dots(const int16_t *const x[ROWS], const int16_t *w, int32_t length,
         s12 += (int32_t)x1[k] * w2[k];
         s13 += (int32_t)x1[k] * w3[k];
     }
-    sums[0][0] = s00;
-    sums[0][1] = s01;
-    sums[0][2] = s02;
-    sums[0][3] = s03;
-    sums[1][0] = s10;
-    sums[1][1] = s11;
-    sums[1][2] = s12;
-    sums[1][3] = s13;
+    sums[0] = s00;
+    sums[step] = s01;
+    sums[2 * step] = s02;
+    sums[3 * step] = s03;
+    sums += row_step;
+    sums[0] = s10;
+    sums[step] = s11;
+    sums[2 * step] = s12;
+    sums[3 * step] = s13;
 }
 
 /* Rows of weights as int16, padded with zeros, and as many rows of zeros as make the number a multiple of four. */
@@ -71,13 +72,18 @@ static void products(const int16_t *x, int32_t stride, int32_t rows, const int16
 {
     for (int32_t o = 0; o < outputs; o += 4) {
         const int32_t some = outputs - o < 4 ? outputs - o : 4;
-        for (int32_t r = 0; r < rows; r += ROWS) {
-            const int16_t *const both[ROWS] = {x + r * stride, x + (r + 1 < rows ? r + 1 : r) * stride};
-            int32_t found[ROWS][4];
-            dots(both, wide + o * padded(length), padded(length), found);
-            for (int32_t i = 0; i < ROWS && r + i < rows; i++)
+        const int16_t *w = wide + o * padded(length);
+        for (int32_t r = 0; r < rows; r += 2) {
+            const int16_t *first = x + r * stride;
+            int32_t found[8], *to = sums + r * row_step + o * step;
+            if (r + 1 < rows && some == 4) {
+                dots(first, first + stride, w, padded(length), to, row_step, step);
+                continue;
+            }
+            dots(first, r + 1 < rows ? first + stride : first, w, padded(length), found, 4, 1);
+            for (int32_t i = 0; i < 2 && r + i < rows; i++)
                 for (int32_t j = 0; j < some; j++)
-                    sums[(r + i) * row_step + (o + j) * step] = found[i][j];
+                    to[i * row_step + j * step] = found[4 * i + j];
         }
     }
 }

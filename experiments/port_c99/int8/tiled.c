@@ -26,7 +26,7 @@ static int32_t larger(int32_t a, int32_t b)
 }
 
 /* Dot products of two rows of x with four of w, into sums[r * row_step + o * step].  length: a multiple of LANES. */
-static void dots(const int16_t *x0, const int16_t *x1, const int16_t *w, int32_t length, int32_t *sums,
+static void dots_of_two(const int16_t *x0, const int16_t *x1, const int16_t *w, int32_t length, int32_t *sums,
                  int32_t row_step, int32_t step)
 {
     const int16_t *w0 = w, *w1 = w + length, *w2 = w1 + length, *w3 = w2 + length;
@@ -50,6 +50,50 @@ static void dots(const int16_t *x0, const int16_t *x1, const int16_t *w, int32_t
     sums[step] = s11;
     sums[2 * step] = s12;
     sums[3 * step] = s13;
+}
+
+/* The same of four rows of x, `stride` apart. */
+static void dots_of_four(const int16_t *x0, int32_t stride, const int16_t *w, int32_t length, int32_t *sums,
+                         int32_t row_step, int32_t step)
+{
+    const int16_t *x1 = x0 + stride, *x2 = x1 + stride, *x3 = x2 + stride;
+    const int16_t *w0 = w, *w1 = w + length, *w2 = w1 + length, *w3 = w2 + length;
+    int32_t s00 = 0, s01 = 0, s02 = 0, s03 = 0, s10 = 0, s11 = 0, s12 = 0, s13 = 0;
+    int32_t s20 = 0, s21 = 0, s22 = 0, s23 = 0, s30 = 0, s31 = 0, s32 = 0, s33 = 0;
+    for (int32_t k = 0; k < length / LANES * LANES; k++) {
+        s00 += (int32_t)x0[k] * w0[k];
+        s01 += (int32_t)x0[k] * w1[k];
+        s02 += (int32_t)x0[k] * w2[k];
+        s03 += (int32_t)x0[k] * w3[k];
+        s10 += (int32_t)x1[k] * w0[k];
+        s11 += (int32_t)x1[k] * w1[k];
+        s12 += (int32_t)x1[k] * w2[k];
+        s13 += (int32_t)x1[k] * w3[k];
+        s20 += (int32_t)x2[k] * w0[k];
+        s21 += (int32_t)x2[k] * w1[k];
+        s22 += (int32_t)x2[k] * w2[k];
+        s23 += (int32_t)x2[k] * w3[k];
+        s30 += (int32_t)x3[k] * w0[k];
+        s31 += (int32_t)x3[k] * w1[k];
+        s32 += (int32_t)x3[k] * w2[k];
+        s33 += (int32_t)x3[k] * w3[k];
+    }
+    sums[0 * row_step + 0 * step] = s00;
+    sums[0 * row_step + 1 * step] = s01;
+    sums[0 * row_step + 2 * step] = s02;
+    sums[0 * row_step + 3 * step] = s03;
+    sums[1 * row_step + 0 * step] = s10;
+    sums[1 * row_step + 1 * step] = s11;
+    sums[1 * row_step + 2 * step] = s12;
+    sums[1 * row_step + 3 * step] = s13;
+    sums[2 * row_step + 0 * step] = s20;
+    sums[2 * row_step + 1 * step] = s21;
+    sums[2 * row_step + 2 * step] = s22;
+    sums[2 * row_step + 3 * step] = s23;
+    sums[3 * row_step + 0 * step] = s30;
+    sums[3 * row_step + 1 * step] = s31;
+    sums[3 * row_step + 2 * step] = s32;
+    sums[3 * row_step + 3 * step] = s33;
 }
 
 /* Rows of weights as int16, padded with zeros, and as many rows of zeros as make the number a multiple of four. */
@@ -76,11 +120,16 @@ static void products(const int16_t *x, int32_t stride, int32_t rows, const int16
         for (int32_t r = 0; r < rows; r += 2) {
             const int16_t *first = x + r * stride;
             int32_t found[8], *to = sums + r * row_step + o * step;
-            if (r + 1 < rows && some == 4) {
-                dots(first, first + stride, w, padded(length), to, row_step, step);
+            if (r + 3 < rows && some == 4) {
+                dots_of_four(first, stride, w, padded(length), to, row_step, step);
+                r += 2;
                 continue;
             }
-            dots(first, r + 1 < rows ? first + stride : first, w, padded(length), found, 4, 1);
+            if (r + 1 < rows && some == 4) {
+                dots_of_two(first, first + stride, w, padded(length), to, row_step, step);
+                continue;
+            }
+            dots_of_two(first, r + 1 < rows ? first + stride : first, w, padded(length), found, 4, 1);
             for (int32_t i = 0; i < 2 && r + i < rows; i++)
                 for (int32_t j = 0; j < some; j++)
                     to[i * row_step + j * step] = found[4 * i + j];

@@ -9,13 +9,14 @@ import argparse
 import concurrent.futures
 import gzip
 import os
-import pathlib
 import platform
 import re
 import shutil
+import struct
 import subprocess
 import sys
 
+import datasets
 from experiments.common import ROOT
 from zo_numpy.app import flat_data
 from zo_numpy.app.data import load_data
@@ -56,15 +57,9 @@ def build(folder, flags=BASELINE, source=SOURCE):
     Raises UserError with the compiler's first lines if a file does not compile without a warning.
     """
     folder.mkdir(parents=True, exist_ok=True)
-
-    def compile_one(path):
-        compiled = folder / f"{path.parent.name}_{path.stem}.o"
-        return compiled, subprocess.run([CC, *STANDARD, *flags, "-c", str(path), "-o", str(compiled)],
-                                        capture_output=True, text=True)
-
     files = [path for part in ("", "int8", "fp32", "harness") for path in sorted((source / part).glob("*.c"))]
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        made = list(pool.map(compile_one, files))
+        made = list(pool.map(lambda path: compile_file(path, folder, flags), files))
     link = None
     if not any(done.returncode for _, done in made):
         link = subprocess.run([CC, *flags, *(str(compiled) for compiled, _ in made), "-lm", "-o", str(folder / "port")],
@@ -75,11 +70,17 @@ def build(folder, flags=BASELINE, source=SOURCE):
     return folder / "port"
 
 
+def compile_file(path, folder, flags):
+    """(the object file of a .c file, the finished process that compiled it)."""
+    compiled = folder / f"{path.parent.name}_{path.stem}.o"
+    return compiled, subprocess.run([CC, *STANDARD, *flags, "-c", str(path), "-o", str(compiled)], capture_output=True,
+                                    text=True)
+
+
 def write_data(folder):
     """What the golden runs train on, as the port reads it: the subset's IDX files, and a flat file for each run on
-    solids; MNIST's IDX files where they are in the cache.
+    solids; MNIST's IDX files where it is at hand.
     """
-    from datasets import store
     subset = folder / "mnist-subset"
     subset.mkdir(parents=True, exist_ok=True)
     for path in sorted((ROOT / "datasets" / "embedded").glob("*.gz")):
@@ -88,20 +89,30 @@ def write_data(folder):
         config = read_config(GOLDEN / "runs" / name)
         flat_data.export_data(config, load_data(config, offline=True, announce=lambda text: None),
                               folder / f"{name}.flat")
-    cached = pathlib.Path(os.environ.get("ZO_NUMPY_DATA") or ROOT / "datasets" / "cache") / "mnist"
-    for name in ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte",
-                 "t10k-labels-idx1-ubyte"):
-        for found in store.candidates(cached, name):
-            if found.exists():
-                (folder / "mnist").mkdir(exist_ok=True)
-                (folder / "mnist" / name).write_bytes(store.read(found))
-                break
+    try:
+        write_idx(datasets.load("mnist", offline=True, announce=lambda text: None), folder / "mnist")
+    except datasets.DataError:   # it has not been fetched
+        pass
 
 
-def check(program, tiers=("ops", "traces", "runs"), data=BUILD / "data"):
-    """Runs `port check` for each tier; returns [(tier, exit status, what it printed)]."""
+def write_idx(dataset, folder):
+    """Writes a data set of images as four plain IDX files."""
+    folder.mkdir(exist_ok=True)
+    for part, images, labels in (("train", dataset.train_images, dataset.train_labels),
+                                 ("t10k", dataset.test_images, dataset.test_labels)):
+        count, _, height, width = images.shape
+        (folder / f"{part}-images-idx3-ubyte").write_bytes(struct.pack(">4I", 0x803, count, height, width)
+                                                           + images.tobytes())
+        (folder / f"{part}-labels-idx1-ubyte").write_bytes(struct.pack(">2I", 0x801, count)
+                                                           + labels.astype("u1").tobytes())
+
+
+def check(program, tiers=("ops", "traces", "runs"), data=BUILD / "data", runs=()):
+    """Runs `port check` for each tier, of runs those that are named or all; returns [(tier, exit status, what it
+    printed)].
+    """
     def one(tier):
-        words = [str(program), "check", tier, str(GOLDEN / tier), *([str(data)] if tier == "runs" else [])]
+        words = [str(program), "check", tier, str(GOLDEN / tier), *([str(data), *runs] if tier == "runs" else [])]
         done = subprocess.run(words, capture_output=True, text=True)
         return tier, done.returncode, done.stdout + done.stderr
     return [one(tier) for tier in tiers]
@@ -130,10 +141,8 @@ def general_registers_only(folder):
     if platform.machine() not in ("x86_64", "AMD64", "aarch64"):
         return None
     folder.mkdir(parents=True, exist_ok=True)
-    said = [subprocess.run([CC, *STANDARD, "-O2", "-mgeneral-regs-only", "-c", str(path), "-o",
-                            str(folder / (path.stem + ".o"))], capture_output=True, text=True).stderr
-            for path in (*sources("int8"), SOURCE / "rng.c", SOURCE / "models.c")]
-    return "".join(said)
+    files = (*sources("int8"), SOURCE / "rng.c", SOURCE / "models.c")
+    return "".join(compile_file(path, folder, ("-O1", "-mgeneral-regs-only"))[1].stderr for path in files)
 
 
 def main():

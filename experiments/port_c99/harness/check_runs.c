@@ -88,10 +88,21 @@ static bool data_of(const char *name, const struct config *config, const char *d
     return read_data(config, path_of(data, config->data), found) || read_data(config, path_of(data, file), found);
 }
 
-int32_t check_runs(const char *folder, const char *data, int32_t *right)
+static bool wanted(const char *name, char *const *names, int32_t count)
+{
+    for (int32_t i = 0; i < count; i++)
+        if (!strcmp(names[i], name))
+            return true;
+    return !count;
+}
+
+/* names: of the runs to make again, or of all if count is 0. */
+int32_t check_runs(const char *folder, const char *data, char *const *names, int32_t count, int32_t *right)
 {
     int32_t failures = 0;
     for (size_t i = 0; i < sizeof RUNS / sizeof *RUNS; i++) {
+        if (!wanted(RUNS[i], names, count))
+            continue;
         const size_t mark = pool_mark();
         const char *place = path_of(folder, RUNS[i]), *path = path_of(place, "config.json");
         size_t size;

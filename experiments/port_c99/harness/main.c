@@ -8,7 +8,7 @@
 static int usage(void)
 {
     fputs("port check ops|traces DIR            every op case, or every trace, of tests/golden\n"
-          "port check runs DIR DATA             every run; DATA has a folder of IDX files, or a NAME.flat, for each\n"
+          "port check runs DIR DATA [NAME...]   runs; DATA has a folder of IDX files, or a NAME.flat, for each\n"
           "port train CONFIG DATA [OPTIONS]     a run from its config.json; DATA: a folder of IDX files, or a .flat\n"
           "    --from FILE.flat                 weights to start from\n"
           "    --save FILE.flat                 where the final weights go\n"
@@ -27,8 +27,8 @@ static int check(int count, char **words)
         wrong = check_ops(words[3], &right);
     else if (!strcmp(what, "traces") && count == 4)
         wrong = check_traces(words[3], &right);
-    else if (!strcmp(what, "runs") && count == 5)
-        wrong = check_runs(words[3], words[4], &right);
+    else if (!strcmp(what, "runs") && count >= 5)
+        wrong = check_runs(words[3], words[4], words + 5, count - 5, &right);
     else
         return usage();
     printf("%s: %ld agree, %ld differ\n", what, (long)right, (long)wrong);

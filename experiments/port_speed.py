@@ -2,10 +2,10 @@
 
     python -m experiments.port_speed
 
-writes experiments/results/port_speed.json: LeNet-5 and PointNet (256 points), K = 0..3, batch 1, 32 and 256 (PointNet
-32), for any machine of the kind (baseline flags) and for this one (native flags). Steps of the two precisions are made
-in turn, so that both meet the same machine; the processor's time is counted, not the clock's. A row's ratio is FP32's
-median over INT8's. NumPy's own step stands beside them for LeNet-5. Run it on a machine that does nothing else.
+writes experiments/results/port_speed.json: LeNet-5 at batch 1, 32 and 256 and PointNet (256 points) at batch 1 and 32,
+K = 0..3, with flags for any machine of the kind (baseline) and for this one (native). Steps of the two precisions are
+made in turn, so that both meet the same machine; the processor's time is counted, not the clock's. A row's ratio is
+FP32's median over INT8's. NumPy's own step stands beside them for LeNet-5. Run it on a machine that does nothing else.
 """
 import argparse
 import statistics
@@ -20,7 +20,7 @@ from experiments.common import QUICK, save_result
 from zo_numpy import models
 from zo_numpy.app.data import say
 from zo_numpy.errors import UserError
-from zo_numpy.run.config import make_config, with_classes
+from zo_numpy.run.config import make_config
 from zo_numpy.run.steps import PRECISIONS, step_function
 
 FLAGS = {"baseline": port.BASELINE, "native": port.NATIVE}
@@ -91,7 +91,9 @@ def main():
             beside.append({"model": case[0], "bp_tail": case[2], "batch": case[3], "int8, ms": steps["int8"],
                            "fp32, ms": steps["fp32"], "fp32 / int8": round(steps["fp32"] / steps["int8"], 3)})
     compiler = subprocess.run([port.CC, "--version"], capture_output=True, text=True).stdout.splitlines()[0]
-    say(f"wrote {save_result('port_speed', {'compiler': compiler, 'flags': {n: ' '.join(f) for n, f in FLAGS.items()}, 'threads': 1, 'port': rows, 'numpy': beside})}")
+    flags = {name: " ".join(given) for name, given in FLAGS.items()}
+    result = {"compiler": compiler, "flags": flags, "threads": 1, "port": rows, "numpy": beside}
+    say(f"wrote {save_result('port_speed', result)}")
     return 0
 
 

@@ -41,7 +41,7 @@ FLOAT = re.compile(r"^v?(add|sub|mul|div|sqrt|max|min|fn?m(add|sub)\w*|rcp|rsqrt
                    r"|^call.*__(add|sub|mul|div|float|fix|cmp|eq|ne|lt|gt|le|ge)\w*[sd]f", re.ASCII)
 
 
-def compiler():
+def found_compiler():
     """The compiler's path, or None."""
     return shutil.which(CC)
 
@@ -51,7 +51,7 @@ def sources(*folders):
     return sorted(path for folder in folders for path in (SOURCE / folder).glob("*.c"))
 
 
-def build(folder, flags=BASELINE, source=SOURCE):
+def build(folder, flags=BASELINE, source=SOURCE, compiler=CC):
     """Compiles the port into `folder`, file by file on all cores; returns the program's path.
 
     Raises UserError with the compiler's first lines if a file does not compile without a warning.
@@ -59,22 +59,22 @@ def build(folder, flags=BASELINE, source=SOURCE):
     folder.mkdir(parents=True, exist_ok=True)
     files = [path for part in ("", "int8", "fp32", "harness") for path in sorted((source / part).glob("*.c"))]
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        made = list(pool.map(lambda path: compile_file(path, folder, flags), files))
+        made = list(pool.map(lambda path: compile_file(path, folder, flags, compiler), files))
     link = None
     if not any(done.returncode for _, done in made):
-        link = subprocess.run([CC, *flags, *(str(compiled) for compiled, _ in made), "-lm", "-o", str(folder / "port")],
-                              capture_output=True, text=True)
+        link = subprocess.run([compiler, *flags, *(str(compiled) for compiled, _ in made), "-lm", "-o",
+                               str(folder / "port")], capture_output=True, text=True)
     for done in (*(done for _, done in made), *([link] if link else [])):
         if done.returncode:
-            raise UserError(f"{CC} does not compile the port:\n" + "\n".join(done.stderr.splitlines()[:12]))
+            raise UserError(f"{compiler} does not compile the port:\n" + "\n".join(done.stderr.splitlines()[:12]))
     return folder / "port"
 
 
-def compile_file(path, folder, flags):
+def compile_file(path, folder, flags, compiler=CC):
     """(the object file of a .c file, the finished process that compiled it)."""
     compiled = folder / f"{path.parent.name}_{path.stem}.o"
-    return compiled, subprocess.run([CC, *STANDARD, *flags, "-c", str(path), "-o", str(compiled)], capture_output=True,
-                                    text=True)
+    return compiled, subprocess.run([compiler, *STANDARD, *flags, "-c", str(path), "-o", str(compiled)],
+                                    capture_output=True, text=True)
 
 
 def write_data(folder):
@@ -112,12 +112,14 @@ def check(program, tiers=("ops", "traces", "runs"), data=BUILD / "data", runs=()
 
     Returns [(tier, whether all agree, what it printed)], with one line of counts at the end of each.
     """
-    names = runs or sorted(path.name for path in (GOLDEN / "runs").iterdir())
-    jobs = [(tier, [name] if tier == "runs" else []) for tier in tiers for name in (names if tier == "runs" else [""])]
+    jobs = []
+    for tier in tiers:
+        names = sorted(path.name for path in (GOLDEN / tier).iterdir() if path.is_dir())
+        jobs += [(tier, [])] if tier == "ops" else [(tier, [name]) for name in (tier == "runs" and runs or names)]
 
     def one(job):
         tier, named = job
-        words = [str(program), "check", tier, str(GOLDEN / tier), *([str(data), *named] if tier == "runs" else [])]
+        words = [str(program), "check", tier, str(GOLDEN / tier), *([str(data)] if tier == "runs" else []), *named]
         done = subprocess.run(words, capture_output=True, text=True)
         return done.stdout + done.stderr
 
@@ -167,7 +169,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--full", action="store_true", help="with sanitizers, which take some minutes")
     given = parser.parse_args()
-    if not compiler():
+    if not found_compiler():
         print(f"error: there is no {CC}; install a C compiler, or name one: CC=/path/to/cc", file=sys.stderr)
         return 2
     try:

@@ -3,9 +3,12 @@
     python -m experiments.port_bugs
 
 plants each of the bugs below in a copy of the C source, builds it, and checks ops, then traces, then runs until one
-differs; writes experiments/results/port_bugs.json. A bug that nothing notices is an error.
+differs; last come "fresh" runs, which zo_numpy makes on the spot for what no committed vector has: the tail under several
+queries, clouds of more than one tile, full backpropagation. Writes experiments/results/port_bugs.json. A bug that nothing
+notices is an error.
 """
 import argparse
+import json
 import pathlib
 import shutil
 import subprocess
@@ -14,11 +17,23 @@ import tempfile
 
 from experiments import port
 from experiments.common import QUICK, save_result
-from zo_numpy.app.data import say
+from zo_numpy.app import flat_data
+from zo_numpy.app.data import load_data, say
+from zo_numpy.golden.runs import made_lines
+from zo_numpy.run.config import describe, make_config, with_classes
 
 FLAGS = ("-O2", "-ffp-contract=fast", "-fno-math-errno", "-Wno-error")
 RUNS = ("subset-int8-k2-limit", "subset-int8-k0-queries3", "subset-int8-k1-both", "subset-int8-k2-frozen",
         "subset-int8-k0", "solids-int8-k0", "subset-fp32-k0-queries3", "subset-fp32-k1-both", "subset-fp32-k1")
+FRESH = {
+    "queries": dict(model="narrow-lenet", data="mnist-subset", bp_tail=2, epochs=2, batch_size=7, limit=30, validate=20,
+                    queries=2, tail_passes="both"),
+    "points": dict(model="narrow-pointnet", data="synthetic-solids", bp_tail=1, epochs=1, batch_size=9, limit=40,
+                   points=70, validate=20),
+    "full-bp": dict(model="lenet5", data="mnist-subset", bp_tail="all", epochs=2, batch_size=12, limit=40, validate=20),
+    "full-bp-points": dict(model="narrow-pointnet", data="synthetic-solids", bp_tail="all", epochs=1, batch_size=9,
+                           limit=40, points=70, validate=20),
+}
 BUGS = [   # (file, what is there, what is put there, in words)
     ("rng.c", "round < 10", "round < 9", "Philox makes nine rounds"),
     ("rng.c", "counter[0]++;", "counter[0] += i > 0;", "the first block is number 0"),
@@ -76,6 +91,10 @@ BUGS = [   # (file, what is there, what is put there, in words)
      "the batch is rounded by its last tile's shift"),
     ("int8/tiled.c", "start + p && x[c] <= most[c] ? most[c] : x[c]", "p && x[c] <= most[c] ? most[c] : x[c]",
      "the maximum over points forgets earlier tiles"),
+    ("int8/full_bp.c", "place / size - layer->pad", "place % size - layer->pad", "full BP: rows and columns of places "
+     "change"),
+    ("int8/full_bp.c", "const int32_t shift = gradient_shift((uint64_t)most, b_bp);", "const int32_t shift = "
+     "gradient_shift((uint64_t)most, b_bp) + 1;", "full BP: a gradient keeps one bit less"),
     ("harness/run.c", "% in_epoch * config->batch_size;\n        const int32_t n = data->trains - first < "
      "config->batch_size ? data->trains - first : config->batch_size;", "% in_epoch * config->batch_size;\n"
      "        const int32_t n = config->batch_size < data->trains - first ? config->batch_size : data->trains - first "
@@ -96,12 +115,31 @@ BUGS = [   # (file, what is there, what is put there, in words)
 ]
 
 
+def write_fresh(folder, data):
+    """Runs made by zo_numpy, written like the committed ones, and their data."""
+    for name, options in FRESH.items():
+        config = make_config(dict(options, precision="int8"))
+        dataset = load_data(config, offline=True, announce=lambda text: None)
+        config = with_classes(config, dataset)
+        lines = list(made_lines(config, dataset))
+        (folder / name).mkdir(parents=True)
+        (folder / name / "config.json").write_text(json.dumps(describe(config, dataset)))
+        for file in ("steps.txt", "evaluation.txt"):
+            (folder / name / file).write_text("".join(line for of, line in lines if of == file))
+        flat_data.export_data(config, dataset, data / f"{name}.flat")
+
+
 def first_line(built, data):
     """(tier, the line that names the bug) of the first check that differs; None if all agree."""
     for tier in ("ops", "traces", "runs"):
         (_, right, text), = port.check(built / "port", (tier,), data, RUNS)
         if not right:
             return tier, text.splitlines()[0]
+    for name in FRESH:   # one by one, as the subset's own data are not theirs
+        words = [str(built / "port"), "check", "runs", str(data / "fresh"), str(data / "flat"), name]
+        done = subprocess.run(words, capture_output=True, text=True)
+        if done.returncode:
+            return "fresh", ((done.stdout + done.stderr).splitlines() or ["nothing was said"])[0]
     return None
 
 
@@ -128,13 +166,15 @@ def try_bug(bug, clean, folder, data):
 
 def main():
     argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
-    if not port.compiler():
+    if not port.found_compiler():
         print(f"error: there is no {port.CC}; install a C compiler, or name one: CC=/path/to/cc", file=sys.stderr)
         return 2
     rows = []
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         port.write_data(folder / "data")
+        (folder / "data" / "flat").mkdir()
+        write_fresh(folder / "data" / "fresh", folder / "data" / "flat")
         port.build(folder / "clean", FLAGS)
         if first_line(folder / "clean", folder / "data"):
             print("error: the port differs as it is; mend it first", file=sys.stderr)
@@ -145,7 +185,7 @@ def main():
             rows.append(row)
             say(f"{row['tier'] or 'NOTHING':8} {row['bug']} ({row['file']})")
     tiers = [row["tier"] for row in rows]
-    noticed = {tier: tiers.count(tier) for tier in ("ops", "traces", "runs")}
+    noticed = {tier: tiers.count(tier) for tier in ("ops", "traces", "runs", "fresh")}
     result = {"bugs": len(rows), **noticed, "unnoticed": tiers.count(None), "rows": rows}
     say(f"wrote {save_result('port_bugs', result)}")
     return int(None in tiers)

@@ -65,7 +65,7 @@ def numpy_step(case):
 
 def main():
     argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
-    if not port.compiler():
+    if not port.found_compiler():
         print(f"error: there is no {port.CC}; install a C compiler, or name one: CC=/path/to/cc", file=sys.stderr)
         return 2
     rows = []

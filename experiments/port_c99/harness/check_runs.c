@@ -88,27 +88,18 @@ static bool data_of(const char *name, const struct config *config, const char *d
     return read_data(config, path_of(data, config->data), found) || read_data(config, path_of(data, file), found);
 }
 
-static bool wanted(const char *name, char *const *names, int32_t count)
-{
-    for (int32_t i = 0; i < count; i++)
-        if (!strcmp(names[i], name))
-            return true;
-    return !count;
-}
-
-/* names: of the runs to make again, or of all if count is 0. */
+/* names: of the runs to make again; with a count of 0 those above. */
 int32_t check_runs(const char *folder, const char *data, char *const *names, int32_t count, int32_t *right)
 {
     int32_t failures = 0;
-    for (size_t i = 0; i < sizeof RUNS / sizeof *RUNS; i++) {
-        if (!wanted(RUNS[i], names, count))
-            continue;
+    for (int32_t i = 0; i < (count ? count : (int32_t)(sizeof RUNS / sizeof *RUNS)); i++) {
+        const char *name = count ? names[i] : RUNS[i];
         const size_t mark = pool_mark();
-        const char *place = path_of(folder, RUNS[i]), *path = path_of(place, "config.json");
+        const char *place = path_of(folder, name), *path = path_of(place, "config.json");
         size_t size;
         char *text = (char *)read_file(path, &size);
         struct config *config = allocate(sizeof *config);
-        struct comparison comparison = {{compare}, RUNS[i], NULL, NULL, false, 1, 0};
+        struct comparison comparison = {{compare}, name, NULL, NULL, false, 1, 0};
         struct data found;
         comparison.steps = (char *)read_file(path_of(place, "steps.txt"), &size);
         comparison.evaluation = (char *)read_file(path_of(place, "evaluation.txt"), &size);
@@ -118,8 +109,8 @@ int32_t check_runs(const char *folder, const char *data, char *const *names, int
         comparison.fp32 = !config->int8;
         if (comparison.fp32)
             comparison.least_eps = least_of(get(config->schedules, "eps"));
-        if (!data_of(RUNS[i], config, data, &found)) {
-            printf("runs/%s: skipped, as %s is not in %s\n", RUNS[i], config->data, data);
+        if (!data_of(name, config, data, &found)) {
+            printf("runs/%s: skipped, as %s is not in %s\n", name, config->data, data);
         } else {
             const bool agrees = run(config, &found, NULL, 0, NULL, &comparison.sink) && !*comparison.steps &&
                                 !*comparison.evaluation;

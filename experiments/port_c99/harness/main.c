@@ -7,7 +7,8 @@
 
 static int usage(void)
 {
-    fputs("port check ops|traces DIR            every op case, or every trace, of tests/golden\n"
+    fputs("port check ops DIR                   every op case of tests/golden/ops\n"
+          "port check traces DIR [NAME...]      traces of tests/golden/traces\n"
           "port check runs DIR DATA [NAME...]   runs; DATA has a folder of IDX files, or a NAME.flat, for each\n"
           "port train CONFIG DATA [OPTIONS]     a run from its config.json; DATA: a folder of IDX files, or a .flat\n"
           "    --from FILE.flat                 weights to start from\n"
@@ -25,8 +26,8 @@ static int check(int count, char **words)
     const char *what = count > 2 ? words[2] : "";
     if (!strcmp(what, "ops") && count == 4)
         wrong = check_ops(words[3], &right);
-    else if (!strcmp(what, "traces") && count == 4)
-        wrong = check_traces(words[3], &right);
+    else if (!strcmp(what, "traces") && count >= 4)
+        wrong = check_traces(words[3], words + 4, count - 4, &right);
     else if (!strcmp(what, "runs") && count >= 5)
         wrong = check_runs(words[3], words[4], words + 5, count - 5, &right);
     else

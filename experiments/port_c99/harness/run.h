@@ -47,7 +47,7 @@ int time_steps(const char *name, int32_t points, int32_t bp_tail, int32_t batch,
 
 /* check_*.c: how many agreed are added to `right`, how many did not to the result. */
 int32_t check_ops(const char *folder, int32_t *right);
-int32_t check_traces(const char *folder, int32_t *right);
+int32_t check_traces(const char *folder, char *const *names, int32_t count, int32_t *right);
 int32_t check_runs(const char *folder, const char *data, char *const *names, int32_t count, int32_t *right);
 
 #endif

@@ -6,7 +6,7 @@
  * never stands in memory. Between blocks of points a sample lies as (C, P), each channel together. */
 #include "fp32.h"
 
-#include <math.h>
+#include <stddef.h>
 #include <string.h>
 
 #define LANES 16    /* partial sums of a dot product, where a batch is too small to be side by side */
@@ -33,18 +33,16 @@ static void add_four(const float *const x[4], float w[4][4], int32_t count, floa
     }
 }
 
-/* Where rows lie: row number k begins at `k / (side * side) * plane + k / side % side * width + k % side`. */
+/* Where rows lie: row number k begins at k * apart, or where a table says. */
 struct rows {
     const float *at;
-    int32_t side, plane, width;
+    int32_t apart;
+    const int32_t *places;
 };
 
 static const float *row_of(const struct rows *rows, int32_t k)
 {
-    const int32_t side = rows->side;
-    if (side == 1)
-        return rows->at + k * rows->plane;
-    return rows->at + k / (side * side) * rows->plane + k / side % side * rows->width + k % side;
+    return rows->at + (rows->places ? rows->places[k] : k * rows->apart);
 }
 
 /* y[o][p] = start[o] + sum over k of w[o * w_row + k * w_step] * x[k][p].  y: rows of `count`, with room for outputs
@@ -73,11 +71,11 @@ static void side_by_side(const struct rows *x, int32_t length, const float *w, i
 /* One image: (C, H, W) -> rows of y[o * plane + i * width + j], whose width and plane are returned: neighbours are
  * computed side by side also over the frame between two rows. */
 static void conv2d_sample(const struct block *block, const float *x, const float *weight, const float *bias,
-                          float *framed, float *y, int32_t *width, int32_t *plane)
+                          const int32_t *taps, float *framed, float *y, int32_t *width, int32_t *plane)
 {
     const struct layer *layer = block->layers;
     const int32_t pad = layer->pad, rows = block->input.at[1] + 2 * pad, columns = block->input.at[2] + 2 * pad;
-    const struct rows taps = {framed, layer->kernel, rows * columns, columns};
+    const struct rows of = {framed, 0, taps};
     *width = columns;
     *plane = (block->product.at[1] - 1) * columns + block->product.at[2];
     memset(framed, 0, (size_t)(layer->in * rows * columns) * sizeof *framed);
@@ -85,7 +83,7 @@ static void conv2d_sample(const struct block *block, const float *x, const float
         for (int32_t i = 0; i < block->input.at[1]; i++)
             memcpy(framed + (c * rows + i + pad) * columns + pad, x + (c * block->input.at[1] + i) * block->input.at[2],
                    (size_t)block->input.at[2] * sizeof *x);
-    side_by_side(&taps, fan_in(layer), weight, fan_in(layer), 1, layer->out, bias, *plane, y);
+    side_by_side(&of, fan_in(layer), weight, fan_in(layer), 1, layer->out, bias, *plane, y);
 }
 
 /* Maxima of windows of 2 x 2 of one image, whose rows and channels lie `width` and `plane` apart, together. */
@@ -126,12 +124,15 @@ static float dot(const float *a, const float *b, int32_t length)
     return sum;
 }
 
-/* (rows, columns) -> (columns, rows). */
+/* (rows, columns) -> (columns, rows), some rows at a time, so that what is written lies together. */
 static void transpose(const float *x, int32_t rows, int32_t columns, float *out)
 {
-    for (int32_t i = 0; i < rows; i++)
+    for (int32_t start = 0; start < rows; start += LANES) {
+        const int32_t end = start + LANES < rows ? start + LANES : rows;
         for (int32_t j = 0; j < columns; j++)
-            out[j * rows + i] = x[i * columns + j];
+            for (int32_t i = start; i < end; i++)
+                out[j * rows + i] = x[i * columns + j];
+    }
 }
 
 /* A linear layer, all samples: samples side by side, or dot products where they are few. */
@@ -145,7 +146,7 @@ static void linear_batch(const struct layer *layer, int32_t n, const float *x, c
         return;
     }
     float *beside = scratch + layer->in * n;
-    const struct rows rows = {scratch, 1, n, 0};
+    const struct rows rows = {scratch, n, NULL};
     transpose(x, n, layer->in, scratch);
     side_by_side(&rows, layer->in, weight, layer->in, 1, layer->out, bias, n, beside);
     transpose(beside, layer->out, n, y);
@@ -174,7 +175,7 @@ static void product_statistics(const struct layer *layer, int32_t n, int32_t poi
     for (int32_t sample = 0; sample < n; sample++)
         for (int32_t start = 0; start < points; start += POINTS) {
             const int32_t count = points - start < POINTS ? points - start : POINTS;
-            const struct rows rows = {turned, 1, in, 0};
+            const struct rows rows = {turned, in, NULL};
             for (int32_t c = 0; c < in; c++)
                 for (int32_t p = 0; p < count; p++)
                     tile[c * count + p] = x[(sample * in + c) * points + start + p] - mean[c];
@@ -221,7 +222,7 @@ static void point_block(struct trainer_fp32 *trainer, int32_t b, int32_t n)
     for (int32_t sample = 0; sample < n; sample++)
         for (int32_t start = 0; start < points; start += POINTS) {
             const int32_t count = points - start < POINTS ? points - start : POINTS;
-            const struct rows rows = {x + sample * in * points + start, 1, points, 0};
+            const struct rows rows = {x + sample * in * points + start, points, NULL};
             side_by_side(&rows, in, scaled, in, 1, out, shift, count, y);
             for (int32_t o = 0; o < out; o++) {
                 float *to = trainer->x[b + 1] + (sample * out + o) * (pooled ? 1 : points);
@@ -265,7 +266,7 @@ int32_t tiled_scratch_fp32(const struct model *model, int32_t max_batch)
         int32_t need = (in + out + 8) * (max_batch + 4);   /* forwards; and one piece of the way back */
         if (layer->type == CONV2D) {
             const int32_t area = (block->input.at[1] + 2 * layer->pad) * (block->input.at[2] + 2 * layer->pad);
-            need = (in + out) * area + shape_size(&block->product);
+            need = fan_in(layer) + (in + out) * area + shape_size(&block->product);
         } else if (layer->type == POINT_LINEAR) {
             const int32_t statistics = in + (in + 4) * in + 2 * in * POINTS;
             need = 2 * out + out * in + larger(larger(out * POINTS, statistics), in * block->input.at[0]);
@@ -290,11 +291,16 @@ void tiled_block_fp32(struct trainer_fp32 *trainer, int32_t b, int32_t n)
             relu_fp32(n * out, trainer->x[b + 1]);
     } else {
         const int32_t area = (block->input.at[1] + 2 * layer->pad) * (block->input.at[2] + 2 * layer->pad);
-        float *framed = trainer->scratch, *made = framed + layer->in * area, *y = made + (layer->out + 4) * area;
+        int32_t *taps = (int32_t *)(void *)trainer->scratch;   /* as large as a float, where there is FP32 */
+        float *framed = trainer->scratch + fan_in(layer), *made = framed + layer->in * area;
+        float *y = made + (layer->out + 4) * area;
+        for (int32_t k = 0, side = layer->kernel; k < fan_in(layer); k++)
+            taps[k] = k / (side * side) * area + k / side % side * (block->input.at[2] + 2 * layer->pad) + k % side;
         for (int32_t sample = 0; sample < n; sample++) {
             struct shape shape = block->product;
             int32_t i = 1, width, plane;
-            conv2d_sample(block, trainer->x[b] + sample * in, weight->data, weight[1].data, framed, made, &width, &plane);
+            conv2d_sample(block, trainer->x[b] + sample * in, weight->data, weight[1].data, taps, framed, made,
+                          &width, &plane);
             if (block->count > 1 && block->layers[1].type == MAX_POOL2D && block->layers[1].size == 2) {
                 pool_pairs(&shape, made, width, plane, y);
                 output_shape(&block->layers[i++], &shape);
@@ -318,7 +324,7 @@ void tiled_block_fp32(struct trainer_fp32 *trainer, int32_t b, int32_t n)
 static void add_rows(const float *x, int32_t rows, const float *w, int32_t w_row, int32_t w_step, int32_t outputs,
                      int32_t count, float *y)
 {
-    const struct rows of = {x, 1, count, 0};
+    const struct rows of = {x, count, NULL};
     const int32_t fours = outputs / 4 * 4;
     side_by_side(&of, rows, w, w_row, w_step, fours, NULL, count, y);
     for (int32_t o = fours; o < outputs; o++)

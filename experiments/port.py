@@ -3,7 +3,7 @@
     python -m experiments.port [--full]
 
 builds it into build/port, checks every op case, trace and run log, and prints how many agree. Runs over MNIST are made
-where it is at hand, and else named as skipped. With --full the sanitizers are on and every vector is checked with them.
+where it is at hand, and else named as skipped. With --full the sanitizers are on, for every vector.
 """
 import argparse
 import concurrent.futures
@@ -34,9 +34,9 @@ BASELINE = ("-O3", "-ffp-contract=fast", "-fno-math-errno")
 NATIVE = (*BASELINE, "-march=native")
 SANITIZERS = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover")
 # Of the optimised INT8 objects no instruction may match: float arithmetic, conversions and comparisons of x86-64 (moves
-# and integer operations on the same registers may); on other machines calls of a soft-float library.
-FLOAT = re.compile(r"^v?(add|sub|mul|div|sqrt|max|min|fn?m(add|sub)\w*|rcp|rsqrt|rcp14|rsqrt14|hadd|hsub|addsub|dp|round"
-                   r"|rndscale|cmp\w*|u?comi|reduce|getexp|getmant|scalef|fixupimm|range)[sp][sdh]$"
+# and integers in the same registers may); on other machines calls of a soft-float library.
+FLOAT = re.compile(r"^v?(add|sub|mul|div|sqrt|max|min|fn?m(add|sub)\w*|rcp|rsqrt|rcp14|rsqrt14|hadd|hsub|addsub|dp"
+                   r"|round|rndscale|cmp\w*|u?comi|reduce|getexp|getmant|scalef|fixupimm|range)[sp][sdh]$"
                    r"|^v?cvt\w*$|^f(add|sub|mul|div|sqrt|ild|ist|com|ucom|ld|st)\w*$"
                    r"|^call.*__(add|sub|mul|div|float|fix|cmp|eq|ne|lt|gt|le|ge)\w*[sd]f", re.ASCII)
 

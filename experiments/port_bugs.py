@@ -3,9 +3,9 @@
     python -m experiments.port_bugs
 
 plants each of the bugs below in a copy of the C source, builds it, and checks ops, then traces, then runs until one
-differs; last come "fresh" runs, which zo_numpy makes on the spot for what no committed vector has: the tail under several
-queries, clouds of more than one tile, full backpropagation. Writes experiments/results/port_bugs.json. A bug that nothing
-notices is an error.
+differs. Last come "fresh" runs, which zo_numpy makes on the spot for what no committed vector has: the tail under
+several queries, clouds of more than one tile, full backpropagation. Writes experiments/results/port_bugs.json. A bug
+that nothing notices is an error.
 """
 import argparse
 import json
@@ -26,11 +26,12 @@ FLAGS = ("-O2", "-ffp-contract=fast", "-fno-math-errno", "-Wno-error")
 RUNS = ("subset-int8-k2-limit", "subset-int8-k0-queries3", "subset-int8-k1-both", "subset-int8-k2-frozen",
         "subset-int8-k0", "solids-int8-k0", "subset-fp32-k0-queries3", "subset-fp32-k1-both", "subset-fp32-k1")
 FRESH = {
-    "queries": dict(model="narrow-lenet", data="mnist-subset", bp_tail=2, epochs=2, batch_size=7, limit=30, validate=20,
-                    queries=2, tail_passes="both"),
+    "queries": dict(model="narrow-lenet", data="mnist-subset", bp_tail=2, epochs=2, batch_size=7, limit=30,
+                    validate=20, queries=2, tail_passes="both"),
     "points": dict(model="narrow-pointnet", data="synthetic-solids", bp_tail=1, epochs=1, batch_size=9, limit=40,
                    points=70, validate=20),
-    "full-bp": dict(model="lenet5", data="mnist-subset", bp_tail="all", epochs=2, batch_size=12, limit=40, validate=20),
+    "full-bp": dict(model="lenet5", data="mnist-subset", bp_tail="all", epochs=2, batch_size=12, limit=40,
+                    validate=20),
     "full-bp-points": dict(model="narrow-pointnet", data="synthetic-solids", bp_tail="all", epochs=1, batch_size=9,
                            limit=40, points=70, validate=20),
 }

@@ -7,7 +7,7 @@ needs cross compilers and user-mode emulators, on Debian:
     apt install qemu-user gcc-s390x-linux-gnu libc6-dev-s390x-cross gcc-arm-linux-gnueabihf libc6-dev-armhf-cross \\
         gcc-riscv64-linux-gnu libc6-dev-riscv64-cross
 
-and writes experiments/results/port_machines.json: for each machine how many op cases, records of traces and runs agree.
+and writes experiments/results/port_machines.json: how many op cases, records of traces and runs agree on each machine.
 A machine whose tools are not at hand is named and left out; without any it is an error.
 """
 import argparse
@@ -58,7 +58,8 @@ def main():
         say(f"{name} ({kind}): " + ", ".join(f"{tier} {found['agree']:,} agree, {found['differ']:,} differ"
                                              for tier, found in counts.items()))
     if not rows:
-        print("error: no cross compiler with its emulator is at hand; the head of this file names them", file=sys.stderr)
+        print("error: no cross compiler is at hand with its emulator; the head of this file names them",
+              file=sys.stderr)
         return 2
     say(f"wrote {save_result('port_machines', {'runs': RUNS, 'machines': rows})}")
     return int(any(found["differ"] for row in rows for found in (row["ops"], row["traces"], row["runs"])))

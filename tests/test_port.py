@@ -93,8 +93,8 @@ def test_damaged_data_are_refused(built, tmp_path):
     whole = (tmp_path / "data.flat").read_bytes()
     for cut in (5, 11, 40, 70, len(whole) - 1):
         (tmp_path / "cut.flat").write_bytes(whole[:cut])
-        done = subprocess.run([str(built / "port"), "train", str(tmp_path / "config.json"), str(tmp_path / "cut.flat")],
-                              capture_output=True, text=True)
+        words = [str(built / "port"), "train", str(tmp_path / "config.json"), str(tmp_path / "cut.flat")]
+        done = subprocess.run(words, capture_output=True, text=True)
         assert done.returncode == 2 and done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
 
 

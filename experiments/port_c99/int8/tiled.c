@@ -152,6 +152,30 @@ static void add_four(const int16_t *const x[4], int16_t w[2][4], int32_t count, 
     }
 }
 
+/* The same where the weights are so small that four products fit 16 bits, and are widened once: |x| <= 127, so if the
+ * magnitudes of an output's four weights sum to 258 at most. */
+static void add_small_four(const int16_t *const x[4], int16_t w[2][4], int32_t count, int32_t *restrict first,
+                           int32_t *restrict second)
+{
+    const int16_t *x0 = x[0], *x1 = x[1], *x2 = x[2], *x3 = x[3];
+    const int16_t a0 = w[0][0], a1 = w[0][1], a2 = w[0][2], a3 = w[0][3];
+    const int16_t b0 = w[1][0], b1 = w[1][1], b2 = w[1][2], b3 = w[1][3];
+    for (int32_t p = 0; p < count; p++) {
+        first[p] += (int16_t)((int16_t)((int16_t)(a0 * x0[p]) + (int16_t)(a1 * x1[p])) +
+                              (int16_t)((int16_t)(a2 * x2[p]) + (int16_t)(a3 * x3[p])));
+        second[p] += (int16_t)((int16_t)((int16_t)(b0 * x0[p]) + (int16_t)(b1 * x1[p])) +
+                               (int16_t)((int16_t)(b2 * x2[p]) + (int16_t)(b3 * x3[p])));
+    }
+}
+
+static bool small_four(const int16_t w[4])
+{
+    int32_t sum = 0;
+    for (int i = 0; i < 4; i++)
+        sum += w[i] < 0 ? -w[i] : w[i];
+    return sum <= 258;
+}
+
 /* Where tap number k of a sum begins in the planes of a tile. */
 static int32_t tap_place(const struct layer *layer, int32_t k, int32_t plane, int32_t width)
 {
@@ -179,7 +203,10 @@ static void side_by_side(const struct layer *layer, const int8_t *weight, const 
                 w[0][i] = there ? weight[o * length + k + i] : 0;
                 w[1][i] = there && pair ? weight[(o + 1) * length + k + i] : 0;
             }
-            add_four(x, w, count, first, second);
+            if (small_four(w[0]) && small_four(w[1]))
+                add_small_four(x, w, count, first, second);
+            else
+                add_four(x, w, count, first, second);
         }
     }
 }

@@ -33,8 +33,8 @@ STANDARD = ("-std=c99", "-pedantic", "-Wall", "-Wextra", "-Wconversion", "-Werro
 BASELINE = ("-O3", "-ffp-contract=fast", "-fno-math-errno")
 NATIVE = (*BASELINE, "-march=native")
 SANITIZERS = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover")
-# Of the optimised INT8 objects no instruction may match: float arithmetic, conversions and comparisons of x86-64 (moves
-# and integers in the same registers may); on other machines calls of a soft-float library.
+# Of the optimised INT8 objects no instruction may match: arithmetic, conversions and comparisons of floats on x86-64
+# (moves and integers in the same registers may); on other machines calls of a soft-float library.
 FLOAT = re.compile(r"^v?(add|sub|mul|div|sqrt|max|min|fn?m(add|sub)\w*|rcp|rsqrt|rcp14|rsqrt14|hadd|hsub|addsub|dp"
                    r"|round|rndscale|cmp\w*|u?comi|reduce|getexp|getmant|scalef|fixupimm|range)[sp][sdh]$"
                    r"|^v?cvt\w*$|^f(add|sub|mul|div|sqrt|ild|ist|com|ucom|ld|st)\w*$"

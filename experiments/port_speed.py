@@ -4,8 +4,8 @@
 
 writes experiments/results/port_speed.json: LeNet-5 at batch 1, 32 and 256 and PointNet (256 points) at batch 1 and 32,
 K = 0..3, with flags for any machine of the kind (baseline) and for this one (native; on x86 also with vectors of 256
-bits). Steps of the two precisions are made in turn, so that both meet the same machine; the processor's time is counted,
-not the clock's. A row's ratio is FP32's median over INT8's. NumPy's own step stands beside them for LeNet-5. Run it on
+bits). Steps of the two precisions are made in turn, so that both meet the same machine; the processor's time is
+counted, not the clock's. A row's ratio is FP32's median over INT8's. NumPy's own step stands beside them for LeNet-5. Run it on
 a machine that does nothing else.
 """
 import argparse

@@ -1,4 +1,4 @@
-"""A run's data, or its weights, as one flat file that a port on a device reads without a parser (`golden export-data`).
+"""A run's data, or its weights, as one flat file that a port reads without a parser (`golden export-data`).
 
 All numbers are little-endian; there is no padding, and nothing lies between arrays:
 

@@ -1,0 +1,91 @@
+"""Golden cases of the running scale of the tail's steps."""
+import numpy as np
+
+from ...int8 import arith, tail
+from ...int8.arith import QTensor
+from .common import Case, Op, filled, int32, made_up, scaled
+
+
+def running_step_of(inputs, parameters):
+    gradient = QTensor(int32(inputs["gradient"]["data"]), int(inputs["gradient"]["exponent"]))
+    samples, b_bp = parameters["samples"], parameters["b_bp"]
+    before, scale = (int32([parameters["reference"], parameters["age"]]) for _ in range(2))
+    largest = arith.max_abs(gradient.data)
+    step = tail.running_step(gradient, samples, b_bp, scale)
+    size = {"size": arith.bit_width(largest) + gradient.exponent - tail.half_width(samples)} if largest else {}
+    return {"maximum": largest, **size, "reference": int(scale[0]), "age": int(scale[1]),
+            "shift": tail.running_shift(largest, gradient.exponent, samples, b_bp, before), "step": step.tolist()}
+
+
+def case(comment, data, exponent, reference, age=0, b_bp=4, samples=1):
+    return Case(comment, {"gradient": {"data": data, "exponent": exponent}},
+                {"samples": samples, "b_bp": b_bp, "reference": reference, "age": age})
+
+
+SLOPE = [[1000, -600, 333, -31], [512, 8, -1, 0]]     # 10 bits
+LARGE = [[2**30 - 1, -2**29, 2**20 + 12345, -99999], [70000, 2**25 + 1, -3, 0]]
+RUNNING_STEP = Op(
+    "A tail gradient scaled by the running reference of its layer (SPEC.md 9.1). size = bit_width(maximum) + exponent "
+    "- h, with h the largest for which 4^h <= samples; left out where the gradient is zero. reference, age: those "
+    "given, after they have taken notice of the gradient: size and 0 if size >= reference, else age + 1, or at 256 "
+    "reference - 1 and 0; a zero gradient reaches no reference. shift = max(0, bit_width(maximum) - 7, min(30, "
+    "reference - b_bp - exponent)); step = pseudo_stochastic_shift(gradient, shift).",
+    running_step_of,
+    {"OwnMaximum": "The shift is bit_width(maximum) - b_bp: the reference is ignored.",
+     "ReferenceOfBefore": "The shift is of the reference as it was before this gradient.",
+     "NeverRises": "A larger gradient leaves the reference as it is.",
+     "EqualIsNotReached": "A gradient of the reference's own size does not reach it.",
+     "FallsAtOnce": "The reference is the size of the last gradient.",
+     "FallsToSize": "After 256 gradients the reference falls to the size of the last one.",
+     "FallsLate": "The reference falls after 257 gradients.",
+     "AgeNotCleared": "The age goes on counting when the reference is reached.",
+     "ZeroReaches": "A zero gradient has the size exponent - h, and can reach the reference.",
+     "ZeroDoesNotAge": "A zero gradient leaves the age as it is.",
+     "ExponentForgotten": "Gradients are compared without their exponents.",
+     "SamplesForgotten": "h is 0.",
+     "WholeWidth": "The whole width of the batch size is taken off, not half of it.",
+     "RootRoundedUp": "h is the smallest for which 4^h >= samples.",
+     "WidthAtPowerOfTwo": "The width is ceil(log2(maximum)): one too few at powers of two.",
+     "ShiftBeyond30": "The shift is not bounded by 30.",
+     "StepBeyond7Bits": "The step may have more than 7 bits.",
+     "NegativeShift": "A negative shift is made to the left.",
+     "FloorNotTruncate": "The signed value is shifted and masked in two's complement.",
+     "OddShift": "low is not doubled for an odd shift.",
+     "RoundedToNearest": "round_shift is used."},
+    [case("the first step of a run decides the reference", SLOPE, -20, -1024),
+     case("the first step meets zeros", filled(0, (2, 2)), -20, -1024),
+     case("the reference rises by one", SLOPE, -20, -11, 17),
+     case("the reference rises by ten", SLOPE, -20, -20, 255),
+     case("a gradient as large as the reference", SLOPE, -20, -10, 99),
+     *(case(f"{distance} bits below the reference", SLOPE, -20, -10 + distance, 3) for distance in (1, 2, 3, 4, 7, 12)),
+     case("zeros", filled(0, (2, 3)), -20, -10, 7),
+     case("zeros, and the reference falls", filled(0, (2, 3)), -20, -10, 255),
+     case("zeros whose exponent is above the reference", filled(0, (2, 3)), 5, -10, 7),
+     case("age 254: not yet", SLOPE, -20, -8, 254),
+     case("age 255: the reference falls", SLOPE, -20, -8, 255),
+     case("it falls to the size of the gradient", SLOPE, -20, -9, 255),
+     case("it is far above", SLOPE, -20, 5, 255),
+     *(case(f"b_bp {b_bp}", SLOPE, -20, -10, 1, b_bp) for b_bp in range(-8, 8)),
+     *(case(f"one bit below the reference, b_bp {b_bp}", scaled(SLOPE, 1000), -22, -1, 1, b_bp) for b_bp in (-3, 0, 3)),
+     *(case(f"a shift of {shift}", LARGE, -30, shift - 26, 0, 4) for shift in (23, 24, 28, 29, 30)),
+     *(case(f"a shift of 30 for one of {shift}", LARGE, -30, shift - 26, 0, 4) for shift in (31, 32, 45, 200)),
+     case("a shift of 30 at b_bp -8", LARGE, -30, 0, 0, -8),
+     case("small and far below: nothing moves", [[5, -3, 0]], -20, 20),
+     case("a shift below 0 is 0", [[5, -3, 0]], -2, -1024, b_bp=7),
+     case("a shift of exactly 0", [[15, -9, 2]], -2, 2, b_bp=4),
+     case("a gradient of 7 bits at b_bp 7", [[127, -100, 64]], -2, 0, b_bp=7),
+     case("the step is 128", [[255, -255, 254]], -9, -5, b_bp=7),
+     *(case(f"{samples} samples", SLOPE, -20, -14, 5, 2, samples) for samples in (1, 2, 3, 4, 5, 15, 16, 17, 63, 64, 65,
+                                                                              255, 256, 4095, 4096)),
+     *(case(f"{samples} samples decide the reference", SLOPE, -20, -1024, 0, 1, samples) for samples in (2, 4, 8, 64)),
+     case("7 bits at most: a large batch at b_bp 5", SLOPE, -20, -13, 0, 5, 64),
+     case("7 bits at most: the largest batch at b_bp 4", SLOPE, -20, -16, 12, 4, 4096),
+     case("7 bits at most: the first step of a large batch at b_bp 7", scaled(SLOPE, 77), -20, -1024, 0, 7, 256),
+     *(case(f"largest magnitude {largest}, at its reference", [[largest, -largest // 2, largest // 3, -1]], -25,
+            arith.bit_width(largest) - 25, 9, 3) for largest in (1, 2, 127, 128, 2**20 - 1, 2**20, 2**30)),
+     case("errors of a positive exponent", SLOPE, 6, 18),
+     case("an odd shift", scaled(made_up(0, (4, 5)), 99), -18, -2, 40, 3),
+     case("an even shift", scaled(made_up(1, (4, 5)), 401), -18, -1, 41, 3),
+     case("one element", [[-77777]], -17, 3, 200, 1)])
+
+OPS = {"running_step": RUNNING_STEP}

@@ -1,7 +1,7 @@
 """Ports with one bug each in the running scale of the tail's steps: BUGS[op][flag], see bugs.py."""
 import twins
 from bugs_arith import LOW_NOT_DOUBLED, ceil_log2, in_twos_complement
-from bugs_common import answering, misread, using
+from bugs_common import answering, misread, using, wrapped
 from twins import bit_width, mapped, max_abs
 from twins_training import noticed, running_shift, size_of
 
@@ -9,7 +9,15 @@ from twins_training import noticed, running_shift, size_of
 def reference_of_before(twin, i, p):
     """The bug of a port that forms the shift first and takes notice of the gradient then."""
     right = twin(i, p)
-    shift = running_shift(max_abs(i["gradient"]["data"]), i["gradient"]["exponent"], p["b_bp"], p["reference"])
+    return shifted(right, i, running_shift(i["gradient"]["exponent"], p["b_bp"], p["reference"]))
+
+
+def own_maximum(twin, i, p):
+    return shifted(twin(i, p), i, max(0, bit_width(max_abs(i["gradient"]["data"])) - p["b_bp"]))
+
+
+def shifted(right, i, shift):
+    """The right answer but for the shift and the step it makes."""
     return {**right, "shift": shift,
             "step": mapped(lambda v: twins.pseudo_stochastic_shift(v, shift), i["gradient"]["data"])}
 
@@ -25,12 +33,6 @@ def negative_shift(twin, i, p):
 def noticing(change):
     """The bug of a port whose reference and age become change(size, reference, age)."""
     return using(noticed=change)
-
-
-def shifting(shift_of):
-    """The bug of a port with the shift shift_of(width of the maximum, what the reference asks for)."""
-    return using(running_shift=lambda largest, exponent, b_bp, reference:
-                 shift_of(bit_width(largest), reference - b_bp - exponent))
 
 
 def zero_does_not_age(size, reference, age):
@@ -56,23 +58,12 @@ def age_not_cleared(size, reference, age):
     return (size, age + 1) if size is not None and size >= reference else noticed(size, reference, age)
 
 
-def size_of_zero(largest, exponent, samples):
-    return 0 + exponent - twins_half(samples) if largest == 0 else size_of(largest, exponent, samples)
-
-
-def twins_half(samples):
-    return (samples.bit_length() - 1) // 2
-
-
-def rounded_up(samples):
-    h = 0
-    while 4**h < samples:
-        h += 1
-    return h
+def size_with_zero(largest, exponent):
+    return exponent if largest == 0 else size_of(largest, exponent)
 
 
 RUNNING_STEP = {
-    "OwnMaximum": using(running_shift=lambda largest, exponent, b_bp, reference: max(0, bit_width(largest) - b_bp)),
+    "OwnMaximum": own_maximum,
     "ReferenceOfBefore": reference_of_before,
     "NeverRises": noticing(lambda size, reference, age: (
         (reference, 0) if size is not None and size > reference else noticed(size, reference, age))),
@@ -82,16 +73,13 @@ RUNNING_STEP = {
     "FallsToSize": noticing(falls_to_size),
     "FallsLate": noticing(falls_late),
     "AgeNotCleared": noticing(age_not_cleared),
-    "ZeroReaches": using(size_of=size_of_zero),
+    "ZeroReaches": using(size_of=size_with_zero),
     "ZeroDoesNotAge": noticing(zero_does_not_age),
     "ExponentForgotten": misread(lambda i: {"gradient": {**i["gradient"], "exponent": 0}}),
-    "SamplesForgotten": misread(samples=lambda p: 1),
-    "WholeWidth": misread(samples=lambda p: p["samples"]**2),
-    "RootRoundedUp": using(half_width=rounded_up),
     "WidthAtPowerOfTwo": using(bit_width=ceil_log2),
-    "ShiftBeyond30": shifting(lambda width, asked: max(asked, width - 7, 0)),
-    "StepBeyond7Bits": shifting(lambda width, asked: max(min(30, asked), 0)),
+    "ShiftBeyond30": using(running_shift=lambda exponent, b_bp, reference: max(0, reference - b_bp - exponent)),
     "NegativeShift": negative_shift,
+    "WrappedInt8": answering(step=lambda i, p, right: mapped(lambda v: wrapped(v, 8), right["step"])),
     "FloorNotTruncate": using(pseudo_stochastic_shift=in_twos_complement),
     "OddShift": using(pseudo_stochastic_shift=LOW_NOT_DOUBLED),
     "RoundedToNearest": using(pseudo_stochastic_shift=twins.round_shift)}

@@ -217,10 +217,10 @@ def gradient_step_op(i, p):
 def running_step_op(i, p):
     data, exponent = as_pair(i["gradient"])
     largest = max_abs(data)
-    size = twins_training.size_of(largest, exponent, p["samples"])
-    step, reference, age = twins_training.running_step(data, exponent, p["samples"], p["b_bp"], p["reference"], p["age"])
+    size = twins_training.size_of(largest, exponent)
+    step, reference, age = twins_training.running_step(data, exponent, p["b_bp"], p["reference"], p["age"])
     return {"maximum": largest, **({} if size is None else {"size": size}), "reference": reference, "age": age,
-            "shift": twins_training.running_shift(largest, exponent, p["b_bp"], reference), "step": step}
+            "shift": twins_training.running_shift(exponent, p["b_bp"], reference), "step": step}
 
 
 def update_tail_op(i, p):

@@ -121,6 +121,6 @@ def train_step(model, weights, images, labels, b_bp, loss="integer", scales=None
     x = images if models.takes_points(model) else mapped(lambda pixel: pixel >> 1, images), -7
     logits, inputs = twins.forward(model.layers, weights, x)
     exponents = {}
-    steps = steps_of(gradients(model, weights, logits, inputs, labels, exponents), exponents, len(labels), b_bp, scales)
+    steps = steps_of(gradients(model, weights, logits, inputs, labels, exponents), exponents, b_bp, scales)
     new = {name: (update(data, steps[name]), exponent) for name, (data, exponent) in weights.items()}
     return new, LOSSES[loss](logits, labels)

@@ -51,17 +51,9 @@ def gradient_step(gradient, b_bp):
     return mapped(lambda x: pseudo_stochastic_shift(x, shift), gradient)
 
 
-def half_width(samples):
-    """The largest h with 4^h <= samples."""
-    h = 0
-    while 4**(h + 1) <= samples:
-        h += 1
-    return h
-
-
-def size_of(largest, exponent, samples):
+def size_of(largest, exponent):
     """The size in bits of a gradient whose largest magnitude this is; None where it is 0."""
-    return bit_width(largest) + exponent - half_width(samples) if largest else None
+    return bit_width(largest) + exponent if largest else None
 
 
 def noticed(size, reference, age):
@@ -73,26 +65,25 @@ def noticed(size, reference, age):
     return reference, age + 1
 
 
-def running_shift(largest, exponent, b_bp, reference):
+def running_shift(exponent, b_bp, reference):
     """The shift of a gradient from a reference that has taken notice of it."""
-    shift = min(30, reference - b_bp - exponent)
-    return max(shift, bit_width(largest) - 7, 0)
+    return max(0, min(30, reference - b_bp - exponent))
 
 
-def running_step(gradient, exponent, samples, b_bp, reference, age):
+def running_step(gradient, exponent, b_bp, reference, age):
     """Returns (step, reference, age)."""
-    reference, age = noticed(size_of(max_abs(gradient), exponent, samples), reference, age)
-    shift = running_shift(max_abs(gradient), exponent, b_bp, reference)
+    reference, age = noticed(size_of(max_abs(gradient), exponent), reference, age)
+    shift = running_shift(exponent, b_bp, reference)
     return mapped(lambda x: pseudo_stochastic_shift(x, shift), gradient), reference, age
 
 
-def steps_of(gradients, exponents, samples, b_bp, scales):
+def steps_of(gradients, exponents, b_bp, scales):
     """{name: step}.  scales: None, or {name: (reference, age)}, changed in place."""
     if scales is None:
         return {name: gradient_step(gradient, b_bp) for name, gradient in gradients.items()}
     steps = {}
     for name, gradient in gradients.items():
-        steps[name], *scale = running_step(gradient, exponents[name], samples, b_bp, *scales[name])
+        steps[name], *scale = running_step(gradient, exponents[name], b_bp, *scales[name])
         scales[name] = tuple(scale)
     return steps
 
@@ -167,7 +158,7 @@ def train_step(model, bp_tail, weights, images, labels, seed, step, settings, va
         if z is zs[-1] and (both or times < 0):           # of the last query, and the pass that counts
             exponents = {}
             gradients = tail_gradients(bp, theta, logits, inputs, labels, exponents)
-            steps = steps_of(gradients, exponents, len(labels), settings.b_bp, scales)
+            steps = steps_of(gradients, exponents, settings.b_bp, scales)
         return LOSSES[settings.loss](logits, labels), steps
 
     zs = [draw(query) for query in range(1 if variant.frozen else variant.queries)]

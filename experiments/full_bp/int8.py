@@ -185,7 +185,7 @@ def train_step(model, bp_tail, weights, images, labels, seed, step, settings, re
         noted("input", None, x)
     logits, kept = forward_kept(model, weights, x, noted)
     gradients = gradients_of(model, weights, logits, kept, labels, noted)
-    steps = steps_of_gradients(gradients, weights, len(labels), settings.b_bp)
+    steps = steps_of_gradients(gradients, weights, settings.b_bp)
     loss = loss_named(settings.loss)(logits, labels)
     if noted:
         noted("gradient_step", None, steps)

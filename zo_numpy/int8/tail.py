@@ -17,14 +17,14 @@ is the scale of the step, and there are two:
 import numpy as np
 
 from .. import models
-from .arith import INT8_MAX, bit_width, check_terms, matmul, max_abs, pseudo_stochastic_shift, requantise
+from .arith import INT8_MAX, QTensor, bit_width, check_terms, matmul, max_abs, pseudo_stochastic_shift, requantise
 from .loss import base2_logits, exp2_terms
 
 SOFTMAX_BITS = 15
 SCALE = ".scale"       # after a layer's name: the key of its running scale among the weights, int32 (reference, age)
 FIRST_REFERENCE = -1024   # below the size of any gradient: the first one decides
 FALL_AFTER = 256       # gradients in a row below the reference, until it falls by one
-LARGEST_BITS, LARGEST_SHIFT = 7, 30   # of a step, and of what is shifted to be one
+LARGEST_SHIFT = 30     # of an int32
 
 
 def softmax_error(logits, labels):
@@ -100,19 +100,19 @@ def tail_steps(tail, weights, logits, inputs, labels, b_bp, record=None):
     `gradient_step`.
     """
     gradients = tail_gradients(tail, weights, logits, inputs, labels, record)
-    steps = steps_of_gradients(gradients, weights, len(labels), b_bp)
+    steps = steps_of_gradients(gradients, weights, b_bp)
     if record:
         record("gradient_step", None, steps)
     return steps
 
 
-def steps_of_gradients(gradients, weights, samples, b_bp):
+def steps_of_gradients(gradients, weights, b_bp):
     """{name: step} of {name: gradient}, which is emptied, so that both are held of one layer at most."""
     steps = {}
     for name in list(gradients):
         gradient, scale = gradients.pop(name), weights.get(name + SCALE)
         steps[name] = (gradient_step(gradient.data, b_bp) if scale is None else
-                       running_step(gradient, samples, b_bp, scale))
+                       running_step(gradient, b_bp, scale))
     return steps
 
 
@@ -124,14 +124,14 @@ def gradient_step(gradient, b_bp):
     return pseudo_stochastic_shift(gradient, own_shift(max_abs(gradient), b_bp))
 
 
-def running_step(gradient, samples, b_bp, scale):
+def running_step(gradient, b_bp, scale):
     """Scales a gradient to b_bp bits where it is as large as the reference of its layer, to fewer where it is smaller.
 
-    gradient: QTensor of int32, summed over `samples` samples.  b_bp: -8..7.  scale: int32 (2,), changed in place.
-    Returns int32, |step| <= 128.
+    gradient: QTensor of int32.  b_bp: -8..7; at 0 and below most of a step is 0.  scale: int32 (2,), changed in place.
+    Returns int32, |step| <= 2^b_bp, or 1 where b_bp is below 0.
     """
-    return pseudo_stochastic_shift(gradient.data, running_shift(max_abs(gradient.data), gradient.exponent, samples,
-                                                                b_bp, scale))
+    shift = running_shift(max_abs(gradient.data), gradient.exponent, b_bp, scale)
+    return pseudo_stochastic_shift(gradient.data, shift)
 
 
 def own_shift(largest, b_bp):
@@ -139,32 +139,26 @@ def own_shift(largest, b_bp):
     return max(0, bit_width(largest) - b_bp)
 
 
-def running_shift(largest, exponent, samples, b_bp, scale):
-    """The shift of a gradient from the reference of its layer, which takes notice of it first (CHOICE 35).
+def running_shift(largest, exponent, b_bp, scale):
+    """The shift of a gradient from the reference of its layer, which takes notice of the gradient first (CHOICE 35).
 
-    largest: of the gradient's magnitudes.  exponent: of the gradient.  samples: N, over which it is summed.
+    largest: of the gradient's magnitudes.  exponent: of the gradient.
     scale: int32 (2,), the reference and how many gradients in a row did not reach it; changed in place.
-    A gradient of zeros reaches no reference.
 
-    A sum over N samples that do not agree is about sqrt(N) times as large as one of them, so half of N's width is
-    taken off its size: a reference means the same for every batch, and so does b_bp (CHOICE 36).
+    A gradient is the sum over its batch, as is every one that the reference was made from: the batch size is in both
+    and cancels, so that b_bp means the same for every batch (CHOICE 36).
     """
-    size = bit_width(largest) + exponent - half_width(samples)
+    size = bit_width(largest) + exponent
     reference, age = map(int, scale)
-    if largest and size >= reference:
+    if largest and size >= reference:   # a gradient of zeros reaches no reference
         reference, age = size, 0
     elif age + 1 < FALL_AFTER:
         age += 1
     else:
         reference, age = reference - 1, 0
     scale[...] = reference, age
-    # The largest gradients of a large batch may have more than b_bp bits; a step stays within 7.
-    return max(0, bit_width(largest) - LARGEST_BITS, min(LARGEST_SHIFT, reference - b_bp - exponent))
-
-
-def half_width(samples):
-    """log2(sqrt(samples)), rounded down."""
-    return (bit_width(samples) - 1) // 2
+    limit = LARGEST_SHIFT if bit_width(largest) < 32 else 62   # full BP has sums of int64
+    return max(0, min(limit, reference - b_bp - exponent))
 
 
 def first_scales(tail):

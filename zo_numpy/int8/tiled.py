@@ -223,8 +223,7 @@ def linear_steps(error, x, b_bp, scale=None):
 
     error: QTensor (N, out).  x: QTensor (N, in).  scale: None, or the layer's running scale, changed in place.
     """
-    samples = len(x.data)
-    if samples == 1:   # an outer product
+    if len(x.data) == 1:   # an outer product
         largest = max_abs(error.data) * max_abs(x.data)
     else:
         largest = 0
@@ -232,7 +231,7 @@ def linear_steps(error, x, b_bp, scale=None):
             largest = max(largest, max_abs(piece))
             del piece
     shift = (own_shift(largest, b_bp) if scale is None else
-             running_shift(largest, error.exponent + x.exponent, samples, b_bp, scale))
+             running_shift(largest, error.exponent + x.exponent, b_bp, scale))
     for place, piece in gradient_pieces(error.data, x.data):
         step = pseudo_stochastic_shift(piece, shift)
         del piece

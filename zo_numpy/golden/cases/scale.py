@@ -8,28 +8,26 @@ from .common import Case, Op, filled, int32, made_up, scaled
 
 def running_step_of(inputs, parameters):
     gradient = QTensor(int32(inputs["gradient"]["data"]), int(inputs["gradient"]["exponent"]))
-    samples, b_bp = parameters["samples"], parameters["b_bp"]
-    before, scale = (int32([parameters["reference"], parameters["age"]]) for _ in range(2))
-    largest = arith.max_abs(gradient.data)
-    step = tail.running_step(gradient, samples, b_bp, scale)
-    size = {"size": arith.bit_width(largest) + gradient.exponent - tail.half_width(samples)} if largest else {}
+    b_bp, largest = parameters["b_bp"], arith.max_abs(gradient.data)
+    again, scale = (int32([parameters["reference"], parameters["age"]]) for _ in range(2))
+    step = tail.running_step(gradient, b_bp, scale)
+    size = {"size": arith.bit_width(largest) + gradient.exponent} if largest else {}
     return {"maximum": largest, **size, "reference": int(scale[0]), "age": int(scale[1]),
-            "shift": tail.running_shift(largest, gradient.exponent, samples, b_bp, before), "step": step.tolist()}
+            "shift": tail.running_shift(largest, gradient.exponent, b_bp, again), "step": step.tolist()}
 
 
-def case(comment, data, exponent, reference, age=0, b_bp=4, samples=1):
+def case(comment, data, exponent, reference, age=0, b_bp=4):
     return Case(comment, {"gradient": {"data": data, "exponent": exponent}},
-                {"samples": samples, "b_bp": b_bp, "reference": reference, "age": age})
+                {"b_bp": b_bp, "reference": reference, "age": age})
 
 
 SLOPE = [[1000, -600, 333, -31], [512, 8, -1, 0]]     # 10 bits
 LARGE = [[2**30 - 1, -2**29, 2**20 + 12345, -99999], [70000, 2**25 + 1, -3, 0]]
 RUNNING_STEP = Op(
-    "A tail gradient scaled by the running reference of its layer (SPEC.md 9.1). size = bit_width(maximum) + exponent "
-    "- h, with h the largest for which 4^h <= samples; left out where the gradient is zero. reference, age: those "
-    "given, after they have taken notice of the gradient: size and 0 if size >= reference, else age + 1, or at 256 "
-    "reference - 1 and 0; a zero gradient reaches no reference. shift = max(0, bit_width(maximum) - 7, min(30, "
-    "reference - b_bp - exponent)); step = pseudo_stochastic_shift(gradient, shift).",
+    "A tail gradient scaled by the running reference of its layer (SPEC.md 9.1). size = bit_width(maximum) + exponent, "
+    "left out where the gradient is zero. reference, age: those given, after they have taken notice of the gradient: "
+    "size and 0 if size >= reference, else age + 1, or at 256 reference - 1 and 0; a zero gradient reaches no "
+    "reference. shift = max(0, min(30, reference - b_bp - exponent)); step = pseudo_stochastic_shift(gradient, shift).",
     running_step_of,
     {"OwnMaximum": "The shift is bit_width(maximum) - b_bp: the reference is ignored.",
      "ReferenceOfBefore": "The shift is of the reference as it was before this gradient.",
@@ -39,15 +37,12 @@ RUNNING_STEP = Op(
      "FallsToSize": "After 256 gradients the reference falls to the size of the last one.",
      "FallsLate": "The reference falls after 257 gradients.",
      "AgeNotCleared": "The age goes on counting when the reference is reached.",
-     "ZeroReaches": "A zero gradient has the size exponent - h, and can reach the reference.",
+     "ZeroReaches": "A zero gradient has the size of its exponent, and can reach the reference.",
      "ZeroDoesNotAge": "A zero gradient leaves the age as it is.",
      "ExponentForgotten": "Gradients are compared without their exponents.",
-     "SamplesForgotten": "h is 0.",
-     "WholeWidth": "The whole width of the batch size is taken off, not half of it.",
-     "RootRoundedUp": "h is the smallest for which 4^h >= samples.",
      "WidthAtPowerOfTwo": "The width is ceil(log2(maximum)): one too few at powers of two.",
      "ShiftBeyond30": "The shift is not bounded by 30.",
-     "StepBeyond7Bits": "The step may have more than 7 bits.",
+     "WrappedInt8": "The step is stored in an int8: 128 becomes -128.",
      "NegativeShift": "A negative shift is made to the left.",
      "FloorNotTruncate": "The signed value is shifted and masked in two's complement.",
      "OddShift": "low is not doubled for an odd shift.",
@@ -75,12 +70,6 @@ RUNNING_STEP = Op(
      case("a shift of exactly 0", [[15, -9, 2]], -2, 2, b_bp=4),
      case("a gradient of 7 bits at b_bp 7", [[127, -100, 64]], -2, 0, b_bp=7),
      case("the step is 128", [[255, -255, 254]], -9, -5, b_bp=7),
-     *(case(f"{samples} samples", SLOPE, -20, -14, 5, 2, samples) for samples in (1, 2, 3, 4, 5, 15, 16, 17, 63, 64, 65,
-                                                                              255, 256, 4095, 4096)),
-     *(case(f"{samples} samples decide the reference", SLOPE, -20, -1024, 0, 1, samples) for samples in (2, 4, 8, 64)),
-     case("7 bits at most: a large batch at b_bp 5", SLOPE, -20, -13, 0, 5, 64),
-     case("7 bits at most: the largest batch at b_bp 4", SLOPE, -20, -16, 12, 4, 4096),
-     case("7 bits at most: the first step of a large batch at b_bp 7", scaled(SLOPE, 77), -20, -1024, 0, 7, 256),
      *(case(f"largest magnitude {largest}, at its reference", [[largest, -largest // 2, largest // 3, -1]], -25,
             arith.bit_width(largest) - 25, 9, 3) for largest in (1, 2, 127, 128, 2**20 - 1, 2**20, 2**30)),
      case("errors of a positive exponent", SLOPE, 6, 18),

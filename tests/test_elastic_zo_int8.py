@@ -8,7 +8,7 @@ from numpy.testing import assert_array_equal
 
 import twins
 import twins_training
-from zo_numpy import models, rng
+from zo_numpy import models
 from zo_numpy.int8 import elastic_zo, variants
 from zo_numpy.int8.arith import QTensor
 from zo_numpy.int8.draws import init_weights
@@ -229,42 +229,6 @@ def test_frozen_does_not_look_at_the_random_stream():
 
 
 # The whole step
-
-STEPS = [   # K, changes of the settings, the variant
-    *((bp_tail, {}, Variant()) for bp_tail in range(4)),
-    *((bp_tail, {"loss": "coarse"}, Variant()) for bp_tail in (0, 2)),
-    *((bp_tail, {}, Variant(tail_passes="both")) for bp_tail in range(4)),
-    *((bp_tail, {}, FROZEN) for bp_tail in (1, 2)), (3, {}, Variant(frozen=True, tail_passes="both")),
-    (0, {}, Variant(queries=3)), (2, {}, Variant(queries=2)), (3, {}, Variant(queries=2, tail_passes="both")),
-    (1, {"r_max": 63, "b_zo": 6, "r_limit": 63}, Variant(queries=5)),       # steps that sum to more than int8 holds
-    (2, {"r_max": 1, "b_zo": 1}, Variant()), (1, {"r_max": 63, "b_zo": 3, "r_limit": 63}, Variant()),
-    (3, {"b_bp": 1}, Variant()), (2, {"b_bp": 7}, Variant()), (2, {"p_zero": 255}, Variant())]
-
-
-def steps_equal_the_twin(train_step, bp_tail, settings, variant, h):
-    """Four steps at batches of 1, 2, 3, 4 by train_step, a function of a variant, and by the twin."""
-    weights = fresh(TINY, bp_tail, seed=bp_tail, h=h, r_limit=settings.r_limit)
-    twin_weights, signs = as_pairs(weights), []
-    for step in range(4):
-        images, labels = batch(TINY, seed=step, n=1 + step)
-        got = train_step(TINY, bp_tail, weights, images, labels, 2**40, 1000 + step, settings, variant=variant)
-        twin_weights, *expected = twins_training.train_step(
-            TINY, bp_tail, twin_weights, images.tolist(), labels.tolist(), 2**40, 1000 + step, settings, variant)
-        assert list(got) == expected
-        assert as_pairs(weights) == twin_weights
-        signs += [got[2]] if variant.queries == 1 else got[2]
-        assert {type(number) for number in (*got[:2], *signs)} == {int}
-    assert any(signs) or variant.frozen or settings.loss == "coarse" or settings.p_zero == 255
-
-
-@pytest.mark.parametrize("bp_tail, changes, variant", STEPS)
-@pytest.mark.parametrize("h", [0, 2])
-def test_whole_steps_equal_the_twin(bp_tail, changes, variant, h):
-    settings = SETTINGS._replace(**changes)
-    steps_equal_the_twin(variants.train_step, bp_tail, settings, variant, h)
-    if variant == Variant():
-        steps_equal_the_twin(lambda *given, variant: train_step(*given), bp_tail, settings, variant, h)
-
 
 def test_the_seed_of_the_run_and_the_step_reach_z():
     images, labels = batch(TINY, 0)

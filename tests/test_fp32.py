@@ -9,9 +9,8 @@ from scipy.signal import correlate2d
 import twins
 from zo_numpy import models
 from zo_numpy.errors import Diverged
-from zo_numpy.fp32 import draws, elastic_zo, layers, loss, precision, tail, variants
+from zo_numpy.fp32 import draws, elastic_zo, layers, loss, precision, tail
 from zo_numpy.fp32.draws import PIECE, perturbation
-from zo_numpy.fp32.variants import Variant
 from zo_numpy.run import transfer
 from zo_numpy.run.config import make_config
 
@@ -147,26 +146,6 @@ def test_perturbing_and_restoring_leaves_theta_within_2_ulp(eps):
         assert np.isfinite(error).all() and error.max() <= 2
 
 
-def test_step_is_the_algorithm_written_out():
-    images, labels = batch(4)
-    weights = draws.init_weights(TINY, 2)
-    start = in_float64(weights)
-    loss_plus, loss_minus, g = elastic_zo.train_step(TINY, 1, weights, images, labels, 9, 6, SETTINGS)
-    eps, eta = SETTINGS.eps, SETTINGS.eta
-    names = elastic_zo.zo_tensors(TINY, 1)
-    z = {name: perturbation(9, 6, tensor, 0, start[name].size).reshape(start[name].shape) for tensor, name in names}
-
-    def moved(by):
-        return {name: array + by * z[name] if name in z else array for name, array in start.items()}
-
-    assert loss_plus == pytest.approx(loss_of(moved(eps), images, labels), abs=1e-5)
-    assert loss_minus == pytest.approx(loss_of(moved(-eps), images, labels), abs=1e-5)
-    assert g == (loss_plus - loss_minus) / (2 * eps)
-    for name in z:
-        np.testing.assert_allclose(weights[name], start[name] - eta * g * z[name], rtol=1e-4, atol=1e-6)
-    assert not np.array_equal(weights["fc3.weight"], start["fc3.weight"])
-
-
 def test_g_is_clipped_on_both_sides():
     images, labels = batch(4)
     for seed in range(6):
@@ -192,49 +171,6 @@ def test_the_right_sign_beats_standing_still_and_the_inverted_one_does_not():
     still = loss_of(in_float64(weights), *batch(8, 48))
     assert final_loss(0, settings) < still - 0.05
     assert final_loss(0, settings, eta_sign=-1) > still + 0.05
-
-
-def test_frozen_trains_the_tail_alone():
-    images, labels = batch(4)
-    weights = draws.init_weights(TINY, 2)
-    start = {name: array.copy() for name, array in weights.items()}
-    loss_plus, loss_minus, g = variants.train_step(TINY, 2, weights, images, labels, 0, 0, SETTINGS,
-                                                   variant=Variant(frozen=True))
-    assert loss_plus == loss_minus == pytest.approx(loss_of(in_float64(start), images, labels), abs=1e-5) and g == 0
-    changed = {name for name in weights if not np.array_equal(weights[name], start[name])}
-    assert changed == {"fc2.weight", "fc2.bias", "fc3.weight", "fc3.bias"}
-
-
-def test_both_passes_give_the_mean_of_their_gradients():
-    images, labels = batch(4)
-    settings, steps, recorded = SETTINGS._replace(eps=0.3), {}, {}
-    for passes in ("second", "both"):
-        weights = draws.init_weights(TINY, 2)
-        before = weights["fc3.weight"].copy()
-        variants.train_step(TINY, 1, weights, images, labels, 0, 0, settings, variant=Variant(tail_passes=passes))
-        steps[passes] = weights["fc3.weight"] - before
-
-    def record(phase, op, name, value):
-        if op == "gradient_step":
-            recorded[phase] = value["fc3.weight"]
-
-    variants.train_step(TINY, 1, draws.init_weights(TINY, 2), images, labels, 0, 0, settings, record,
-                        Variant(tail_passes="both"))
-    np.testing.assert_allclose(steps["second"], -recorded["minus"], rtol=1e-3, atol=1e-6)
-    np.testing.assert_allclose(steps["both"], -(recorded["plus"] + recorded["minus"]) / 2, rtol=1e-3, atol=1e-6)
-    assert not np.allclose(recorded["plus"], recorded["minus"], rtol=1e-3)
-
-
-def test_queries_are_averaged():
-    images, labels = batch(4)
-    weights = draws.init_weights(TINY, 2)
-    start = in_float64(weights)
-    *_, gs = variants.train_step(TINY, 0, weights, images, labels, 5, 1, SETTINGS, variant=Variant(queries=3))
-    assert len(gs) == 3 and len(set(gs)) == 3
-    for tensor, name in elastic_zo.zo_tensors(TINY, 0):
-        zs = [perturbation(5, 1, tensor, query, start[name].size).reshape(start[name].shape) for query in range(3)]
-        expected = start[name] - SETTINGS.eta * sum(g * z for g, z in zip(gs, zs)) / 3
-        np.testing.assert_allclose(weights[name], expected, rtol=1e-4, atol=1e-6)
 
 
 def test_a_diverged_run_says_which_step_and_what_to_do():

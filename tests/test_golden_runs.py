@@ -8,14 +8,13 @@ import numpy as np
 import pytest
 
 from small_runs import refused, snapshot, train, write_digits
-from zo_numpy import rng
 from zo_numpy.__main__ import main
 from zo_numpy.app.data import at_hand
 from zo_numpy.golden import runs
-from zo_numpy.int8 import arith, draws, elastic_zo
+from zo_numpy.int8 import arith, draws, elastic_zo, variants
 from zo_numpy.int8.precision import to_arrays
+from zo_numpy.run.checkpoint import digest, read_checkpoint
 from zo_numpy.run.config import read_config
-from zo_numpy.run.folder import digest, read_checkpoint
 from zo_numpy.run.steps import own_method
 
 GOLDEN = pathlib.Path(__file__).parent / "golden" / "runs"
@@ -160,14 +159,14 @@ def test_runs_that_cannot_be_replayed_are_refused(data, tmp_path, capsys):
 
 def test_the_steps_of_several_queries_are_summed_beyond_eight_bits():
     """With r_max 63 and b_zo 6 nothing is shifted away: five queries move a weight by up to 315."""
-    signs, settings = (1, -1, 1, 1, -1), elastic_zo.Settings(r_max=63, p_zero=0, b_zo=6, b_bp=1, r_limit=63, queries=5)
+    signs, settings = (1, -1, 1, 1, -1), elastic_zo.Settings(r_max=63, p_zero=0, b_zo=6, b_bp=1, r_limit=63)
     z = [draws.perturbation(9, 4, 2, query, 500, 63, 0).astype(int) for query in range(5)]
     expected = sum(sign * part for sign, part in zip(signs, z))
     assert np.abs(expected).max() > 127
     moved = runs.sum_of_steps(runs.update_table(63, 0, 6), signs, 9, 4, 2, 500)
     assert (moved == expected).all()
     weights = {"w": arith.QTensor((-z[-1]).astype(np.int8), 0)}           # theta - z of the last query, theta = 0
-    elastic_zo.restore_and_update(weights, [(2, "w")], signs, 9, 4, settings)
+    variants.restore_and_update(weights, [(2, "w")], signs, 9, 4, settings)
     assert (weights["w"].data == np.clip(-expected, -64, 64)).all()
 
 

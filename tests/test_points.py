@@ -98,7 +98,8 @@ def test_the_order_of_the_points_changes_no_int8_bit():
 def test_a_point_given_twice_changes_nothing():
     weights, x = int8_weights(TINY), int8_clouds(4, TINY)
     doubled = np.concatenate([x, x[:, :3]], axis=1)
-    assert_array_equal(int8_precision.logits_of(TINY, weights, x).data, int8_precision.logits_of(TINY, weights, doubled).data)
+    once, twice = (int8_precision.logits_of(TINY, weights, clouds) for clouds in (x, doubled))
+    assert_array_equal(once.data, twice.data)
 
 
 # FP32
@@ -163,7 +164,8 @@ def test_the_variance_of_numbers_far_from_zero():
 
 def test_the_order_of_the_points_changes_fp32_by_rounding_only():
     weights, x = fp32_draws.init_weights(TINY, 0), fp32_clouds(4, TINY)
-    close(fp32_precision.logits_of(TINY, weights, shuffled_points(x)), fp32_precision.logits_of(TINY, weights, x).astype(np.float64), 1e-4)
+    one, other = (fp32_precision.logits_of(TINY, weights, clouds) for clouds in (x, shuffled_points(x)))
+    close(other, one.astype(np.float64), 1e-4)
 
 
 def test_running_statistics_move_once_a_step_towards_those_of_the_last_pass():
@@ -292,7 +294,7 @@ def test_training_on_clouds_meets_no_float(monkeypatch, bp_tail, frozen, threads
     with watching(package_modules("zo_numpy")) as seen:
         got = int8_run(original, Watched, bp_tail, frozen)
     assert got == expected
-    assert "zo_numpy.int8.tiled.reduce" in seen                                 # the arrays made there are watched, too
+    assert "zo_numpy.int8.tiled.reduce" in seen                                # the arrays made there are watched too
 
 
 FLOATS = [   # file, text, what replaces it

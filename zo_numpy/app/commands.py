@@ -10,20 +10,20 @@ import numpy as np
 
 # Modules that share their name with a command have another one here.
 from .. import models
-from ..clouds import read_clouds
 from ..errors import Diverged, UserError
 from ..files import write_atomically
 from ..golden import runs
 from ..measure import bench as benchmark, memory as memories, peak
+from ..run.checkpoint import digest
 from ..run.config import BP, NUMBERS, check_number, describe, make_config, read_config, with_classes
-from ..run.folder import CHECKPOINT, CONFIG, CURVES, RUN_FILES, RunFolder, digest, read_description
+from ..run.folder import CHECKPOINT, CONFIG, CURVES, RUN_FILES, RunFolder, read_description
 from ..run.steps import PRECISIONS, split
 from ..run.trainer import Interrupted, Run, count_correct, first_weights, load_weights, percent
 from ..system import largest_resident
 from ..tiles import threads
 from . import export as exporting, vectors as golden_commands
 from .data import load_data
-from .inputs import read_image
+from .inputs import read_clouds, read_image
 from .methods import method_of
 from .plots import draw_curves
 from .progress import Progress, say

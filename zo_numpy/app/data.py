@@ -1,5 +1,4 @@
 """The data of a run."""
-from ..errors import UserError
 from .beside import module_beside
 from .progress import say
 
@@ -10,16 +9,13 @@ def load_data(config, data_dir=None, offline=False, announce=say):
     Raises UserError.
     """
     what = f"--data {config.data}"
-    datasets = module_beside("datasets", what)
     clouds = {"points": config.points} if config.points else {}
-    try:
-        dataset = datasets.load(config.data, data_dir=data_dir, offline=offline, announce=announce, **clouds)
-        if config.tilt or config.jitter:
-            dataset = module_beside("datasets.disturb", what).changed(dataset, config.tilt, config.jitter)
-        if config.rotate:   # needs scipy, which nothing else here does
-            dataset = module_beside("datasets.rotate", what).rotated(dataset, config.rotate)
-    except datasets.DataError as error:
-        raise UserError(str(error)) from None
+    dataset = module_beside("datasets", what).load(config.data, data_dir=data_dir, offline=offline, announce=announce,
+                                                   **clouds)
+    if config.tilt or config.jitter:
+        dataset = module_beside("datasets.disturb", what).changed(dataset, config.tilt, config.jitter)
+    if config.rotate:   # needs scipy, which nothing else here does
+        dataset = module_beside("datasets.rotate", what).rotated(dataset, config.rotate)
     return dataset
 
 

@@ -1,4 +1,4 @@
-"""Images that a user gives to `predict`: PNG and .npy files, as the bytes a network takes.
+"""Images and clouds that a user gives to `predict`: PNG and .npy files, as the numbers a network takes.
 
 Left out: scaling and cropping, which decide what a network sees and are the user's business, and other formats.
 """
@@ -8,6 +8,7 @@ import zlib
 
 import numpy as np
 
+from ..clouds import RADIUS, chosen
 from ..errors import UserError
 from ..files import read_bounded
 from ..npy import read_npy
@@ -35,6 +36,30 @@ def read_image(path, shape):
     if image.dtype != np.uint8 or image.ndim not in (2, 3) or image.shape[-2:] != size or image.size == 0:
         raise UserError(f"{path} holds {image.dtype} of shape {image.shape}; give {wanted}")
     return image.reshape(-1, *shape)
+
+
+def read_clouds(path, points):
+    """(N, points, 3) float32 from an .npy file of a cloud (P, 3) or several (N, P, 3), P at least `points`.
+
+    Of more points, those at even steps are taken. Raises UserError naming the file and what it should be.
+    """
+    wanted = f"an .npy file of floats, (points, 3) or (clouds, points, 3), at least {points} points"
+    try:
+        clouds = read_npy(path)
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}); give {wanted}") from None
+    except Exception as error:   # damaged headers raise many kinds
+        raise UserError(f"{path} is not {wanted} ({' '.join(str(error).split())[:80]}); convert it first") from None
+    if clouds.ndim not in (2, 3) or clouds.shape[-1] != 3 or clouds.dtype.kind != "f" or \
+            clouds.shape[-2] < points or not len(clouds):
+        raise UserError(f"{path} holds {clouds.dtype} {clouds.shape}; give {wanted}")
+    clouds = clouds.reshape(-1, *clouds.shape[-2:])
+    with np.errstate(over="ignore"):   # to an infinity, which is refused
+        clouds = clouds[:, chosen(clouds.shape[1], points)].astype(np.float32)
+    if not np.isfinite(clouds).all() or np.square(clouds.astype(np.float64)).sum(axis=2).max() > RADIUS**2:
+        raise UserError(f"{path} has points outside the unit sphere, or that are no numbers; centre each cloud and "
+                        "scale it into the unit sphere")
+    return clouds
 
 
 def read_png(content, size):

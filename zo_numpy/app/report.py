@@ -6,9 +6,9 @@ import sys
 from .. import models
 from ..run.config import read_config
 from ..run.folder import CHECKPOINT
+from ..run.metrics import read_metrics
 from ..run.steps import PRECISIONS, compares_loss
 from ..run.trainer import count_correct, load_weights, percent
-from .plots import read_metrics
 from .progress import duration, say
 
 

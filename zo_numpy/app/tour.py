@@ -14,7 +14,7 @@ from .. import models, rng, shapes
 from ..int8 import arith, draws, elastic_zo, layers, loss, precision, tail
 from ..models import Conv2d, Flatten, Linear, MaxPool2d, ReLU
 from ..run import steps
-from ..run.folder import digest
+from ..run.checkpoint import digest
 
 TINY = models.Model("tiny", (1, 4, 4), 3, (
     Conv2d("conv1", 1, 2, kernel=3, pad=1), MaxPool2d(2), ReLU(), Flatten(),

@@ -16,7 +16,8 @@ from ..errors import UserError
 from ..int8 import precision as int8
 from ..int8.arith import INT8_MAX, bit_width, pseudo_stochastic_shift
 from ..int8.draws import perturbation_table
-from ..run.folder import CONFIG, STEPS, digest
+from ..run.checkpoint import digest
+from ..run.folder import CONFIG, STEPS
 from ..run.steps import DIGEST_EVERY, PRECISIONS, log_line, one_step, parts, steps_in_epoch
 from ..run.trainer import count_correct, first_weights
 from .tolerances import Tolerances

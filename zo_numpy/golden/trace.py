@@ -30,8 +30,8 @@ from ..errors import UserError
 from ..files import write_atomically
 from ..int8.arith import QTensor, max_abs, requantise_shift
 from ..int8.tail import SCALE
+from ..run.checkpoint import digest
 from ..run.config import BP, as_json, training_samples
-from ..run.folder import digest
 from ..run.steps import PRECISIONS, batch_of, compares_loss, one_step, own_method, parts, samples_at
 from ..run.trainer import first_weights
 from . import FORMAT_VERSION

@@ -193,8 +193,8 @@ def report(config, measured=None, resident=None):
     if measured:
         yield (f"    {'measured':14}{measured:14,}      the prediction is {percent_more(highest.total, measured)} off"
                + (": it supposes all threads at their largest at once" if workers > 1 else ""))
-        if resident:   # not every system tells
-            yield f"    {'resident set':14}{resident:14,}      the largest of this process, Python, NumPy and BLAS too"
+        yield (f"    {'resident set':14}{resident:14,}      the largest of this process, Python, NumPy and BLAS too"
+               if resident else f"    {'resident set':14}{'-':>14}      this system does not tell it")
 
 
 def percent_more(value, base):

@@ -9,7 +9,8 @@ from decimal import Decimal
 
 from .. import models
 from ..errors import Diverged, UserError
-from .folder import CHECKPOINT, CONFIG, METRICS, STEPS, digest, read_checkpoint
+from .checkpoint import digest, read_checkpoint
+from .folder import CHECKPOINT, CONFIG, METRICS, STEPS
 from .steps import PRECISIONS, batch_of, log_line, one_step, parts, steps_in_epoch
 from .transfer import start_from
 
@@ -108,7 +109,7 @@ class Run:
         self.saved_at = time.monotonic()
 
     def digest(self):
-        """sha256 of the weights as they are, see folder.digest."""
+        """sha256 of the weights as they are, see checkpoint.digest."""
         return digest(self.precision.to_arrays(self.weights)[0])
 
     def train(self):

@@ -5,7 +5,7 @@ from ... import models
 from ...int8 import variants
 from ...int8.elastic_zo import Settings
 from ...models import Conv2d, Flatten, Linear, MaxPool2d, ReLU
-from ...run.folder import digest
+from ...run.checkpoint import digest
 from .common import Case, Op, described, int8, integers, layers_from, made_up, quantised, uint8
 
 SETTINGS = ("r_max", "p_zero", "b_zo", "b_bp", "r_limit", "loss")

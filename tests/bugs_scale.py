@@ -42,7 +42,7 @@ def zero_does_not_age(size, reference, age):
 def falls_late(size, reference, age):
     if size is not None and size >= reference:
         return size, 0
-    return (reference - 1, 0) if age == 256 else (reference, age + 1)
+    return (reference - 1, 0) if age == 64 else (reference, age + 1)
 
 
 def equal_is_not_reached(size, reference, age):
@@ -51,7 +51,7 @@ def equal_is_not_reached(size, reference, age):
 
 def falls_to_size(size, reference, age):
     after = noticed(size, reference, age)
-    return (size, 0) if age == 255 and size is not None else after
+    return (size, 0) if age == 63 and size is not None else after
 
 
 def age_not_cleared(size, reference, age):

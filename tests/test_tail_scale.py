@@ -21,7 +21,7 @@ from zo_numpy.int8.arith import QTensor
 from zo_numpy.int8.precision import initialise, to_arrays
 from zo_numpy.int8.variants import Variant
 from zo_numpy.run.config import as_json, config_from_json, make_config
-from zo_numpy.run.folder import digest
+from zo_numpy.run.checkpoint import digest
 from zo_numpy.run.steps import one_step, own_method, parts
 
 SUBSET = datasets.load("mnist-subset")
@@ -49,9 +49,9 @@ def test_a_step_by_hand():
     assert scale.tolist() == [22 - 24, 0]
 
 
-def test_a_reference_falls_by_one_after_256_gradients_below_it():
+def test_a_reference_falls_by_one_after_64_gradients_below_it():
     scale, small, zero = scale_of(5), QTensor(np.int32([[1]]), 0), QTensor(np.int32([[0]]), 99)
-    for number in range(1, 256):
+    for number in range(1, 64):
         tail.running_step(small if number % 2 else zero, 0, scale)
         assert scale.tolist() == [5, number]
     tail.running_step(small, 0, scale)
@@ -70,7 +70,7 @@ def test_steps_equal_the_twin(b_bp):
         expected, *twin = twins_training.running_step(data.tolist(), exponent, b_bp, *twin)
         assert (step.tolist(), scale.tolist()) == (expected, twin)
         assert step.dtype == np.int32 and np.abs(step).max() <= 2**max(b_bp, 0)
-    assert twin[1] < 256 and twin[0] > -1024
+    assert twin[1] < 64 and twin[0] > -1024
 
 
 # Whole steps.

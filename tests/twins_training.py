@@ -60,7 +60,7 @@ def noticed(size, reference, age):
     """(reference, age) after a gradient of that size."""
     if size is not None and size >= reference:
         return size, 0
-    if age == 255:
+    if age == 63:
         return reference - 1, 0
     return reference, age + 1
 

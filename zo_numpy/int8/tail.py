@@ -23,7 +23,7 @@ from .loss import base2_logits, exp2_terms
 SOFTMAX_BITS = 15
 SCALE = ".scale"       # after a layer's name: the key of its running scale among the weights, int32 (reference, age)
 FIRST_REFERENCE = -1024   # below the size of any gradient: the first one decides
-FALL_AFTER = 256       # gradients in a row below the reference, until it falls by one
+FALL_AFTER = 64        # gradients in a row below the reference, until it falls by one
 LARGEST_SHIFT = 30     # of an int32
 
 

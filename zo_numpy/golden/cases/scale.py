@@ -26,7 +26,7 @@ LARGE = [[2**30 - 1, -2**29, 2**20 + 12345, -99999], [70000, 2**25 + 1, -3, 0]]
 RUNNING_STEP = Op(
     "A tail gradient scaled by the running reference of its layer (SPEC.md 9.1). size = bit_width(maximum) + exponent, "
     "left out where the gradient is zero. reference, age: those given, after they have taken notice of the gradient: "
-    "size and 0 if size >= reference, else age + 1, or at 256 reference - 1 and 0; a zero gradient reaches no "
+    "size and 0 if size >= reference, else age + 1, or at 64 reference - 1 and 0; a zero gradient reaches no "
     "reference. shift = max(0, min(30, reference - b_bp - exponent)); step = pseudo_stochastic_shift(gradient, shift).",
     running_step_of,
     {"OwnMaximum": "The shift is bit_width(maximum) - b_bp: the reference is ignored.",
@@ -34,8 +34,8 @@ RUNNING_STEP = Op(
      "NeverRises": "A larger gradient leaves the reference as it is.",
      "EqualIsNotReached": "A gradient of the reference's own size does not reach it.",
      "FallsAtOnce": "The reference is the size of the last gradient.",
-     "FallsToSize": "After 256 gradients the reference falls to the size of the last one.",
-     "FallsLate": "The reference falls after 257 gradients.",
+     "FallsToSize": "After 64 gradients the reference falls to the size of the last one.",
+     "FallsLate": "The reference falls after 65 gradients.",
      "AgeNotCleared": "The age goes on counting when the reference is reached.",
      "ZeroReaches": "A zero gradient has the size of its exponent, and can reach the reference.",
      "ZeroDoesNotAge": "A zero gradient leaves the age as it is.",
@@ -50,16 +50,16 @@ RUNNING_STEP = Op(
     [case("the first step of a run decides the reference", SLOPE, -20, -1024),
      case("the first step meets zeros", filled(0, (2, 2)), -20, -1024),
      case("the reference rises by one", SLOPE, -20, -11, 17),
-     case("the reference rises by ten", SLOPE, -20, -20, 255),
-     case("a gradient as large as the reference", SLOPE, -20, -10, 99),
+     case("the reference rises by ten", SLOPE, -20, -20, 63),
+     case("a gradient as large as the reference", SLOPE, -20, -10, 50),
      *(case(f"{distance} bits below the reference", SLOPE, -20, -10 + distance, 3) for distance in (1, 2, 3, 4, 7, 12)),
      case("zeros", filled(0, (2, 3)), -20, -10, 7),
-     case("zeros, and the reference falls", filled(0, (2, 3)), -20, -10, 255),
+     case("zeros, and the reference falls", filled(0, (2, 3)), -20, -10, 63),
      case("zeros whose exponent is above the reference", filled(0, (2, 3)), 5, -10, 7),
-     case("age 254: not yet", SLOPE, -20, -8, 254),
-     case("age 255: the reference falls", SLOPE, -20, -8, 255),
-     case("it falls to the size of the gradient", SLOPE, -20, -9, 255),
-     case("it is far above", SLOPE, -20, 5, 255),
+     case("age 62: not yet", SLOPE, -20, -8, 62),
+     case("age 63: the reference falls", SLOPE, -20, -8, 63),
+     case("it falls to the size of the gradient", SLOPE, -20, -9, 63),
+     case("it is far above", SLOPE, -20, 5, 63),
      *(case(f"b_bp {b_bp}", SLOPE, -20, -10, 1, b_bp) for b_bp in range(-8, 8)),
      *(case(f"one bit below the reference, b_bp {b_bp}", scaled(SLOPE, 1000), -22, -1, 1, b_bp) for b_bp in (-3, 0, 3)),
      *(case(f"a shift of {shift}", LARGE, -30, shift - 26, 0, 4) for shift in (23, 24, 28, 29, 30)),
@@ -75,6 +75,6 @@ RUNNING_STEP = Op(
      case("errors of a positive exponent", SLOPE, 6, 18),
      case("an odd shift", scaled(made_up(0, (4, 5)), 99), -18, -2, 40, 3),
      case("an even shift", scaled(made_up(1, (4, 5)), 401), -18, -1, 41, 3),
-     case("one element", [[-77777]], -17, 3, 200, 1)])
+     case("one element", [[-77777]], -17, 3, 20, 1)])
 
 OPS = {"running_step": RUNNING_STEP}

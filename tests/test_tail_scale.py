@@ -1,25 +1,23 @@
 """The running scale of the tail's steps: by hand, against the twin, plain and tiled alike, and as part of a run."""
-import dataclasses
 import itertools
 
 import numpy as np
 import pytest
-from numpy.testing import assert_array_equal
 
 import datasets
 import twins_full_bp
 import twins_training
 from experiments.full_bp import int8 as full_bp
-from small_runs import refused
 from test_elastic_zo_int8 import FROZEN, SETTINGS, TINY, as_pairs, batch, fresh
 from zo_numpy import models
 from zo_numpy.__main__ import main
 from zo_numpy.errors import UserError
 from zo_numpy.golden import check
-from zo_numpy.int8 import elastic_zo, tail, variants
+from zo_numpy.int8 import elastic_zo, precision, tail, variants
 from zo_numpy.int8.arith import QTensor
 from zo_numpy.int8.precision import initialise, to_arrays
 from zo_numpy.int8.variants import Variant
+from zo_numpy.run import trainer
 from zo_numpy.run.config import as_json, config_from_json, make_config
 from zo_numpy.run.checkpoint import digest
 from zo_numpy.run.steps import one_step, own_method, parts
@@ -169,8 +167,6 @@ def options_of(given):
 
 
 def test_a_run_that_was_cut_at_any_step_ends_in_the_same_bytes(tmp_path, monkeypatch, capsys):
-    from zo_numpy.run import trainer
-
     assert main(["train", *options_of(RUN), "--offline", "--out", str(tmp_path / "whole")]) == 0
     counter = itertools.count(1)
     train = trainer.Run.train
@@ -225,15 +221,10 @@ def test_integers_learn_from_one_sample_at_a_time():
     """The control at batch 1: the running scale beats each gradient's own by far."""
     right = {}
     for scale in ("own", "running"):
-        config = make_config(dict(data="mnist-subset", bp_tail=2, zo_frozen=True, tail_scale=scale, batch_size=1, limit=1500,
-                                  validate=500, epochs=1, b_bp=(4, 3, 2, 1)))
+        config = make_config(dict(data="mnist-subset", bp_tail=2, zo_frozen=True, tail_scale=scale, batch_size=1,
+                                  limit=1500, validate=500, epochs=1, b_bp=(4, 3, 2, 1)))
         weights, ((images, labels), (seen, classes), _) = initialise(config), parts(config, SUBSET)
         for step in range(len(labels)):
             one_step(config, own_method(config), weights, images, labels, step)
-        right[scale] = count(weights, seen, classes)
+        right[scale] = trainer.count_correct(precision, models.LENET5, weights, seen, classes)
     assert right["running"] > right["own"] + 50 and right["running"] > 350
-
-
-def count(weights, images, labels):
-    from zo_numpy.int8.precision import classify
-    return int((classify(models.LENET5, weights, images) == labels).sum())

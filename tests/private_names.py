@@ -14,7 +14,7 @@ BUILT_IN = {"main", "train_step"}
 # What a user calls from Python, though nothing in this repository does but its tests.
 ENTRY_POINTS = {
     "load_own_data",                                             # a user's own data as a Dataset
-    "z_of",                                                      # z of given half-words
+    "z_of", "box_muller",                                        # z of given words
     "inference",                                                 # what a forward pass alone holds
     "load_vectors", "check_file", "check_ops",                   # op vectors, checked from Python
     "make_trace", "make_run", "check_run", "run_config", "config_of", "differences_of",   # and traces and runs

@@ -69,6 +69,9 @@ def _add_run_options(parser):
     add("--queries", type=int, metavar="Q", help="perturbations a step (default 1)")
     add("--loss", help=f"{losses} (default the first)")
     add("--tail-passes", help=f"{', '.join(CHOICES['tail_passes'])}: which forward passes give the tail's gradient")
+    add("--tail-scale", help=f"{', '.join(CHOICES['tail_scale'])}, int8: what decides the size of the tail's steps, "
+                             "each gradient's own maximum (default) or the largest of late; running learns at any "
+                             "batch, down to one sample, and allows --b-bp=-8 and up")
     add("--headroom", type=_several(int), metavar="H,H,..", help="bits of headroom of a layer's initial weights, int8")
     group = parser.add_argument_group("schedules", "one value, or several that share the epochs in equal parts")
     for precision, schedules in SCHEDULES.items():

@@ -188,6 +188,7 @@ class Tour:
             shift = max(0, arith.bit_width(largest) - SETTINGS.b_bp)
             self.did(tail.gradient_step, f"tail.{name}.gradient_shift", shift)
             self.did(tail.gradient_step, f"tail.{name}.step", changes[name])
+            self.other_scale(largest, error.exponent + inputs[i].exponent, shift)
             if i > 0:
                 below = self.linears[i - 1].name
                 passed = tail.linear_backward(error.data, weights[name].data)
@@ -196,6 +197,13 @@ class Tour:
                 self.did(tail.relu_backward, f"tail.{below}.masked", masked)
                 error = self.requantised(f"tail.{below}.error_", masked, error.exponent + weights[name].exponent)
         return changes
+
+    def other_scale(self, largest, exponent, shift):
+        """A line on what `--tail-scale running` would make of a gradient, two bits below its layer's reference."""
+        width = arith.bit_width(largest)
+        running = tail.running_shift(largest, exponent, SETTINGS.b_bp, np.array([width + exponent + 2, 0], np.int32))
+        self.say(f"  (--tail-scale own shifts by {shift}, as this gradient has {width} bits; running by {running}, if "
+                 "the largest of late had two more)")
 
     def walk(self):
         """The whole step.  Raises AssertionError if `train_step` would have made another one."""

@@ -18,15 +18,15 @@ def perturbation_in_turn(seed, step, tensor, query, count):
     in_turn = rng.words_in_turn(seed, rng.PERTURB, step, tensor, query, -(-count // 2), PIECE // 2)
     for start in range(0, count, PIECE):
         piece = slice(start, min(start + PIECE, count))
-        yield piece, _box_muller(next(in_turn))[:piece.stop - start]
+        yield piece, box_muller(next(in_turn))[:piece.stop - start]
 
 
 def perturbation(seed, step, tensor, query, count):
     """The same at once, for golden vectors.  Returns (count,) float32."""
-    return _box_muller(rng.words(seed, rng.PERTURB, step, tensor, query, -(-count // 2)))[:count]
+    return box_muller(rng.words(seed, rng.PERTURB, step, tensor, query, -(-count // 2)))[:count]
 
 
-def _box_muller(words):
+def box_muller(words):
     """Standard normal numbers, two of each word.  (count,) uint64 -> (2 count,) float32, the largest below 5.78.
 
     With a and b a word's low and high 32-bit halves, u = ((a >> 8) + 1) / 2^24 in (0, 1] and v = ((b >> 8) + 1) / 2^24:

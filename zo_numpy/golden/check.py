@@ -35,6 +35,7 @@ SOLIDS: dict[str, dict] = {
 }
 TRACES |= {f"narrow-pointnet-{precision}-k{k}": dict(options, bp_tail=k, points=24, batch_size=2, epochs=1)
            for precision, options in SOLIDS.items() for k in range(4)}
+TRACES["narrow-lenet-int8-k2-running"] = dict(TRACES["narrow-lenet-int8-k2"], tail_scale="running")
 SOLIDS_RUN = dict(points=64, epochs=4, batch_size=12, limit=328)
 # Two epochs of half the subset, for the schedules and the last partial batch; one epoch of all of MNIST; short runs
 # that each differ in one thing more: the loss, the queries, or an R that the only epoch's r_max does not reach.
@@ -55,6 +56,11 @@ RUNS: dict[str, dict] = {
     "subset-fp32-k1-both": dict(FP32_RUN, bp_tail=1, tail_passes="both"),
     "subset-fp32-k2-frozen": dict(FP32_RUN, bp_tail=2, zo_frozen=True),
     **{f"solids-fp32-k{k}": dict(SOLIDS["fp32"], **SOLIDS_RUN, validate=600, bp_tail=k) for k in (0, 3)},
+    # Of the running scale: one sample a step, bits of a step down to none; and a batch whose last is smaller, both passes.
+    "subset-int8-k3-running": dict(SUBSET_RUN, bp_tail=3, tail_scale="running", batch_size=1, limit=400,
+                                   b_bp=(3, 1, 0, -2)),
+    "subset-int8-k2-running-both": dict(SHORT_RUN, bp_tail=2, tail_scale="running", tail_passes="both", batch_size=24,
+                                        limit=1000, b_bp=(2,)),
 }
 
 

@@ -29,6 +29,7 @@ from .. import models
 from ..errors import UserError
 from ..files import write_atomically
 from ..int8.arith import QTensor, max_abs, requantise_shift
+from ..int8.tail import SCALE
 from ..run.checkpoint import digest
 from ..run.config import BP, as_json, training_samples
 from ..run.steps import PRECISIONS, batch_of, compares_loss, one_step, own_method, parts, samples_at
@@ -144,7 +145,10 @@ class Recorder:
                 last["chain"] = last["error"] = self.add(phase, op, name, value, ["chain", ("into", name)])
             case "gradient_step":
                 for layer, step in value.items():
-                    last["gradient_step", phase, layer] = self.add(phase, op, layer, step, [("gradient", layer)])
+                    scale = [key for key in [("weights", layer + SCALE)] if key in last]
+                    last["gradient_step", phase, layer] = self.add(phase, op, layer, step, [("gradient", layer), *scale])
+                    if scale:   # what the running scale is made from in the update
+                        last["gradient_step", phase, layer + SCALE] = last["gradient", layer]
             case "loss":
                 self.loss = phase, value
             case "batch_statistics":

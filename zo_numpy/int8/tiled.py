@@ -15,10 +15,10 @@ import numpy as np
 from .. import models
 from ..shapes import relu
 from ..tiles import cut, for_tiles, threads, tiling
-from .arith import (INPUT_EXPONENT, INT8_MAX, QTensor, bit_width, check_terms, from_pixels, matmul, max_abs,
+from .arith import (INPUT_EXPONENT, INT8_MAX, QTensor, check_terms, from_pixels, matmul, max_abs,
                     pseudo_stochastic_shift, requantise, shift_for)
 from .layers import apply_layer
-from .tail import linear_backward, relu_backward, softmax_error
+from .tail import SCALE, linear_backward, own_shift, relu_backward, running_shift, softmax_error
 
 POINT_TILE_BYTES = 1 << 19    # of a point layer's sums that a thread works on at a time, so that they stay in cache
 GRADIENT_BYTES = 12_288       # of a gradient that is formed at a time, and of what is widened for it
@@ -182,7 +182,7 @@ def train_tail(tail, weights, logits, inputs, labels, b_bp, earlier=None):
     """
     for name, error, x in backward(tail, weights, logits, inputs, labels):
         weight = weights[name].data
-        for place, step in _linear_steps(error, x, b_bp):
+        for place, step in _linear_steps(error, x, b_bp, weights.get(name + SCALE)):
             if earlier:
                 step += earlier[name][place]
             np.subtract(weight[place], step, out=step)
@@ -195,42 +195,44 @@ def tail_steps(tail, weights, logits, inputs, labels, b_bp):
     steps = {}
     for name, error, x in backward(tail, weights, logits, inputs, labels):
         steps[name] = np.empty(weights[name].data.shape, np.int16)
-        for place, step in _linear_steps(error, x, b_bp):
+        for place, step in _linear_steps(error, x, b_bp, weights.get(name + SCALE)):
             steps[name][place] = step
             del step
     return steps
 
 
 def backward(tail, weights, logits, inputs, labels):
-    """The error's way back.  Yields (name, error of its output, its input), two int8, of each layer, the last first.
+    """The error's way back.  Yields (name, error of its output, its input), two QTensors, of each layer, the last
+    first.
 
     A layer is yielded when the error has passed through its weights already: they may be changed.
     """
     linears = models.weight_layers(tail)
     error = softmax_error(logits, labels) if linears else None
     while linears:
-        name, x, above = linears.pop().name, inputs.pop().data, error
+        name, x, above = linears.pop().name, inputs.pop(), error
         if linears:
-            passed = relu_backward(linear_backward(error.data, weights[name].data), x)
+            passed = relu_backward(linear_backward(error.data, weights[name].data), x.data)
             error = requantise(passed, error.exponent + weights[name].exponent)
             del passed
-        yield name, above.data, x
+        yield name, above, x
 
 
-def _linear_steps(error, x, b_bp):
+def _linear_steps(error, x, b_bp, scale=None):
     """The step of a linear layer's gradient, piece by piece.  Yields ((rows, columns), int32 of that place).
 
-    error: (N, out) int8.  x: (N, in) int8.
+    error: QTensor (N, out).  x: QTensor (N, in).  scale: None, or the layer's running scale, changed in place.
     """
-    if len(x) == 1:   # an outer product
-        largest = max_abs(error) * max_abs(x)
+    if len(x.data) == 1:   # an outer product
+        largest = max_abs(error.data) * max_abs(x.data)
     else:
         largest = 0
-        for _, piece in _gradient_pieces(error, x):
+        for _, piece in _gradient_pieces(error.data, x.data):
             largest = max(largest, max_abs(piece))
             del piece
-    shift = max(0, bit_width(largest) - b_bp)
-    for place, piece in _gradient_pieces(error, x):
+    shift = (own_shift(largest, b_bp) if scale is None else
+             running_shift(largest, error.exponent + x.exponent, b_bp, scale))
+    for place, piece in _gradient_pieces(error.data, x.data):
         step = pseudo_stochastic_shift(piece, shift)
         del piece
         yield place, step

@@ -43,7 +43,7 @@ SCHEDULES = {   # what may follow a schedule, by precision
         "r_max": Numbers(int, "2^k - 1 with k = 1..6: 1, 3, 7, 15, 31 or 63", (1, 3, 7, 15, 31, 63)),
         "p_zero": whole(0, 255),
         "b_zo": whole(1, 6),
-        "b_bp": whole(1, 7),
+        "b_bp": whole(1, 7),          # LOW_B_BP with --tail-scale running
     },
     "fp32": {
         "eps": _positive(1),
@@ -52,6 +52,7 @@ SCHEDULES = {   # what may follow a schedule, by precision
         "eta_tail": _positive(10),
     },
 }
+LOW_B_BP = whole(-8, 7)   # of b_bp with a running scale: at 0 and below the largest step is less than a bit on average
 MEANINGS = {
     "r_max": "largest magnitude of z", "p_zero": "n of the probability n / 256 that an element of z is zero",
     "b_zo": "bits left of z in an update", "b_bp": "bits left of a tail gradient in an update",
@@ -63,6 +64,7 @@ CHOICES = {
     "data": ("mnist", "fashion-mnist", "mnist-subset", "modelnet10", "modelnet40", "modelnet", "synthetic-solids"),
     "precision": tuple(SCHEDULES),
     "tail_passes": ("second", "both"),
+    "tail_scale": ("own", "running"),
 }
 LOSSES = {"int8": ("integer", "coarse", "float"), "fp32": ("float",)}   # the first is the default
 LARGEST_BATCH = 4096   # of the integer loss's proof against overflow
@@ -76,7 +78,7 @@ BP = "all"   # the tail that is the whole network
 # Fields and schedules added since version 1, and the value that their absence means: that of every older run. Who adds
 # one writes it here. At this value it is not written, so that old folders, vectors and results keep their bytes; a
 # default may change later, what is here never does. A schedule's value is a tuple.
-ADDED: dict[str, object] = {}
+ADDED: dict[str, object] = {"tail_scale": "own"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,6 +106,7 @@ class Config:
     queries: int = 1
     loss: str = ""
     tail_passes: str = "second"
+    tail_scale: str = "own"
     headroom: tuple = ()
     schedules: dict = dataclasses.field(default_factory=dict)
 
@@ -151,7 +154,11 @@ def make_config(given):
         raise UserError(f"--init-from {options['init_from']}: give the folder of a run")
     _check_frozen(options.get("zo_frozen", False), bp_tail)
     _check_points(options, models.MODELS[model])
-    schedules = {name: _check_schedule(name, options.pop(name), numbers)
+    running = options.get("tail_scale") == "running"
+    if running and precision != "int8":
+        raise UserError(f"--tail-scale running has no meaning with --precision {precision}: leave it out, or choose "
+                        "--precision int8")
+    schedules = {name: _check_schedule(name, options.pop(name), LOW_B_BP if running and name == "b_bp" else numbers)
                  for name, numbers in SCHEDULES[precision].items()}
     options["headroom"] = _check_headroom(options.get("headroom", ()), precision, models.MODELS[model])
     unknown = set(options) - {field.name for field in dataclasses.fields(Config)}

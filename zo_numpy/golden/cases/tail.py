@@ -215,6 +215,7 @@ def _tail_step_of(inputs, parameters):
     gradients = tail.tail_gradients(
         layers, weights, logits, xs, class_labels(inputs["labels"], logits),
         lambda op, name, value: errors.append(listed(value)) if isinstance(value, QTensor) else None)
+    gradients = {name: gradient.data for name, gradient in gradients.items()}
     steps = {name: tail.gradient_step(gradient, parameters["b_bp"]) for name, gradient in gradients.items()}
     tail.update_tail(weights, steps)
     return {"xs": [listed(x) for x in xs], "logits": listed(logits), "errors": errors,

@@ -14,7 +14,7 @@ BUILT_IN = {"main", "train_step"}
 # What a user calls from Python, though nothing in this repository does but its tests.
 ENTRY_POINTS = {
     "load_own_data",                                             # a user's own data as a Dataset
-    "z_of", "box_muller",                                        # z of given words
+    "generator", "z_of", "box_muller",                           # random words, and z of given ones
     "inference",                                                 # what a forward pass alone holds
     "load_vectors", "check_file", "check_ops",                   # op vectors, checked from Python
     "make_trace", "make_run", "check_run", "run_config", "config_of", "differences_of",   # and traces and runs
@@ -35,7 +35,7 @@ def should_be_private(root=ROOT):
         for node in ast.walk(tree):
             for name in names_of_others(node):
                 users[name].add(path)
-    spec = set(re.findall(r"\w+", " ".join(re.findall(r"`[^`]*`", (root / "zo_numpy/int8/SPEC.md").read_text()))))
+    spec = set(re.findall(r"\w+", (root / "zo_numpy/int8/SPEC.md").read_text()))
     public = BUILT_IN | ENTRY_POINTS | spec | {path.stem for path in (root / "tests/golden/ops").glob("*.json")}
     return [(path, name) for path, name in defined(root) if not name.startswith("_") and name not in public
             and not users[name] - {path} and path.stem not in ("precision", "commands")]

@@ -120,22 +120,24 @@ def test_what_is_planted_is_seen(copy, rule, file, line, found):
 DIFFERENCES = {
     "a weight has a bias": "layers.conv2d layers.linear layers.parameters",
     "there is batch norm": """
-        layers.forward layers.forward_block tiled.forward tiled.forward_block tiled.normalised_layer points.Statistics
+        layers.forward layers.forward_block tiled.forward tiled.forward_block tiled.forward_pooled
+        tiled.normalised_layer points.Statistics
         points.batch_norm points.batch_statistics points.evaluation_scale points.running points.scale_and_shift
         points.update_running""",
-    "a pass asks settings for its loss, or for nothing and may diverge": "elastic_zo.forward_pass",
+    "a pass asks settings for its loss, or for nothing and may diverge": "elastic_zo.forward_pass variants.frozen_step",
     "z has a size and a share of zeros, or is normal": """
-        draws.perturbation draws.perturbation_in_turn draws.perturbation_table""",
+        draws.perturbation draws.perturbation_in_turn draws.perturbation_table draws.z_of draws.box_muller""",
     "initial weights have headroom": "draws.init_weights draws.uniform_int8",
     "g is a sign, or is clipped": "elastic_zo.zo_gradient",
     "a step is of so many bits, or has a rate": """
-        elastic_zo.zo_shift elastic_zo.add_z tail.gradient_step tail.tail_steps tiled.tail_steps tiled.train_tail""",
+        elastic_zo.zo_shift elastic_zo.add_z tail.gradient_step tail.tail_steps tiled.tail_steps tiled.train_tail
+        tail.own_shift tail.running_shift tail.running_step tail.first_scales tail.steps_of_gradients""",
     "ZO's weights keep away from the end of int8": "precision.clip_for_zo",
     "a loss without floats has parts, and another form": """
         loss.base2_logits loss.exp2_terms loss.log2_sum loss.horner loss.coarse_cross_entropy loss.loss_named
         loss.log_softmax""",
     "inputs have an exponent": "points.from_points layers.from_pixels",
-    "a block is requantised by the maximum of its batch": "tiled.keep tiled.finish tiled.result",
+    "a block is requantised by the maximum of its batch": "tiled.sums tiled.keep tiled.finish tiled.result",
 }
 
 

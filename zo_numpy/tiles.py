@@ -28,7 +28,7 @@ def threads():
 
 
 @functools.lru_cache(maxsize=1)
-def _pool(workers):
+def pool(workers):
     return ThreadPoolExecutor(workers)
 
 
@@ -88,7 +88,7 @@ def for_tiles(count, length, work, workers=None):
         for i in remaining:
             results[i] = work(items[i])
 
-    helpers = [_pool(threads()).submit(take) for _ in range(workers - 1)]
+    helpers = [pool(threads()).submit(take) for _ in range(workers - 1)]
     try:
         take()
     finally:

@@ -16,7 +16,7 @@ class _Parser(argparse.ArgumentParser):
         raise UserError(f"{message} (see `{self.prog} --help`)")
 
 
-def _several(kind):
+def several(kind):
     """A reader of '128,192' -> (128, 192), all of `kind`."""
     def read(text):
         try:
@@ -72,11 +72,11 @@ def _add_run_options(parser):
     add("--tail-scale", help=f"{', '.join(CHOICES['tail_scale'])}, int8: what decides the size of the tail's steps, "
                              "each gradient's own maximum (default) or the largest of late; running learns at any "
                              "batch, down to one sample, and allows --b-bp=-8 and up")
-    add("--headroom", type=_several(int), metavar="H,H,..", help="bits of headroom of a layer's initial weights, int8")
+    add("--headroom", type=several(int), metavar="H,H,..", help="bits of headroom of a layer's initial weights, int8")
     group = parser.add_argument_group("schedules", "one value, or several that share the epochs in equal parts")
     for precision, schedules in SCHEDULES.items():
         for name, numbers in schedules.items():
-            group.add_argument(option(name), type=_several(numbers.kind), metavar="N,N,..",
+            group.add_argument(option(name), type=several(numbers.kind), metavar="N,N,..",
                                help=f"{precision}: {MEANINGS[name]}: {numbers.text}")
 
 
@@ -138,7 +138,7 @@ def parse(arguments):
     memory.add_argument("--zo-frozen", action="store_true", help="the control")
     memory.add_argument("--measure", action="store_true", help="also make steps on random data, measure their peak")
     bench = subparsers.add_parser("bench", help="time of a training step, its parts, and the ratios that count")
-    bench.add_argument("--batch-size", type=_several(int), default=(32, 256), metavar="N,N,..", help="default 32,256")
+    bench.add_argument("--batch-size", type=several(int), default=(32, 256), metavar="N,N,..", help="default 32,256")
     bench.add_argument("--rounds", type=int, default=15, help="steps of each configuration (default 15)")
     bench.add_argument("--json", action="store_true", help="one JSON object, for machines")
     return parser.parse_args(arguments)

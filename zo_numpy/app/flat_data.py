@@ -41,7 +41,7 @@ def flat(arrays, exponents=None):
     return b"".join(pieces)
 
 
-def data_arrays(config, dataset):
+def _data_arrays(config, dataset):
     """{name: array} of a run's data.  Raises UserError if a label does not fit a byte."""
     (samples, labels), (seen, classes), _ = parts(config, dataset)
     if isinstance(samples, Variants):
@@ -53,12 +53,12 @@ def data_arrays(config, dataset):
 
 def export_data(config, dataset, path):
     """Writes a run's data; returns how many bytes.  Raises UserError, OSError."""
-    content = flat(data_arrays(config, dataset))
+    content = flat(_data_arrays(config, dataset))
     write_atomically(path, content)
     return len(content)
 
 
-def export_weights(config, weights, path):
+def _export_weights(config, weights, path):
     """Writes a run's weights, for a port to start from; returns how many bytes.  Raises OSError."""
     arrays, numbers = PRECISIONS[config.precision].to_arrays(weights)
     content = flat(arrays, {name: numbers[name + ".exponent"] for name in arrays if name + ".exponent" in numbers})

@@ -39,7 +39,7 @@ def forward_block(block, weights, x, statistics=None):
     """One block, tile by tile.  x: (N, ...).  Returns (N, ...)."""
     kinds = {type(layer) for layer in block}
     if models.MaxOverPoints in kinds:
-        return _forward_pooled(block, weights, x, statistics)
+        return forward_pooled(block, weights, x, statistics)
     if models.PointLinear in kinds:
         return _forward_points(block, weights, x, statistics)
     n, *sample_shape = x.shape
@@ -72,7 +72,7 @@ def _forward_points(block, weights, x, statistics):
     return out.reshape(-1, n, points).transpose(1, 2, 0)
 
 
-def _forward_pooled(block, weights, x, statistics):
+def forward_pooled(block, weights, x, statistics):
     """A block that ends in the maximum over the points: its product never stands whole."""
     weight, shift = normalised_layer(block, weights, x, statistics)
     largest = np.empty((len(weight), len(x)), weight.dtype)

@@ -164,10 +164,10 @@ def _differences(expected, got, path=()):
         yield path, expected, got
 
 
-def _leaves(value):
+def leaves(value):
     """How many numbers and strings a value of JSON's types holds."""
     if isinstance(value, (dict, list)):
-        return sum(map(_leaves, value.values() if isinstance(value, dict) else value))
+        return sum(map(leaves, value.values() if isinstance(value, dict) else value))
     return 1
 
 
@@ -183,7 +183,7 @@ def check_file(path):
             why = f"{type(error).__name__}: {error}".splitlines()[0][:200]
             raise UserError(f"{path} is damaged: case {case['id']} cannot be computed ({why}); "
                             f"{MEND}") from None
-        compared += _leaves(case["expected"])
+        compared += leaves(case["expected"])
         for name in {**case["expected"], **got}:
             pair = case["expected"].get(name, "no such field"), got.get(name, "no such field")
             mismatches += [_Mismatch(path.name, case["id"], name, index, *different)

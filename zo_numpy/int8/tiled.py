@@ -46,7 +46,7 @@ def forward_block(block, weights, x):
     """One block, tile by tile.  x: QTensor (N, ...).  Returns QTensor (N, ...)."""
     kinds = {type(layer) for layer in block}
     if models.MaxOverPoints in kinds:
-        return _forward_pooled(block, weights, x)
+        return forward_pooled(block, weights, x)
     if models.PointLinear in kinds:
         return _forward_points(block, weights, x)
     return (_forward_relu if models.ReLU in kinds else _forward_wide)(block, weights, x)
@@ -59,7 +59,7 @@ def _forward_relu(block, weights, x):
     length, workers = tiling(block, sample_shape, n, "int32")   # samples of a tile, threads
 
     def run(tile):
-        return keep(_sums(block, weights, x.data[tile]), kept[tile])
+        return keep(sums(block, weights, x.data[tile]), kept[tile])
 
     maxima = for_tiles(n, length, run, workers)
     for tile, largest in zip(cut(n, length, workers), maxima):
@@ -74,7 +74,7 @@ def _forward_wide(block, weights, x):
     length, workers = tiling(block, sample_shape, n, "int32")
 
     def run(tile):
-        accumulator[tile] = _sums(block, weights, x.data[tile])
+        accumulator[tile] = sums(block, weights, x.data[tile])
 
     for_tiles(n, length, run, workers)
     return requantise(accumulator, x.exponent + weights[block[0].name].exponent)
@@ -103,7 +103,7 @@ def _forward_points(block, weights, x):
     return result(block, weights, x, data, max(maxima))
 
 
-def _forward_pooled(block, weights, x):
+def forward_pooled(block, weights, x):
     """A block that ends in the maximum over the points and ReLU.
 
     Each tile of channels of a sample is reduced to its maxima and forgotten, as the maximum comes before the
@@ -139,7 +139,7 @@ def stream(weight, x, see):
     for_tiles(n, 1, run)
 
 
-def _sums(block, weights, x):
+def sums(block, weights, x):
     """A block of images or features before its requantisation, on some samples.  x: int8, or pixels.  Returns int32."""
     value = from_pixels(x).data if x.dtype == np.uint8 else x
     for layer in block:

@@ -29,7 +29,7 @@ def train_step(model, bp_tail, weights, images, labels, seed, step, settings, re
     Returns (L+, L-, g): of several queries the losses are means over them, rounded down, and g is a tuple of theirs.
     """
     if variant.frozen:
-        return _frozen_step(model, bp_tail, weights, images, labels, settings, record)
+        return frozen_step(model, bp_tail, weights, images, labels, settings, record)
     zo_names, losses, gs = zo_tensors(model, bp_tail), [], []
     both = variant.tail_passes == "both"
     for query in range(variant.queries):
@@ -52,7 +52,7 @@ def train_step(model, bp_tail, weights, images, labels, seed, step, settings, re
     return loss_plus, loss_minus, gs[0] if len(gs) == 1 else tuple(gs)
 
 
-def _frozen_step(model, bp_tail, weights, images, labels, settings, record=None):
+def frozen_step(model, bp_tail, weights, images, labels, settings, record=None):
     """A step of the control: one pass serves it, with nothing perturbed (CHOICE 26).  Returns (L, L, 0)."""
     loss, *kept = forward_pass("minus", model, bp_tail, weights, images, labels, settings, record)
     train_tail(model, bp_tail, weights, *kept, labels, settings, record)

@@ -34,7 +34,7 @@ def whole(lowest, highest):
     return Numbers(int, f"a whole number from {lowest} to {highest}", range(lowest, highest + 1))
 
 
-def _positive(highest):
+def positive(highest):
     return Numbers(float, f"a number above 0, at most {highest:g}", lowest=1e-12, highest=highest)
 
 
@@ -46,10 +46,10 @@ SCHEDULES = {   # what may follow a schedule, by precision
         "b_bp": whole(1, 7),          # LOW_B_BP with --tail-scale running
     },
     "fp32": {
-        "eps": _positive(1),
-        "eta": _positive(10),
-        "clip": _positive(1e9),
-        "eta_tail": _positive(10),
+        "eps": positive(1),
+        "eta": positive(10),
+        "clip": positive(1e9),
+        "eta_tail": positive(10),
     },
 }
 LOW_B_BP = whole(-8, 7)   # of b_bp with a running scale: at 0 and below the largest step is less than a bit on average

@@ -51,7 +51,7 @@ def load_own_data(path, points=0, announce=print):
         raise DataError(f"{shaped[0]} holds samples of {sizes(samples[0])} and x_test of {sizes(samples[1])}: make "
                         "them alike")
     digest, prints = _read_through(file.name, samples, labels, classes)
-    odd.append(_shared(*prints))
+    odd.append(shared(*prints))
     for line in filter(None, odd):
         announce(f"{file.name}: {line}")
     for array in (*samples, *labels):
@@ -168,7 +168,7 @@ def _read_through(name, samples, labels, classes):
     return total.hexdigest(), prints
 
 
-def _shared(train, test):
+def shared(train, test):
     """What is to be said of test samples that are training samples too, or nothing."""
     places, first = repeated(train, test)
     return places.size and (f"WARNING: {places.size:,} of {len(test):,} test samples are training samples too, such as "

@@ -36,13 +36,13 @@ def channels_first(array, where):
 
 def as_bytes(parts, where, announce):
     """Images of both parts as uint8, converted if they are something else, which is announced.  Raises DataError."""
-    floats = [_largest(array, name) for array, name in zip(parts, where) if array.dtype.kind == "f"]
+    floats = [largest(array, name) for array, name in zip(parts, where) if array.dtype.kind == "f"]
     scales = {"b": 255, "f": 255 if max(floats, default=0) <= 1 else 1, "i": 1, "u": 1}
     return [array if array.dtype == np.uint8 else _converted(array, scales[array.dtype.kind], name, announce)
             for array, name in zip(parts, where)]
 
 
-def _largest(array, where):
+def largest(array, where):
     """The largest value of an array.  Raises DataError naming rows that hold NaN or an infinity."""
     _check_rows(array, where, lambda part: ~np.isfinite(part).all(axis=(1, 2, 3)), "hold NaN or an infinity")
     return max((float(array[part].max()) for part in chunks(array)), default=0.0)
@@ -87,12 +87,12 @@ def as_clouds(array, where, points):
                 out[part] = array[part][:, indices]
         array = out
     _check_rows(array, where, lambda part: ~np.isfinite(part).all(axis=(1, 2)), "hold NaN or an infinity")
-    _check_rows(array, where, lambda part: _reach(part) > RADIUS, "reach out of the unit sphere (python -m datasets.pack "
+    _check_rows(array, where, lambda part: reach(part) > RADIUS, "reach out of the unit sphere (python -m datasets.pack "
                                                                  "--scale centres and scales clouds)")
-    _check_rows(array, where, lambda part: _reach(part) == 0, "have all their points in the origin")
+    _check_rows(array, where, lambda part: reach(part) == 0, "have all their points in the origin")
     return array
 
 
-def _reach(clouds):
+def reach(clouds):
     """How far each cloud reaches from the origin.  (N, P, 3) -> (N,) float64."""
     return np.sqrt(np.square(clouds.astype(np.float64)).sum(axis=2).max(axis=1))

@@ -33,7 +33,7 @@ def _exp2_of(inputs, parameters):
     return {"distance": (u.max(axis=1, keepdims=True) - u).tolist(), "terms": loss.exp2_terms(u).tolist()}
 
 
-def _below(*distances):
+def below(*distances):
     """A row of u whose maximum is 0."""
     return [0, *(-d for d in distances)]
 
@@ -56,13 +56,13 @@ EXP2_TERMS = Op(
     [Case(comment, {"u": u}) for comment, u in (
         ("equal logits", [[5, 5, 5]]),
         ("one class", [[-ONE]]),
-        ("whole distances", [_below(*(k * ONE for k in range(1, 9)))]),
-        ("whole distances where the term becomes 1 and then 0", [_below(*(k * ONE for k in (29, 30, 31)))]),
-        ("32, 33, 47", [_below(*(k * ONE for k in (32, 33, 47)))]),
-        ("63, 64, 65, 94, 96, 128", [_below(*(k * ONE for k in (63, 64, 65, 94, 96, 128)))]),
-        ("one unit from whole distances", [_below(1, ONE - 1, ONE + 1, 2 * ONE - 1, 30 * ONE - 1, 30 * ONE + 1)]),
-        ("halves and quarters", [_below(ONE // 2, 3 * ONE // 2, ONE // 4, 3 * ONE // 4)]),
-        ("sixteenths", [_below(*(k * ONE // 16 for k in range(1, 16)))]),
+        ("whole distances", [below(*(k * ONE for k in range(1, 9)))]),
+        ("whole distances where the term becomes 1 and then 0", [below(*(k * ONE for k in (29, 30, 31)))]),
+        ("32, 33, 47", [below(*(k * ONE for k in (32, 33, 47)))]),
+        ("63, 64, 65, 94, 96, 128", [below(*(k * ONE for k in (63, 64, 65, 94, 96, 128)))]),
+        ("one unit from whole distances", [below(1, ONE - 1, ONE + 1, 2 * ONE - 1, 30 * ONE - 1, 30 * ONE + 1)]),
+        ("halves and quarters", [below(ONE // 2, 3 * ONE // 2, ONE // 4, 3 * ONE // 4)]),
+        ("sixteenths", [below(*(k * ONE // 16 for k in range(1, 16)))]),
         ("a maximum below 0", [[-3 * ONE - 77, -5 * ONE, -4 * ONE - 1]]),
         ("two rows with maxima of their own", [[ONE, 0], [12 * ONE, 11 * ONE + 12345]]),
         ("the largest distance there may be", [[127 * 47274 << 27, -127 * 47274 << 27]]),

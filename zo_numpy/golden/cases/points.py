@@ -12,13 +12,13 @@ def float32(numbers):
     return np.array(numbers, np.float32)
 
 
-def _coordinates(bits):
+def coordinates(bits):
     """IEEE 754 bit patterns as the float32 numbers they stand for."""
     return integers(bits, np.int64, 0, 2**32 - 1).astype(np.uint32).view(np.float32)
 
 
 def _decode_points_of(inputs, parameters):
-    return {"data": quantised_clouds(_coordinates(inputs["bits"])).tolist()}
+    return {"data": quantised_clouds(coordinates(inputs["bits"])).tolist()}
 
 
 def _decode_case(comment, *values):

@@ -160,7 +160,7 @@ INIT_EXPONENT = Op(
        for headroom in (0, 2, 3, 4, 5, 6) for fan_in in (25, 784)])
 
 
-def _initial(inputs, parameters):
+def initial(inputs, parameters):
     weights = weights_of(parameters["seed"], parameters["shapes"], parameters["headroom"])
     return {"weights": [listed(weight) for weight in weights.values()]}
 
@@ -169,7 +169,7 @@ INIT = Op(
     "The initial weights of a model, tensors in parameter order with indices 0, 1, ...: data as in uniform_int8 in "
     "C order over the shape, exponent as in init_exponent. Shapes are (C_out, C_in, k, k) and (out, in); fan_in is "
     "the product of all axes but the first.",
-    _initial,
+    initial,
     {"FanInWithoutKernel": "fan_in of a convolution is its number of input channels.",
      "FanOut": "The first axis is taken for fan_in.",
      "TensorIgnored": "Every tensor starts from the words of tensor 0.",

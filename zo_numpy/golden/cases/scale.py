@@ -6,7 +6,7 @@ from ...int8.arith import QTensor
 from .common import Case, Op, filled, int32, made_up, scaled
 
 
-def running_step_of(inputs, parameters):
+def _running_step_of(inputs, parameters):
     gradient = QTensor(int32(inputs["gradient"]["data"]), int(inputs["gradient"]["exponent"]))
     b_bp, largest = parameters["b_bp"], arith.max_abs(gradient.data)
     again, scale = (int32([parameters["reference"], parameters["age"]]) for _ in range(2))
@@ -28,7 +28,7 @@ RUNNING_STEP = Op(
     "left out where the gradient is zero. reference, age: those given, after they have taken notice of the gradient: "
     "size and 0 if size >= reference, else age + 1, or at 64 reference - 1 and 0; a zero gradient reaches no "
     "reference. shift = max(0, min(30, reference - b_bp - exponent)); step = pseudo_stochastic_shift(gradient, shift).",
-    running_step_of,
+    _running_step_of,
     {"OwnMaximum": "The shift is bit_width(maximum) - b_bp: the reference is ignored.",
      "ReferenceOfBefore": "The shift is of the reference as it was before this gradient.",
      "NeverRises": "A larger gradient leaves the reference as it is.",

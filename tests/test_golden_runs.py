@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from small_runs import refused, snapshot, train, write_digits
-from zo_numpy import rng
 from zo_numpy.__main__ import main
 from zo_numpy.app import vectors as commands
 from zo_numpy.golden import runs

@@ -11,7 +11,7 @@ from zo_numpy.int8.arith import QTensor
 from zo_numpy.int8.variants import add_steps
 from zo_numpy.models import Linear, ReLU
 
-WIDTHS = ((784, 120, 84, 10), (1024, 512, 40), (5, 1, 4), (7, 2, 3), (9, 3, 2), (300, 61), (1, 1))
+WIDTHS = ((784, 120, 84, 10), (1024, 512, 40), (5, 1, 4), (7, 2, 3), (9, 3, 2), (300, 61), (10_000, 5), (1, 1))
 TAILS = [pytest.param(widths[-bp_tail - 1:], id="-".join(map(str, widths[-bp_tail - 1:])))
          for widths in WIDTHS for bp_tail in range(1, len(widths))]
 
@@ -62,7 +62,7 @@ def test_the_int8_tails_update_is_that_of_the_whole_gradient(monkeypatch, widths
 
 
 def test_a_step_of_128_is_no_step_of_minus_128():
-    steps = assert_int8_updates_equal(tail_of((9, 3, 2)), 3, 27, 7)["fc0"]
+    steps = assert_int8_updates_equal(tail_of((9, 3, 2)), 3, 27, 7)["fc1"]
     assert (steps.max(), steps.min()) == (128, -128)
 
 

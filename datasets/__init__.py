@@ -12,8 +12,9 @@ Reading order, which is also the order of imports, from the first to the last:
     how it is fetched       mirrors.py, registries.py, modelnet_archive.py; image_sources.py and cloud_sources.py try
                             one place after the other
 
-and then `load`. Commands: download.py, at_hand.py. Changed copies, to adapt a trained network to: rotate.py (images),
-disturb.py (clouds). Images stay bytes here: scaling them is the business of the precision that trains on them.
+and then `load`. Commands: download.py, at_hand.py, and pack.py, which makes one file of a user's own data (packing/).
+Changed copies, to adapt a trained network to: rotate.py (images), disturb.py (clouds). Images stay bytes here: scaling
+them is the business of the precision that trains on them.
 """
 
 from datasets import cloud_sources, fashion_mnist, image_sources, mnist, modelnet, solids, store

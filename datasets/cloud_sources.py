@@ -1,11 +1,10 @@
 """ModelNet's clouds: from the folder that the user names, else from the cache, which ModelNet40 is fetched into."""
 
 import os
-from pathlib import Path
 
 from datasets import modelnet_archive
 from datasets.modelnet import NAMES, TITLES, read_folder
-from datasets.store import default_parent
+from datasets.store import default_parent, home, user_path
 from zo_numpy.files import short
 from zo_numpy.samples import DataError
 
@@ -16,8 +15,7 @@ def load(name, points, data_dir, offline, announce):
     name: "modelnet40" or "modelnet10", whose counts are checked, or "modelnet", any data set in the layout.
     """
     if data_dir is not None:
-        folder = Path(data_dir).expanduser()
-        folder = folder / name if os.path.isdir(folder / name) else folder
+        folder = home(user_path(data_dir), name, [NAMES])
         if not os.path.isdir(folder):
             raise DataError(f"{short(folder)} is not a folder: give --data-dir the folder that holds {NAMES}")
     else:

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from datasets import cloud_sources, fashion_mnist, image_sources, mnist
-from datasets.store import default_parent
+from datasets.store import default_parent, user_path
 from zo_numpy.files import short
 from zo_numpy.samples import DataError
 
@@ -41,8 +41,11 @@ def fill(arguments):
                         help="keep each data set in DIR/NAME (default: $ZO_NUMPY_DATA, else datasets/cache)")
     parser.add_argument("--offline", action="store_true", help="only check what is there")
     options = parser.parse_args(arguments)
-    parent = options.data_dir.expanduser() if options.data_dir else default_parent()
     announce = partial(print, flush=True)
+    try:
+        parent = user_path(options.data_dir) if options.data_dir else default_parent()
+    except DataError as error:
+        parser.error(str(error))
     status = 0
     for name in options.names:
         try:

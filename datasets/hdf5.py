@@ -8,6 +8,7 @@ parent believes none of the numbers before it has compared them. Where the syste
 child process is all the protection there is.
 """
 
+import errno
 import json
 import math
 import os
@@ -30,6 +31,7 @@ FILE_SECONDS = 300              # for one file, of the clock and of the processo
 BLOCK = 1 << 24                 # bytes of a block of clouds before points are chosen
 MAX_VALUES = 1 << 28            # coordinates in one file: 1 GB as float32
 MAX_LINE = 8000                 # bytes of a line of JSON
+SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 
 def read_files(paths, points):
@@ -138,10 +140,25 @@ def serve(out, points, paths):
                 send_file(out, file, path, points)
         except DataError as error:
             return answer(out, error=str(error))
-        except Exception as error:      # HDF5's own, of many kinds; its text may have several lines
-            what = " ".join(str(error).split())[:120]
-            return answer(out, error=f"{short(path)} is not a sound HDF5 file ({what}): get it anew, it may have been "
-                                     "cut off")
+        except Exception as error:      # HDF5's own, of many kinds
+            return answer(out, error=f"{short(path)} {problem(path, error)}")
+
+
+def problem(path, error):
+    """What is wrong with a file that HDF5 could not read, and the mend."""
+    what = " ".join(str(error).split())[:120]   # its text may have several lines
+    number = getattr(error, "errno", None)
+    if number in (errno.EAGAIN, errno.EACCES) and "lock" in what:
+        return "is locked, as another program is writing to it: close that program, or copy the file"
+    if number:
+        return f"cannot be read ({os.strerror(number)}): see to it that it is a file that you may read"
+    with open(path, "rb") as file:
+        start = file.read(8)
+    if start == SIGNATURE or not start:
+        return f"is not a sound HDF5 file ({what}): get it anew, it may have been cut off"
+    if start == b"version ":
+        return "is not a sound HDF5 file but a pointer of Git LFS: get the file itself, by `git lfs pull`"
+    return f"is not a sound HDF5 file, as it starts with {start.hex()}: get it anew"
 
 
 def limit_memory():
@@ -196,8 +213,9 @@ def member(file, name, path):
         raise DataError(f"{short(path)} keeps its `{name}` in another file: store it in this one")
     found = file.get(name)
     if not isinstance(found, h5py.Dataset):
-        raise DataError(f"{short(path)} has no `{name}`: a file of this layout holds `data` and `label`; restore it "
-                        "from the data set")
+        held = ", ".join(sorted(file)[:10]) or "nothing"
+        raise DataError(f"{short(path)} has no `{name}`, it holds {held}: a file of this layout holds `data` and "
+                        "`label`; restore it from the data set, or rename what it holds")
     if found.external or found.is_virtual:
         raise DataError(f"{short(path)} keeps its `{name}` in another file: store it in this one")
     return found

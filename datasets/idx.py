@@ -11,6 +11,8 @@ header says, and a gzip stream is never inflated further than that length and on
 wrong with which file; how to mend it is added by the caller, who knows whose file it is.
 """
 
+import gzip
+import io
 import struct
 import zlib
 
@@ -70,26 +72,26 @@ def largest_gzip(size):
 
 
 def _inflate(data, ndim, where, max_bytes):
-    stream = zlib.decompressobj(16 + zlib.MAX_WBITS)
+    """The content of a gzip file. It may have several members, and zeros after the last, as tapes leave them."""
+    stream, length = gzip.GzipFile(fileobj=io.BytesIO(data)), _header_size(ndim)
     try:
-        header = stream.decompress(data, _header_size(ndim))
-        expected = _header_size(ndim) + _elements(_header_shape(header, ndim, where))
+        header = stream.read(length)
+        expected = length + _elements(_header_shape(header, ndim, where))
         if expected > max_bytes:
             raise DataError(f"{where} is too large: its header promises {expected} bytes where at most "
                             f"{max_bytes} are expected")
         # The one byte too many shows a stream that is longer than its header says; without such a byte the
         # call goes on to the end of the stream and checks the CRC there.
-        body = stream.decompress(stream.unconsumed_tail, expected - len(header) + 1)
-    except zlib.error as error:
+        body = stream.read(expected - length + 1)
+    except EOFError:
+        raise DataError(f"{where} is a truncated gzip file") from None
+    except (zlib.error, gzip.BadGzipFile) as error:
         raise DataError(f"{where} is a corrupt gzip file ({error})") from None
-    if len(header) + len(body) > expected:
+    if length + len(body) > expected:
         raise DataError(f"{where} has bytes after its end: its header promises {expected} bytes, the gzip "
                         "stream holds more")
-    if not stream.eof:
-        raise DataError(f"{where} is a truncated gzip file: {len(header) + len(body)} of {expected} bytes "
-                        "come out")
-    if stream.unused_data:
-        raise DataError(f"{where} has bytes after its gzip stream")
+    if length + len(body) < expected:
+        raise DataError(f"{where} is a truncated gzip file: {length + len(body)} of {expected} bytes come out")
     return header + body
 
 

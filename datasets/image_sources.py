@@ -10,12 +10,9 @@ folder that the user names is taken at its word, so that other data in the same 
 `source` of what comes out of it then says "unverified copy".
 """
 
-import os
-from pathlib import Path
-
 from datasets import idx, mirrors, registries
 from datasets.image_set import DIMENSIONS, FILES, SMALLEST_FILE, assemble, digest
-from datasets.store import Cache, KeepError, candidates, default_parent, load_embedded, read
+from datasets.store import Cache, KeepError, candidates, default_parent, home, load_embedded, read, user_path
 from zo_numpy.files import short
 from zo_numpy.samples import DataError
 
@@ -23,7 +20,7 @@ from zo_numpy.samples import DataError
 def load(spec, data_dir, offline, announce):
     """Return the `Dataset` of an `ImageSet`; the other parameters and errors are those of `datasets.load`."""
     if data_dir is not None:
-        dataset = load_copy(spec, Path(data_dir).expanduser())
+        dataset = load_copy(spec, user_path(data_dir))
     else:
         dataset = obtain(spec, default_parent(), offline, announce)
     announce(f"{spec.title}: {len(dataset.train_labels):,} training and {len(dataset.test_labels):,} test "
@@ -58,16 +55,14 @@ def obtain(spec, parent, offline, announce, must_keep=False):
 
 def load_copy(spec, folder):
     """The data set out of a user's own folder, which is read and nothing else."""
-    if os.path.isdir(folder / spec.name):
-        folder = folder / spec.name
+    folder = home(folder, spec.name, FILES)
     copies = {file: candidates(folder, file) for file in FILES}
     missing = [file for file in FILES if not copies[file]]
     if missing:
         raise DataError(f"{short(folder)} does not hold {', '.join(missing)} (plain or .gz): put the four "
                         f"files of {spec.title} there, or name no folder to have them fetched")
     try:
-        plain = {file: idx.unpack(read(path), DIMENSIONS[file], short(path))
-                 for file, (path, *_) in copies.items()}
+        plain = {file: best_copy(spec, file, paths) for file, paths in copies.items()}
         changed = [file for file in FILES if digest(plain[file]) != spec.sha256[file]]
         source = f"copy in {short(folder)}"
         if changed:
@@ -75,6 +70,26 @@ def load_copy(spec, folder):
         return assemble(spec, plain, source, short(folder))
     except DataError as error:
         raise DataError(f"{error}: put a sound copy there, or name no folder to have it fetched") from None
+
+
+def best_copy(spec, file, paths):
+    """The uncompressed bytes of the first copy that is official, or else of the first that is well formed.
+
+    Raises DataError saying what is wrong with the first.
+    """
+    sound, problem = None, None
+    for path in paths:
+        try:
+            plain = idx.unpack(read(path), DIMENSIONS[file], short(path))
+        except DataError as error:
+            problem = problem or error
+            continue
+        if digest(plain) == spec.sha256[file]:
+            return plain
+        sound = sound or plain
+    if sound is None:
+        raise problem
+    return sound
 
 
 def _fetch_from_mirrors(cache, tried, announce):

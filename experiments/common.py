@@ -17,6 +17,7 @@ from zo_numpy.files import write_atomically
 from zo_numpy.run.config import option
 
 LOCK_SECONDS = 600
+ROW_DEPTH, LINE = 3, 119   # of a result as text: a file, a table, a row; characters
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 QUICK = os.environ.get("ZO_NUMPY_QUICK", "0") not in ("", "0")
 COMMITTED = ROOT / "experiments" / "results"
@@ -96,5 +97,30 @@ def save_result(name, result):
     """Writes results/NAME.json, with its provenance, and returns the path."""
     RESULTS.mkdir(parents=True, exist_ok=True)
     path, quick = RESULTS / f"{name}.json", {"quick": True} if QUICK else {}
-    write_atomically(path, (json.dumps({**quick, **result, "made_with": provenance()}, indent=1) + "\n").encode())
+    write_atomically(path, (as_text({**quick, **result, "made_with": provenance()}) + "\n").encode())
     return path
+
+
+def as_text(value):
+    """A value as JSON whose differences can be read: the numbers of a curve are one line.
+
+    A file, its tables and their rows have a line for each thing that they hold; what is deeper is one line. So is
+    whatever stands in a list, and what fits a line anyway.
+    """
+    return lines_of(json.loads(json.dumps(value)))   # tuples become lists, keys become words
+
+
+def lines_of(value, depth=0):
+    """The text of a value that JSON has.  depth: how many mappings and lists stand around it."""
+    line = json.dumps(value)
+    if depth >= ROW_DEPTH or depth + len(line) <= LINE or not is_nested(value):
+        return line
+    if isinstance(value, list):
+        return "[\n" + ",\n".join(" " * (depth + 1) + json.dumps(item) for item in value) + "\n" + " " * depth + "]"
+    items = [" " * (depth + 1) + f"{json.dumps(key)}: {lines_of(item, depth + 1)}" for key, item in value.items()]
+    return "{\n" + ",\n".join(items) + "\n" + " " * depth + "}"
+
+
+def is_nested(value):
+    """Whether it is a mapping, or a list that holds more than numbers and words."""
+    return isinstance(value, dict) or isinstance(value, list) and any(isinstance(item, (dict, list)) for item in value)

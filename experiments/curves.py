@@ -14,19 +14,12 @@ import numpy as np
 from experiments.accuracy import results
 from experiments.common import RESULTS
 from experiments.rows import BP, DATA_SETS, PRECISIONS
-from zo_numpy.app.data import say
+from zo_numpy.app.drawing import panels
+from zo_numpy.app.progress import say
 
 COLORS = {0: "tab:gray", 1: "tab:blue", 2: "tab:orange", 3: "tab:green", BP: "black"}
 TITLES = {"mnist": "MNIST", "fashion-mnist": "Fashion-MNIST", "int8": "INT8, integers only", "fp32": "FP32"}
 TICKS = (0, 20, 40, 60, 70, 75, 80, 85, 88, 90, 93, 95, 97, 98, 99, 99.5)
-
-
-def pyplot():
-    """matplotlib.pyplot, drawing without a screen."""
-    import matplotlib
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-    return plt
 
 
 def curves_of(table, k, frozen):
@@ -51,39 +44,37 @@ def scale_by_error(axes):
 
 def draw(data, path):
     """Draws one data set.  Returns whether there was anything to draw."""
-    plt = pyplot()
-    figure, panels = plt.subplots(1, len(PRECISIONS), figsize=(12, 6), layout="constrained", sharey=True)
     drawn = 0
-    for axes, precision in zip(panels, PRECISIONS):
-        for k, color in COLORS.items():
-            for frozen in (False, True):
-                curves = curves_of(f"{data}-{precision}", k, frozen)
-                if not curves.size:
-                    continue
-                drawn += 1
-                epochs = np.arange(1, curves.shape[1] + 1)
-                name = "full BP" if k == BP else f"K = {k}" + (", frozen" if frozen else "")
-                axes.plot(epochs, curves.mean(axis=0), color=color, linestyle="--" if frozen else "-", linewidth=1.5,
-                          marker="." if len(epochs) <= 8 else None,
-                          label=f"{name}: {curves[:, -1].mean():.2f} % ({len(curves)} seed{'s' * (len(curves) > 1)})")
-                if len(curves) > 1:
-                    axes.fill_between(epochs, curves.min(axis=0), curves.max(axis=0), color=color, alpha=0.15)
-        axes.set(title=TITLES[precision], xlabel="epoch")
-        axes.grid(alpha=0.3)
-        axes.spines[["top", "right"]].set_visible(False)
-        if axes.lines:
-            axes.legend(fontsize=8, columnspacing=1.0, loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=2)
-            axes.xaxis.get_major_locator().set_params(integer=True)
-        else:
-            axes.text(0.5, 0.5, "not run", transform=axes.transAxes, ha="center")
-            axes.set_xticks([])
-    if drawn:
-        scale_by_error(panels[0])
-    panels[0].set_ylabel("test accuracy, %")
-    figure.suptitle(TITLES[data])
-    if drawn:
-        figure.savefig(path, dpi=110)
-    plt.close(figure)
+    with panels(len(PRECISIONS), (12, 6), sharey=True) as (figure, all_axes):
+        for axes, precision in zip(all_axes, PRECISIONS):
+            for k, color in COLORS.items():
+                for frozen in (False, True):
+                    curves = curves_of(f"{data}-{precision}", k, frozen)
+                    if not curves.size:
+                        continue
+                    drawn += 1
+                    epochs = np.arange(1, curves.shape[1] + 1)
+                    name = "full BP" if k == BP else f"K = {k}" + (", frozen" if frozen else "")
+                    axes.plot(epochs, curves.mean(axis=0), color=color, linestyle="--" if frozen else "-",
+                              linewidth=1.5, marker="." if len(epochs) <= 8 else None, label=(
+                                  f"{name}: {curves[:, -1].mean():.2f} % ({len(curves)} seed{'s' * (len(curves) > 1)})"))
+                    if len(curves) > 1:
+                        axes.fill_between(epochs, curves.min(axis=0), curves.max(axis=0), color=color, alpha=0.15)
+            axes.set(title=TITLES[precision], xlabel="epoch")
+            axes.grid(alpha=0.3)
+            axes.spines[["top", "right"]].set_visible(False)
+            if axes.lines:
+                axes.legend(fontsize=8, columnspacing=1.0, loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=2)
+                axes.xaxis.get_major_locator().set_params(integer=True)
+            else:
+                axes.text(0.5, 0.5, "not run", transform=axes.transAxes, ha="center")
+                axes.set_xticks([])
+        if drawn:
+            scale_by_error(all_axes[0])
+        all_axes[0].set_ylabel("test accuracy, %")
+        figure.suptitle(TITLES[data])
+        if drawn:
+            figure.savefig(path, dpi=110)
     return drawn > 0
 
 

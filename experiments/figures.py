@@ -9,7 +9,7 @@ import argparse
 from experiments import curves, loss_sign, memory, pointnet, run_curves, speed, zo_parameters
 from experiments.common import RESULTS, read_result
 from experiments.rows import DATA_SETS
-from zo_numpy.app.data import say
+from zo_numpy.app.progress import say
 
 
 def of_result(module, name):

@@ -15,10 +15,12 @@ import argparse
 import numpy as np
 
 from experiments.common import QUICK, RESULTS, save_result
-from experiments.curves import pyplot
 from experiments.float_loss import float_cross_entropy
 from zo_numpy import models
-from zo_numpy.app.data import datasets, say
+from zo_numpy.app.data import load_data
+from zo_numpy.app.drawing import panels
+from zo_numpy.app.methods import method_of
+from zo_numpy.app.progress import say
 from zo_numpy.int8 import precision
 from zo_numpy.int8.loss import coarse_cross_entropy, cross_entropy
 from zo_numpy.run.config import make_config
@@ -57,14 +59,14 @@ def agrees(gap, exact, integer):
 def measure(bp_tail, epochs, measured, dataset, seed=0):
     """The table of one run: steps and agreements by gap, over its last `measured` epochs."""
     config = make_config(dict(bp_tail=bp_tail, epochs=epochs, seed=seed))
-    weights = precision.initialise(config)
+    weights, method = precision.initialise(config), method_of(config)
     images, labels = dataset.train_images[:IMAGES], dataset.train_labels[:IMAGES]
     watcher = Watcher(models.weight_layers(models.LENET5.layers)[-1].name)
     per_epoch = steps_in_epoch(config, len(labels))
     rows = []
     for step in range(epochs * per_epoch):
         watched = step >= (epochs - measured) * per_epoch
-        one_step(config, precision, weights, images, labels, step, watcher if watched else None)
+        one_step(config, method, weights, images, labels, step, watcher if watched else None)
         if watched:
             rows.append(watcher.compare(labels[batch_of(config, len(labels), step)[1]]))
         if (step + 1) % per_epoch == 0:
@@ -85,30 +87,28 @@ def table(rows):
 
 def draw(result, path):
     """Agreement of both losses by the gap of the float losses, a panel for each run."""
-    plt = pyplot()
-    figure, panels = plt.subplots(1, len(result["runs"]), figsize=(10, 4), layout="constrained", sharey=True)
-    for axes, run in zip(panels, result["runs"]):
-        rows = [row for row in run["by_gap"] if row["steps"]]
-        labels = [f"{100 * row['gap_from']:g} %\nor more" if row["gap_below"] is None else
-                  f"{100 * row['gap_from']:g} to\n{100 * row['gap_below']:g} %" for row in rows]
-        for name, color, shift in (("integer", "tab:blue", -0.2), ("coarse", "tab:orange", 0.2)):
-            shares = [100 * row[name + "_agrees"] / row["steps"] for row in rows]
-            bars = axes.bar(np.arange(len(rows)) + shift, shares, 0.4, color=color, label=f"{name} loss")
-            axes.bar_label(bars, [f"{share:.3g}" for share in shares], fontsize=8)
-        axes.set_xticks(range(len(rows)), [f"{label}\n{row['steps']:,} steps" for label, row in zip(labels, rows)],
-                        fontsize=8)
-        axes.set(title=run["title"], xlabel="|L+ - L-| / mean, in float64", ylim=(0, 109))
-        axes.set_yticks(range(0, 101, 20))
-        axes.spines[["top", "right"]].set_visible(False)
-    panels[0].set_ylabel("sign of L+ - L- agrees with float64, %")
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
-    figure.savefig(path, dpi=110)
-    plt.close(figure)
+    with panels(len(result["runs"]), (10, 4), sharey=True) as (figure, all_axes):
+        for axes, run in zip(all_axes, result["runs"]):
+            rows = [row for row in run["by_gap"] if row["steps"]]
+            labels = [f"{100 * row['gap_from']:g} %\nor more" if row["gap_below"] is None else
+                      f"{100 * row['gap_from']:g} to\n{100 * row['gap_below']:g} %" for row in rows]
+            for name, color, shift in (("integer", "tab:blue", -0.2), ("coarse", "tab:orange", 0.2)):
+                shares = [100 * row[name + "_agrees"] / row["steps"] for row in rows]
+                bars = axes.bar(np.arange(len(rows)) + shift, shares, 0.4, color=color, label=f"{name} loss")
+                axes.bar_label(bars, [f"{share:.3g}" for share in shares], fontsize=8)
+            axes.set_xticks(range(len(rows)), [f"{label}\n{row['steps']:,} steps" for label, row in zip(labels, rows)],
+                            fontsize=8)
+            axes.set(title=run["title"], xlabel="|L+ - L-| / mean, in float64", ylim=(0, 109))
+            axes.set_yticks(range(0, 101, 20))
+            axes.spines[["top", "right"]].set_visible(False)
+        all_axes[0].set_ylabel("sign of L+ - L- agrees with float64, %")
+        figure.legend(*all_axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+        figure.savefig(path, dpi=110)
 
 
 def main():
     argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
-    dataset = datasets.load("mnist", announce=say)
+    dataset = load_data(make_config({"data": "mnist"}))
     runs = []
     for bp_tail, epochs, measured in RUNS:
         which = "every step" if measured == epochs else "last epoch"

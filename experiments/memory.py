@@ -13,9 +13,11 @@ import argparse
 import numpy as np
 
 from experiments.common import QUICK, RESULTS, save_result
-from experiments.curves import pyplot
-from zo_numpy.app.data import say
-from zo_numpy.measure import bench, memory
+from zo_numpy.app.drawing import panels
+from zo_numpy.app.methods import method_of
+from zo_numpy.app.progress import say
+from zo_numpy.measure import memory, peak
+from zo_numpy.measure.timing import threads
 from zo_numpy.run.config import BP, make_config
 from zo_numpy.run.steps import PRECISIONS
 
@@ -31,60 +33,63 @@ COLOURS = dict(zip(memory.KINDS, ("tab:blue", "tab:cyan", "tab:green", "tab:oran
 def measured_row(precision, case, bp_tail, frozen):
     """Prediction and measurement of one configuration."""
     config = make_config({"precision": precision, "bp_tail": bp_tail, "zo_frozen": frozen, **case})
-    highest, measured = memory.peak(memory.moments(config)), memory.measure(config, STEPS[config.model])
-    return {"precision": precision, "batch": config.batch_size, **({"points": config.points} if config.points else {}),
-            "bp_tail": bp_tail, "frozen": frozen, "measured": measured, "predicted": highest.total,
-            "peak": highest.name, "held": highest.held}
+    measured = peak.measure(config, method_of(config), STEPS[config.model])
+    row = {"precision": precision, "batch": config.batch_size, **({"points": config.points} if config.points else {}),
+           "bp_tail": bp_tail, "frozen": frozen, "measured": measured}
+    if bp_tail == BP:   # keeps whole gradients and every layer's input: measured alone
+        return row
+    highest = memory.peak(memory.moments(config))
+    return {**row, "predicted": highest.total, "peak": highest.name, "held": highest.held}
 
 
 def overheads(rows):
-    """By how much a step of K = 1 and 2 exceeds one of K = 0, measured, in percent: {"int8, 32 x 256, K = 1": ..}."""
+    """By how much a step of K = 1, 2 and 3 exceeds one of K = 0, measured, in percent: {"int8, 32 x 256, K = 1": ..}."""
     peaks = {(row["precision"], row["batch"], row.get("points"), row["bp_tail"]): row["measured"] for row in rows
              if not row["frozen"]}
     return {", ".join([precision, f"{batch} x {points}" if points else f"batch {batch}", f"K = {k}"]):
-            round(100 * (peak / peaks[precision, batch, points, 0] - 1), 3)
-            for (precision, batch, points, k), peak in peaks.items() if k in (1, 2)}
+            round(100 * (held / peaks[precision, batch, points, 0] - 1), 3)
+            for (precision, batch, points, k), held in peaks.items() if k in (1, 2, 3)}
 
 
 def draw(result, path):
     """A stacked bar of the predicted peak for each configuration at batch 32, a dot for the measured one."""
-    plt = pyplot()
-    figure, panels = plt.subplots(1, 2, figsize=(12, 4.5), layout="constrained", sharey=True)
-    for axes, precision in zip(panels, ("int8", "fp32")):
-        rows = [row for row in result["rows"] if row["precision"] == precision and row["batch"] == 32]
-        names = [("full BP" if row["bp_tail"] == BP else f"K = {row['bp_tail']}") + "\ncontrol" * row["frozen"]
-                 for row in rows]
-        bottom = [0.0] * len(rows)
-        for kind, colour in COLOURS.items():
-            heights = [row["held"][kind] / 1e6 for row in rows]
-            axes.bar(names, heights, bottom=bottom, label=kind, color=colour)
-            bottom = [low + height for low, height in zip(bottom, heights)]
-        measured = [row["measured"] / 1e6 for row in rows]
-        axes.hlines(measured, np.arange(len(rows)) - 0.45, np.arange(len(rows)) + 0.45, color="black", linewidth=1.5,
-                    label="measured")
-        for place, value in enumerate(measured):
-            axes.annotate(f"{value:.2f}", (place, value), (0, 3), textcoords="offset points", ha="center", fontsize=9)
-        axes.set_title({"int8": "INT8", "fp32": "FP32"}[precision])
-        axes.spines[["top", "right"]].set_visible(False)
-    panels[0].set_ylabel("MB at the peak of a step, batch 32")
-    handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles[::-1], labels[::-1], loc="outside right center")
-    figure.suptitle("LeNet-5: what a training step holds, as predicted (bars) and as measured (lines)")
-    figure.savefig(path, dpi=120)
-    plt.close(figure)
+    with panels(2, (12, 4.5), sharey=True) as (figure, all_axes):
+        for axes, precision in zip(all_axes, ("int8", "fp32")):
+            rows = [row for row in result["rows"] if row["precision"] == precision and row["batch"] == 32]
+            names = [("full BP" if row["bp_tail"] == BP else f"K = {row['bp_tail']}") + "\ncontrol" * row["frozen"]
+                     for row in rows]
+            bottom = [0.0] * len(rows)
+            for kind, colour in COLOURS.items():
+                heights = [row.get("held", {}).get(kind, 0) / 1e6 for row in rows]
+                axes.bar(names, heights, bottom=bottom, label=kind, color=colour)
+                bottom = [low + height for low, height in zip(bottom, heights)]
+            measured = [row["measured"] / 1e6 for row in rows]
+            axes.hlines(measured, np.arange(len(rows)) - 0.45, np.arange(len(rows)) + 0.45, color="black",
+                        linewidth=1.5, label="measured")
+            for place, value in enumerate(measured):
+                axes.annotate(f"{value:.2f}", (place, value), (0, 3), textcoords="offset points", ha="center",
+                              fontsize=9)
+            axes.set_title({"int8": "INT8", "fp32": "FP32"}[precision])
+            axes.spines[["top", "right"]].set_visible(False)
+        all_axes[0].set_ylabel("MB at the peak of a step, batch 32")
+        handles, labels = all_axes[0].get_legend_handles_labels()
+        figure.legend(handles[::-1], labels[::-1], loc="outside right center")
+        figure.suptitle("LeNet-5: what a training step holds, as predicted (bars) and as measured (lines)")
+        figure.savefig(path, dpi=120)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", choices=CASES, default="lenet5")
     model = parser.parse_args().model
-    with bench.threads(1):
+    with threads(1):
         rows = [measured_row(precision, case, *tail) for precision in PRECISIONS for case in CASES[model]
                 for tail in TAILS]
     for row in rows:
         points = f" of {row['points']} points" if "points" in row else ""
         say(f"{row['precision']}, batch {row['batch']:4}{points}, K = {row['bp_tail']}{', frozen' * row['frozen']}: "
-            f"{row['measured']:11,} bytes measured, {row['predicted']:11,} predicted, {row['peak']}")
+            f"{row['measured']:11,} bytes measured"
+            + (f", {row['predicted']:11,} predicted, {row['peak']}" if "peak" in row else ""))
     result = {"threads": 1, "rows": rows, "percent_over_k0": overheads(rows)}
     for name, percent in result["percent_over_k0"].items():
         say(f"{name}: {percent:+.3f} % of K = 0")

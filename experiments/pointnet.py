@@ -18,9 +18,9 @@ import subprocess
 import sys
 
 from experiments.common import QUICK, RESULTS, as_words, provenance, read_result, save_result
-from experiments.curves import pyplot
 from zo_numpy import models
 from zo_numpy.app.data import load_data
+from zo_numpy.app.drawing import panels
 from zo_numpy.run.config import make_config, read_config, with_classes
 from zo_numpy.run.steps import PRECISIONS
 from zo_numpy.run.trainer import count_correct, load_weights, percent
@@ -141,31 +141,29 @@ def draw(result, path):
     """
     if not result.get("rows"):
         return False
-    plt = pyplot()
-    figure, panels = plt.subplots(1, 2, figsize=(11, 4.5), layout="constrained", sharey=True)
-    for axes, precision in zip(panels, ("int8", "fp32")):
-        for name, row in sorted(result["rows"].items()):
-            if not name.startswith(precision):
-                continue
-            label, curve = name.removeprefix(f"{precision}-"), row["curve"]
-            text = f"{LABELS[label.removesuffix('-frozen')]}{', frozen control' * label.endswith('-frozen')}: " \
-                   f"{row['last_epoch']['test_accuracy']:.2f} %"
-            color = COLORS[label.removesuffix("-frozen")]
-            if curve:
-                axes.plot(range(1, len(curve) + 1), curve, "--" if "frozen" in name else "-", label=text, color=color,
-                          marker="." if len(curve) < 3 else None)
-            else:
-                axes.axhline(row["last_epoch"]["test_accuracy"], color=color, linestyle=":", label=text)
-        axes.set(title=f"{precision.upper()}, {result['points']} points", xlabel="epoch")
-        axes.grid(alpha=0.3)
-        axes.spines[["top", "right"]].set_visible(False)
-        if axes.has_data():
-            axes.legend(fontsize=8)
-            axes.xaxis.get_major_locator().set_params(integer=True)
-    panels[0].set_ylabel("test accuracy, %")
-    figure.suptitle(f"PointNet, {result['data']}")
-    figure.savefig(path, dpi=110)
-    plt.close(figure)
+    with panels(2, (11, 4.5), sharey=True) as (figure, all_axes):
+        for axes, precision in zip(all_axes, ("int8", "fp32")):
+            for name, row in sorted(result["rows"].items()):
+                if not name.startswith(precision):
+                    continue
+                label, curve = name.removeprefix(f"{precision}-"), row["curve"]
+                text = f"{LABELS[label.removesuffix('-frozen')]}{', frozen control' * label.endswith('-frozen')}: " \
+                       f"{row['last_epoch']['test_accuracy']:.2f} %"
+                color = COLORS[label.removesuffix("-frozen")]
+                if curve:
+                    axes.plot(range(1, len(curve) + 1), curve, "--" if "frozen" in name else "-", label=text,
+                              color=color, marker="." if len(curve) < 3 else None)
+                else:
+                    axes.axhline(row["last_epoch"]["test_accuracy"], color=color, linestyle=":", label=text)
+            axes.set(title=f"{precision.upper()}, {result['points']} points", xlabel="epoch")
+            axes.grid(alpha=0.3)
+            axes.spines[["top", "right"]].set_visible(False)
+            if axes.has_data():
+                axes.legend(fontsize=8)
+                axes.xaxis.get_major_locator().set_params(integer=True)
+        all_axes[0].set_ylabel("test accuracy, %")
+        figure.suptitle(f"PointNet, {result['data']}")
+        figure.savefig(path, dpi=110)
     return True
 
 

@@ -16,15 +16,18 @@ from experiments.cells import NOT_RUN, cell, markdown_rows, pointnet_cells, poin
 from experiments.common import ROOT, read_result
 from experiments.curves import TITLES
 from experiments.rows import DATA_SETS, DEGREES, LONGER, PRECISIONS, seeds_of
-from zo_numpy.app.data import say
+from zo_numpy.app.progress import say
 
 DOCUMENTS = ("README.md", "experiments/README.md")
-ORDER = {"rng.py": "where every random number comes from", "models.py": "the networks, as lists of layers",
+ORDER = {"int8/elastic_zo.py": "one training step, top to bottom",
+         "int8/draws.py": "how random words become z, and the first weights",
+         "rng.py": "where every random word comes from", "models.py": "the networks, as lists of layers",
          "shapes.py": "patches, max-pool, ReLU, flatten",
          "int8/arith.py": "integer tensors, rounding, requantisation, the matrix product",
-         "int8/layers.py": "the forwards",
+         "int8/layers.py": "the forwards, plainly",
          "int8/points.py": "the forwards on point clouds", "int8/loss.py": "the integer cross-entropy",
-         "int8/tail.py": "the only backwards there are", "int8/elastic_zo.py": "one training step, top to bottom",
+         "int8/tail.py": "the only backwards there are", "int8/tiled.py": "what training runs: the same in bounded memory",
+         "int8/variants.py": "the frozen control and other departures",
          "run/steps.py": "which samples a step visits, and its line in the log",
          "run/trainer.py": "epochs, evaluation, checkpoints"}
 

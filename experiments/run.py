@@ -18,7 +18,7 @@ import sys
 from experiments import accuracy, pointnet
 from experiments.common import COMMITTED, QUICK, RESULTS, ROOT, read_result
 from experiments.rows import QUICK_IMAGES, TABLES, rows_of
-from zo_numpy.app.data import say
+from zo_numpy.app.progress import say
 
 # {result: (the experiment that makes it, seconds on two cores)}
 MEASUREMENTS = {"step_bytes": (("step_bytes",), 10), "memory": (("memory",), 20), "speed": (("speed",), 180),

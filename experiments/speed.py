@@ -12,39 +12,38 @@ writes speed_pointnet.json: steps of 32 clouds of 1,024 points, every K, and wha
 import argparse
 
 from experiments.common import QUICK, RESULTS, save_result
-from experiments.curves import pyplot
 from zo_numpy import tiles
-from zo_numpy.app.data import say
-from zo_numpy.measure import bench, bench_points
+from zo_numpy.app.drawing import panels
+from zo_numpy.app.methods import method_of
+from zo_numpy.app.progress import say
+from zo_numpy.measure import bench
+from zo_numpy.measure.timing import PARTS
 
-COLOURS = dict(zip(bench.PARTS, ("tab:blue", "tab:cyan", "tab:olive", "tab:orange", "tab:red", "tab:green",
-                                 "tab:purple", "tab:brown", "lightgrey")))
+COLOURS = dict(zip(PARTS, ("tab:blue", "tab:cyan", "tab:olive", "tab:orange", "tab:red", "tab:green", "tab:purple",
+                           "tab:brown", "lightgrey")))
 
 
 def draw(result, path):
     """A stacked bar for each precision and K, a panel for each batch size."""
-    plt = pyplot()
     batches = sorted({step["batch"] for step in result["steps"]})
-    figure, panels = plt.subplots(1, len(batches), figsize=(6 * len(batches), 4.5), layout="constrained",
-                                  squeeze=False)
-    for axes, batch in zip(panels[0], batches):
-        steps = [step for step in result["steps"] if step["batch"] == batch and step["parts"]]
-        steps.sort(key=lambda step: step["precision"] == "fp32")
-        names = [f"{step['precision'].upper()}\nK = {step['bp_tail']}" for step in steps]
-        bottom = [0.0] * len(steps)
-        for part, colour in COLOURS.items():
-            heights = [step["parts"][part] for step in steps]
-            axes.bar(names, heights, bottom=bottom, label=part, color=colour)
-            bottom = [low + height for low, height in zip(bottom, heights)]
-        axes.set_title(f"batch {batch}")
-        axes.set_ylabel("ms a step, one thread")
-        axes.set_ylim(bottom=0)
-        axes.spines[["top", "right"]].set_visible(False)
-    handles, labels = panels[0][0].get_legend_handles_labels()
-    figure.legend(handles[::-1], labels[::-1], loc="outside right center")
-    figure.suptitle("LeNet-5: where a training step spends its time")
-    figure.savefig(path, dpi=120)
-    plt.close(figure)
+    with panels(len(batches), (6 * len(batches), 4.5)) as (figure, all_axes):
+        for axes, batch in zip(all_axes, batches):
+            steps = [step for step in result["steps"] if step["batch"] == batch and step["parts"]]
+            steps.sort(key=lambda step: step["precision"] == "fp32")
+            names = [f"{step['precision'].upper()}\nK = {step['bp_tail']}" for step in steps]
+            bottom = [0.0] * len(steps)
+            for part, colour in COLOURS.items():
+                heights = [step["parts"][part] for step in steps]
+                axes.bar(names, heights, bottom=bottom, label=part, color=colour)
+                bottom = [low + height for low, height in zip(bottom, heights)]
+            axes.set_title(f"batch {batch}")
+            axes.set_ylabel("ms a step, one thread")
+            axes.set_ylim(bottom=0)
+            axes.spines[["top", "right"]].set_visible(False)
+        handles, labels = all_axes[0].get_legend_handles_labels()
+        figure.legend(handles[::-1], labels[::-1], loc="outside right center")
+        figure.suptitle("LeNet-5: where a training step spends its time")
+        figure.savefig(path, dpi=120)
 
 
 def main():
@@ -54,11 +53,11 @@ def main():
     parser.add_argument("--model", choices=("lenet5", "pointnet"), default="lenet5")
     given = parser.parse_args()
     if given.model == "pointnet":
-        result = {"threads": tiles.threads(), **bench_points.run(given.rounds)}
-        lines, name = bench_points.report(result), "speed_pointnet"
+        result = {"threads": tiles.threads(), **bench.clouds(given.rounds, method_of)}
+        lines, name = bench.report_clouds(result), "speed_pointnet"
     else:
-        result = bench.run((32, 256), given.rounds)
-        lines, name = bench.report(result), "speed"
+        result = bench.images((32, 256), given.rounds, method_of)
+        lines, name = bench.report_images(result), "speed"
     for line in lines:
         say(line)
     say(f"wrote {save_result(name, result)}")

@@ -13,7 +13,8 @@ import tracemalloc
 import numpy as np
 
 from experiments.common import save_result
-from zo_numpy.app.data import say
+from zo_numpy.app.methods import method_of
+from zo_numpy.app.progress import say
 from zo_numpy.models import MODELS
 from zo_numpy.run.config import CHOICES, make_config
 from zo_numpy.run.steps import PRECISIONS
@@ -23,7 +24,7 @@ BATCH = 64
 
 def step_bytes(config):
     """{"held": bytes, "peak": bytes} of one step on made-up images."""
-    precision, model = PRECISIONS[config.precision], MODELS[config.model]
+    precision, model, train_step = PRECISIONS[config.precision], MODELS[config.model], method_of(config).train_step
     weights, settings, held = precision.initialise(config), precision.settings_at(config, 0), []
     draw = np.random.default_rng(0)
     images = draw.integers(0, 256, (BATCH, *model.input_shape), np.uint8)
@@ -34,10 +35,10 @@ def step_bytes(config):
             held.append(sum(step.nbytes for step in value.values()))
 
     given = model, config.bp_tail, weights, images, labels, 0
-    precision.train_step(*given, 0, settings, record)      # also fills what is kept from step to step
+    train_step(*given, 0, settings, record)      # also fills what is kept from step to step
     tracemalloc.start()
     before, _ = tracemalloc.get_traced_memory()
-    precision.train_step(*given, 1, settings)
+    train_step(*given, 1, settings)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     return {"held": sum(held), "peak": peak - before}

@@ -24,12 +24,14 @@ import torch  # noqa: E402
 from torch.nn import functional  # noqa: E402
 
 from experiments.common import save_result  # noqa: E402
-from zo_numpy.measure import bench, memory
 from zo_numpy import models  # noqa: E402
-from zo_numpy.app.data import say  # noqa: E402
-from zo_numpy.run.config import make_config  # noqa: E402
+from zo_numpy.app.methods import method_of  # noqa: E402
+from zo_numpy.app.progress import say  # noqa: E402
 from zo_numpy.fp32 import precision  # noqa: E402
 from zo_numpy.fp32.points import EPSILON, MOMENTUM  # noqa: E402
+from zo_numpy.measure import bench, peak  # noqa: E402
+from zo_numpy.measure.timing import interleaved, median, threads  # noqa: E402
+from zo_numpy.run.config import make_config  # noqa: E402
 
 CASES = {"lenet5": [{"batch": 32}, {"batch": 256}],
          "pointnet": [{"batch": 32, "model": "pointnet", "data": "modelnet40", "points": points}
@@ -69,7 +71,7 @@ def torch_step(batch, **options):
     settings, network = precision.settings_at(config, 0), {"lenet5": lenet5, "pointnet": pointnet}[config.model]
     theta = {name: torch.from_numpy(array) for name, array in precision.initialise(config).items()}
     learned = [theta[name] for _, name in precision.zo_tensors(models.of_run(config), 0)]
-    samples, labels = (torch.from_numpy(array) for array in memory.random_batch(config))
+    samples, labels = (torch.from_numpy(array) for array in peak.random_batch(config))
     labels, generator, step = labels.long(), torch.Generator(), 0
 
     def loss(last):
@@ -101,14 +103,14 @@ def main():
     rows = []
     for workers in (1, 2):
         torch.set_num_threads(workers)
-        with bench.threads(workers):
+        with threads(workers):
             for case in CASES[model]:
-                taken = bench.interleaved({"zo_numpy": bench.step_of("fp32", 0, **case), "torch": torch_step(**case)},
-                                          rounds)
-                ratio = bench.median([ours / theirs for ours, theirs in zip(taken["zo_numpy"], taken["torch"])])
+                taken = interleaved({"zo_numpy": bench.step_of(method_of, "fp32", 0, **case),
+                                     "torch": torch_step(**case)}, rounds)
+                ratio = median([ours / theirs for ours, theirs in zip(taken["zo_numpy"], taken["torch"])])
                 shown = {name: case[name] for name in ("batch", "points") if name in case}
                 rows.append({"threads": workers, **shown, "zo_numpy_over_torch": round(ratio, 3),
-                             **{f"{name}_ms": round(1000 * bench.median(times), 3) for name, times in taken.items()},
+                             **{f"{name}_ms": round(1000 * median(times), 3) for name, times in taken.items()},
                              "fastest_over_fastest": round(min(taken["zo_numpy"]) / min(taken["torch"]), 3)})
                 say(f"{workers} threads, {shown}: zo_numpy / torch = {ratio:.2f} ({rows[-1]})")
     name = "torch_step" + f"_{model}" * (model != "lenet5")

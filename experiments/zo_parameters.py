@@ -9,10 +9,11 @@ import argparse
 
 from experiments.cells import pointnet_cells, pointnet_results, training_cells
 from experiments.common import RESULTS
-from experiments.curves import TITLES, pyplot, scale_by_error
+from experiments.curves import TITLES, scale_by_error
 from experiments.rows import BP, DATA_SETS, PRECISIONS
 from zo_numpy import models
-from zo_numpy.app.data import say
+from zo_numpy.app.drawing import panels
+from zo_numpy.app.progress import say
 from zo_numpy.run.steps import PRECISIONS as MODULES
 
 TAILS = (BP, 3, 2, 1, 0)     # from no ZO parameter to all
@@ -43,31 +44,29 @@ def points_of(cells, frozen):
 
 def draw(path):
     """Draws all data sets.  Returns whether there was anything to draw."""
-    plt, panels = pyplot(), list(sources())
-    figure, all_axes = plt.subplots(1, len(panels), figsize=(5.5 * len(panels), 4.8), layout="constrained")
-    drawn = 0
-    for axes, (title, model, by_precision) in zip(all_axes, panels):
-        for precision, cells in by_precision.items():
-            color, marker = STYLES[precision]
-            for frozen in (False, True):
-                if found := points_of(cells, frozen):
-                    axes.plot(*zip(*found), color=color, marker=marker, linestyle=":" if frozen else "-",
-                              markerfacecolor="white" if frozen else color,
-                              label=f"{precision.upper()}" + ", frozen control" * frozen)
-                    drawn += 1
-        names = ["full BP" if k == BP else f"K = {k}" for k in TAILS]
-        axes.set_xticks(range(len(TAILS)), [f"{name}\n{zo_parameters(model, 'int8', k):,}"
-                                            for name, k in zip(names, TAILS)])
-        axes.set(title=title, xlabel="parameters that ZO trains, INT8 (not to scale)")
-        axes.grid(alpha=0.3)
-        axes.spines[["top", "right"]].set_visible(False)
-        if axes.lines:
-            scale_by_error(axes)
-            axes.legend(fontsize=9)
-    all_axes[0].set_ylabel("test accuracy, %")
-    if drawn:
-        figure.savefig(path, dpi=110)
-    plt.close(figure)
+    drawn, shown = 0, list(sources())
+    with panels(len(shown), (5.5 * len(shown), 4.8)) as (figure, all_axes):
+        for axes, (title, model, by_precision) in zip(all_axes, shown):
+            for precision, cells in by_precision.items():
+                color, marker = STYLES[precision]
+                for frozen in (False, True):
+                    if found := points_of(cells, frozen):
+                        axes.plot(*zip(*found), color=color, marker=marker, linestyle=":" if frozen else "-",
+                                  markerfacecolor="white" if frozen else color,
+                                  label=f"{precision.upper()}" + ", frozen control" * frozen)
+                        drawn += 1
+            names = ["full BP" if k == BP else f"K = {k}" for k in TAILS]
+            axes.set_xticks(range(len(TAILS)), [f"{name}\n{zo_parameters(model, 'int8', k):,}"
+                                                for name, k in zip(names, TAILS)])
+            axes.set(title=title, xlabel="parameters that ZO trains, INT8 (not to scale)")
+            axes.grid(alpha=0.3)
+            axes.spines[["top", "right"]].set_visible(False)
+            if axes.lines:
+                scale_by_error(axes)
+                axes.legend(fontsize=9)
+        all_axes[0].set_ylabel("test accuracy, %")
+        if drawn:
+            figure.savefig(path, dpi=110)
     return drawn > 0
 
 

@@ -156,7 +156,7 @@ UPDATE_TAIL = {
 def backward(b_bp=None, pass_back=None):
     """A tail_gradients in which a layer is updated before its error passes (b_bp), or the error is passed
     back by pass_back(error pair, weight pair, x)."""
-    def tail_gradients(names, weights, logits, inputs, labels):
+    def tail_gradients(names, weights, logits, inputs, labels, exponents=None):
         weights, gradients = dict(weights), {}
         error = softmax_error(logits, labels)
         for name in reversed(names):

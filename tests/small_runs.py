@@ -67,6 +67,17 @@ def python(*arguments, env=None, timeout=120, **options):
                           capture_output=True, timeout=timeout, **options)
 
 
+def peak_memory():
+    """The most memory that this process has had, resident, in KB; None where the system does not say.
+
+    Not `ru_maxrss`, which a child takes over from its parent.
+    """
+    status = pathlib.Path("/proc/self/status")
+    peak = [line.split()[1] for line in status.read_text().splitlines() if line.startswith("VmHWM")] \
+        if status.exists() else []
+    return int(peak[0]) if peak else None
+
+
 def start(*arguments, save_every=1000, **options):
     """Starts a command with `save_every` seconds between checkpoints.  Returns a Popen with text pipes."""
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "env": environment(),

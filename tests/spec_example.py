@@ -15,7 +15,7 @@ from zo_numpy.app.tour import BP_TAIL, HEADROOM, IMAGES, INPUT, LABELS, SEED, SE
 from zo_numpy.int8 import draws, elastic_zo, loss, precision, tail
 from zo_numpy.int8.arith import QTensor, bit_width, max_abs, pseudo_stochastic_shift
 from zo_numpy.run import steps
-from zo_numpy.run.folder import digest
+from zo_numpy.run.checkpoint import digest
 
 ZO_SHIFT = max(0, bit_width(SETTINGS.r_max) - SETTINGS.b_zo)
 ACCUMULATOR = {"Conv2d": "accumulator", "Linear": "accumulator", "MaxPool2d": "pooled", "ReLU": "relu"}

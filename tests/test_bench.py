@@ -8,27 +8,27 @@ import pytest
 from zo_numpy import tiles
 from zo_numpy.__main__ import main
 from zo_numpy.int8 import elastic_zo as int8, layers, loss
-from zo_numpy.measure import bench, bench_points, memory
+from zo_numpy.measure import bench, kernels, peak, timing
 
-RATIOS = {"matmul_1t", "matmul_2t", "int8_over_fp32_k1_b32", "peak_fp32_mb", "peak_int8_mb", "peak_fp32_over_int8",
-          "overhead_k1_fp32", "overhead_k2_fp32", "overhead_k1_int8", "overhead_k2_int8", "zo_over_inference_fp32",
-          "zo_over_inference_int8", "full_bp_over_k0_fp32", "full_bp_over_k0_int8", "step_a_us_int8", "step_b_us_int8",
-          "step_b_deviation_int8", "step_a_us_fp32", "step_b_us_fp32", "step_b_deviation_fp32",
-          "epoch_k2_b64_s_int8", "epoch_k2_b64_s_fp32",
-          *(f"pointnet_int8_over_fp32_k{k}_b2" for k in (0, 1, 2, 3, "all")),
-          *(f"pointnet_overhead_k{k}_{precision}" for precision in ("fp32", "int8") for k in (1, 2)),
-          "pointnet_peak_fp32_mb", "pointnet_peak_int8_mb"}
+BOTH = ("int8", "fp32")
+PEAKS = {f"{prefix}{name}{suffix}" for prefix, suffix in (("", ""), ("", "_b1"), ("", "_b256"), ("pointnet_", ""))
+         for name in ("peak_fp32_over_int8", *(f"{name}_{precision}" for precision in BOTH for name in (
+             "overhead_k1", "overhead_k2", "overhead_k3", "zo_over_inference", "full_bp_over_k0")))}
+RATIOS = PEAKS | {"matmul_1t", "matmul_2t", "int8_over_fp32_k1_b32", "step_a_us_int8", "step_b_us_int8",
+                  "step_b_deviation_int8", "step_a_us_fp32", "step_b_us_fp32", "step_b_deviation_fp32",
+                  "epoch_k2_b64_s_int8", "epoch_k2_b64_s_fp32",
+                  *(f"pointnet_int8_over_fp32_k{k}_b2" for k in (0, 1, 2, 3, "all"))}
 
 
 @pytest.fixture
 def quick(monkeypatch):
     """Fewer shapes, batch sizes and steps, so that a run takes seconds."""
-    monkeypatch.setattr(bench, "MATMULS", {"lenet5": ((2, 3, 8), (10, 84, 4))})
+    monkeypatch.setattr(kernels, "MATMULS", {"lenet5": ((2, 3, 8), (10, 84, 4))})
     monkeypatch.setattr(bench, "FIT_BATCHES", (1, 2, 64))
-    monkeypatch.setattr(bench_points, "RUN", {"model": "narrow-pointnet", "data": "modelnet40", "points": 16})
-    monkeypatch.setattr(bench_points, "BATCH", 2)
-    measure = memory.measure
-    monkeypatch.setattr(memory, "measure", lambda config, steps, infer=False: measure(config, 2, infer))
+    monkeypatch.setattr(bench, "CLOUDS", {"model": "narrow-pointnet", "data": "modelnet40", "points": 16})
+    monkeypatch.setattr(bench, "CLOUDS_BATCH", 2)
+    measure = peak.measure
+    monkeypatch.setattr(peak, "measure", lambda config, method, steps, infer: measure(config, method, 2, infer))
 
 
 def test_json_names_every_ratio(quick, capsys):
@@ -39,7 +39,7 @@ def test_json_names_every_ratio(quick, capsys):
     assert {(step["precision"], step["bp_tail"], step["batch"]) for step in result["steps"]} == {
         (precision, k, batch) for precision in ("int8", "fp32") for k in (0, 1, 2, 3, "all") for batch in (2, 32)}
     for step in result["steps"]:
-        assert step["bp_tail"] == "all" or step["parts"].keys() == set(bench.PARTS)
+        assert step["bp_tail"] == "all" or step["parts"].keys() == set(timing.PARTS)
         assert step["milliseconds"] > 0 and step["images_a_second"] > 0
     assert [(step["precision"], step["bp_tail"]) for step in result["pointnet_steps"]] == [
         (precision, k) for precision in ("fp32", "int8") for k in (0, 1, 2, 3, "all")]
@@ -72,8 +72,8 @@ def test_line_through():
 
 def test_a_function_inside_another_is_counted_once(monkeypatch):
     clock = iter(range(100))
-    monkeypatch.setattr(bench.time, "perf_counter", lambda: next(clock))
-    watch = bench.Stopwatch()
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: next(clock))
+    watch = timing.Stopwatch()
     inner = watch.timed("patches", lambda: None)                  # one tick
     watch.timed("matmul", lambda: (inner(), inner()))()           # five ticks, two of them inside
     assert watch.taken["patches"] == 2 and watch.taken["matmul"] == 5 - 2
@@ -81,7 +81,7 @@ def test_a_function_inside_another_is_counted_once(monkeypatch):
 
 def test_watching_leaves_no_trace():
     before = [dict(vars(module)) for module in (int8, layers)], dict(loss.LOSSES)
-    with pytest.raises(ZeroDivisionError), bench.Stopwatch().watching("int8"):
+    with pytest.raises(ZeroDivisionError), timing.Stopwatch().watching("int8"):
         assert layers.conv2d is not before[0][1]["conv2d"]
         1 / 0
     assert ([dict(vars(module)) for module in (int8, layers)], dict(loss.LOSSES)) == before
@@ -89,21 +89,21 @@ def test_watching_leaves_no_trace():
 
 def test_threads_are_set_for_a_while(monkeypatch):
     monkeypatch.setenv("ZO_NUMPY_THREADS", "3")
-    with bench.threads(2):
+    with timing.threads(2):
         assert tiles.threads() == 2
     assert tiles.threads() == 3
     monkeypatch.delenv("ZO_NUMPY_THREADS")
-    with bench.threads(5):
+    with timing.threads(5):
         assert tiles.threads() == 5
-    assert "ZO_NUMPY_THREADS" not in bench.os.environ
+    assert "ZO_NUMPY_THREADS" not in timing.os.environ
 
 
 @pytest.mark.parametrize("workers", [1, 2, 3])
 def test_the_product_that_is_timed_is_the_product(monkeypatch, workers):
     made = []
-    monkeypatch.setattr(bench, "matmul", lambda a, b: made.append((b[0, 0], a @ b)))
+    monkeypatch.setattr(kernels, "matmul", lambda a, b: made.append((b[0, 0], a @ b)))
     a, b = np.arange(6, dtype=np.int32).reshape(2, 3), np.arange(21, dtype=np.int32).reshape(3, 7)
-    with bench.threads(workers):
-        bench.tiled_matmul(a, b)
+    with timing.threads(workers):
+        kernels.tiled_matmul(a, b)
     columns = np.concatenate([product for _, product in sorted(made, key=lambda pair: pair[0])], axis=1)
     np.testing.assert_array_equal(columns, a @ b)

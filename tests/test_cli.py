@@ -16,8 +16,8 @@ from datasets.image_set import TEST_IMAGES, TEST_LABELS
 from small_runs import (ROOT, environment, main, metrics, one_line, python, refused, snapshot, start, train,
                         train_options, write_digits)
 from zo_numpy.app.progress import Progress, duration
+from zo_numpy.run.checkpoint import read_checkpoint, write_checkpoint
 from zo_numpy.run.config import SCHEDULES
-from zo_numpy.run.folder import read_checkpoint, write_checkpoint
 
 
 @pytest.fixture(scope="module")
@@ -92,13 +92,6 @@ def test_a_python_without_the_packages_is_told_where_they_are(tmp_path):
     result = python("-S", "-m", "zo_numpy", "--help", cwd=ROOT)   # -S: no site-packages
     assert result.returncode == 2
     assert "no numpy" in one_line(result.stderr) and ".venv/bin/python" in result.stderr
-
-
-def test_a_package_without_its_clone_says_so(tmp_path):
-    shutil.copytree(ROOT / "zo_numpy", tmp_path / "zo_numpy", ignore=shutil.ignore_patterns("__pycache__"))
-    result = python("-m", "zo_numpy", "train", env={"PYTHONPATH": str(tmp_path)}, cwd=tmp_path)
-    assert result.returncode == 2
-    assert "clone" in one_line(result.stderr)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="file names are bytes on Linux only")

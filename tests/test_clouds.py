@@ -14,8 +14,8 @@ from zo_numpy import rng
 from zo_numpy.__main__ import main
 from zo_numpy.app.data import load_data
 from zo_numpy.clouds import Variants, chosen, quantised_clouds, shaken, turned
+from zo_numpy.run.checkpoint import read_checkpoint
 from zo_numpy.run.config import make_config
-from zo_numpy.run.folder import read_checkpoint
 from zo_numpy.run.steps import parts
 
 SOME, _ = clouds(6, 20)

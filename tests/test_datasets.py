@@ -99,7 +99,17 @@ def test_truncated_gzip(kept):
 
 def test_bytes_after_a_gzip_stream():
     packed = idx.compress(idx.encode(IMAGES))
-    refused(idx.unpack, packed + packed, 3, "f", match="^f has bytes after its gzip stream")
+    refused(idx.unpack, packed + packed, 3, "f", match="^f has bytes after its end")
+    refused(idx.unpack, packed + b"more", 3, "f", match="^f is a corrupt gzip file")
+
+
+def test_a_gzip_file_may_have_several_members_and_padding():
+    plain = idx.encode(IMAGES)
+    members = [gzip.compress(plain[start:start + 700]) for start in range(0, len(plain), 700)]
+    for packed in (b"".join(members), members[0] + gzip.compress(b"") + b"".join(members[1:]),
+                   b"".join(members) + bytes(512)):
+        assert idx.unpack(packed, 3, "f") == plain
+    refused(idx.unpack, b"".join(members[:-1]), 3, "f", match="^f is a truncated gzip file: 2100 of 2368 bytes")
 
 
 def test_gzip_bomb_is_not_inflated():

@@ -7,7 +7,8 @@ import pytest
 from small_runs import python, refused, train, train_options, write_digits
 from zo_numpy.__main__ import main
 from zo_numpy.run import trainer
-from zo_numpy.run.folder import CHECKPOINT, read_checkpoint, write_checkpoint
+from zo_numpy.run.checkpoint import read_checkpoint, write_checkpoint
+from zo_numpy.run.folder import CHECKPOINT
 
 
 @pytest.fixture(scope="module")

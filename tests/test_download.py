@@ -179,6 +179,42 @@ def test_bad_copy_at_hand(no_network, tmp_path, name, data, problem):
     assert kept(tmp_path / "mine") == {**PLAIN, name: data}
 
 
+@pytest.mark.parametrize("place, names", [
+    ("Tiny", lambda name: name), ("TINY/raw", lambda name: name + ".gz"), ("a/b", lambda name: name.upper()),
+    ("tiny", lambda name: f"{name}/{name}"), ("", lambda name: name.replace("-idx", ".IDX"))])
+def test_folders_within_folders_and_names_in_another_case(no_network, tmp_path, place, names):
+    for name, data in PLAIN.items():
+        path = tmp_path / "mine" / place / names(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data if path.suffix != ".gz" else PACKED[name + ".gz"])
+    dataset, _ = load(data_dir=tmp_path / "mine")
+    assert dataset.complete and "unverified" not in dataset.source
+
+
+def test_of_two_sets_in_one_folder_the_one_of_its_name_is_taken(no_network, tmp_path):
+    put(tmp_path / "mine" / "Other" / "raw", OTHER)
+    put(tmp_path / "mine" / "T_i-ny" / "raw", PLAIN)
+    assert "unverified" not in load(data_dir=tmp_path / "mine")[0].source
+    os.rename(tmp_path / "mine" / "T_i-ny", tmp_path / "mine" / "Third")
+    refused(load, data_dir=tmp_path / "mine", match=f"mine does not hold {TRAIN_IMAGES}, ")
+
+
+def test_a_sound_copy_beside_a_damaged_one_is_taken(no_network, tmp_path):
+    put(tmp_path / "mine", {**PLAIN, TRAIN_IMAGES: b"damaged", f"{TRAIN_IMAGES}.gz": PACKED_IMAGES,
+                            f"{TRAIN_LABELS}.gz": b"damaged"})
+    assert "unverified" not in load(data_dir=tmp_path / "mine")[0].source
+    put(tmp_path / "mine", {TRAIN_IMAGES: OTHER[TRAIN_IMAGES]})   # well formed, but not the official file
+    assert "unverified" not in load(data_dir=tmp_path / "mine")[0].source
+    put(tmp_path / "mine", {f"{TRAIN_IMAGES}.gz": b"damaged"})
+    assert "unverified" in load(data_dir=tmp_path / "mine")[0].source
+
+
+def test_a_home_folder_that_is_not_known(no_network, monkeypatch):
+    refused(load, data_dir="~nobody-of-this-name/x", match="names a home folder that is not known")
+    monkeypatch.setenv("ZO_NUMPY_DATA", "~nobody-of-this-name/x")
+    refused(load, match="names a home folder that is not known")
+
+
 def test_copy_that_is_not_there(no_network, tmp_path):
     put(tmp_path / "mine", {TRAIN_IMAGES: PLAIN[TRAIN_IMAGES]})
     refused(load, data_dir=tmp_path / "mine", match=f"mine does not hold {TRAIN_LABELS}, .*: put the four")
@@ -438,14 +474,15 @@ pathlib.Path('dataset-tiny_1_all.deb').write_text('')""")
      "npm failed: npm error code ENOTFOUND"),
     ("sys.exit(3)", "npm failed: exit 3"),
     ("", "left 0 files"),
-    ("time.sleep(30)", "did not end within 0.5 s"),
+    ("time.sleep(30)", "no answer from its registry within 0.5 s"),
+    ("while True: open('x', 'a').write('x'); time.sleep(0.1)", "did not end within 0.5 s"),
     ("open('some-data-1.0.0.tgz', 'wb').write(b'not an archive')", "corrupt archive"),
-], ids=["absent", "telling", "silent", "no file", "hangs", "no archive"])
+], ids=["absent", "telling", "silent", "no file", "hangs", "never ends", "no archive"])
 def test_registry_client_that_fails(tmp_path, folder, monkeypatch, script, problem):
     if script is not None:
         client(tmp_path, "npm", script)
     if "sleep" in str(script):
-        monkeypatch.setattr(registries, "CLIENT_SECONDS", 0.5)
+        monkeypatch.setattr(registries, "CLIENT_SECONDS" if "write" in script else "ANSWER_SECONDS", 0.5)
     start = time.monotonic()
     refused(load, TINY._replace(registry=NPM), match=f"npm package some-data 1.0.0: .*{problem}")
     assert time.monotonic() - start < 10

@@ -1,10 +1,12 @@
 """The tables of accuracies: rows run in parallel, resumably, each result kept as it comes; what is printed of them."""
 import json
 import os
+import random
 import re
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from experiments import accuracy, cells, common, curves, figures, pointnet, rows, run_curves, tables
@@ -250,6 +252,43 @@ def test_quick_results_say_so(tmp_path, monkeypatch):
     monkeypatch.setattr(common, "QUICK", True)
     made = json.loads(common.save_result("one", {"rows": {}}).read_text())
     assert made["quick"] is True and {"python", "numpy", "processor", "commit"} <= made["made_with"].keys()
+
+
+# Results as text
+
+def test_the_numbers_of_a_curve_are_one_line():
+    row = {"config": {"epochs": 300, "schedules": {"r_max": (15,) * 40}}, "curve": tuple(np.arange(300) / 7),
+           "correct": 3, "right": {"all": {"images": 4}}}
+    lines = common.as_text({"experiment": "accuracy", "rows": {"k1": row, 2: row}, "runs": [row] * 3}).split("\n")
+    of_row = ['"config":', '"curve":', '"correct":', '"right":']
+    assert [line.lstrip().split(" ")[0] for line in lines] == [
+        "{", '"experiment":', '"rows":', '"k1":', *of_row, "},", '"2":', *of_row, "}", "},",
+        '"runs":', *3 * ['{"config":'], "]", "}"]
+
+
+def test_a_result_as_text_is_the_same_result():
+    draw = random.Random(3)
+
+    def drawn(depth):
+        kind = draw.randrange(8 if depth < 6 else 6)
+        if kind < 6:
+            return [None, True, draw.random() * 10 ** draw.randrange(-300, 300), draw.getrandbits(80), 'a "b"\n\u00e9',
+                    -0.0][kind]
+        items = [drawn(depth + 1) for _ in range(draw.randrange(7))]
+        return items if kind == 6 else {f"{i} {'x' * draw.randrange(30)}": item for i, item in enumerate(items)}
+
+    for _ in range(500):
+        value = {"first": drawn(0), "second": drawn(0)}
+        assert json.dumps(json.loads(common.as_text(value))) == json.dumps(value)
+    assert json.loads(common.as_text({1: (2, 3)})) == {"1": [2, 3]}
+
+
+def test_every_committed_result_is_written_by_that_function():
+    paths = sorted(common.COMMITTED.glob("*.json"))
+    assert len(paths) > 20
+    for path in paths:
+        text = path.read_text()
+        assert text == common.as_text(json.loads(text)) + "\n", f"{path}: write it with experiments.common.as_text"
 
 
 def test_the_estimate_counts_what_is_missing(monkeypatch, capsys):

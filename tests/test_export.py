@@ -10,7 +10,7 @@ from numpy.testing import assert_array_equal
 from small_runs import main, refused, snapshot, train, write_digits
 from zo_numpy import models
 from zo_numpy.app import export
-from zo_numpy.run.folder import digest, read_checkpoint
+from zo_numpy.run.checkpoint import digest, read_checkpoint
 
 COMPILER = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
 

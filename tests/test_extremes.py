@@ -9,7 +9,7 @@ from zo_numpy.fp32 import draws as fp32_draws, elastic_zo as fp32, loss as fp32_
 from zo_numpy.int8 import arith, layers, loss, points, tail
 from zo_numpy.int8.arith import MAX_TERMS, QTensor
 from zo_numpy.models import LENET5, POINTNET
-from zo_numpy.run.folder import read_checkpoint, write_checkpoint
+from zo_numpy.run.checkpoint import read_checkpoint, write_checkpoint
 
 SIGNS = [(1, 1), (1, -1), (-1, -1)]
 LAYERS = {f"{model.name} {layer.name}": layer for model in (LENET5, POINTNET)

@@ -19,7 +19,8 @@ from tests.trust.runs import half_written
 from zo_numpy.app import commands
 from zo_numpy.app.plots import draw_curves
 from zo_numpy.files import hidden_name, scratch_folder, write_atomically
-from zo_numpy.run.folder import RunFolder, read_checkpoint, write_checkpoint
+from zo_numpy.run.checkpoint import read_checkpoint, write_checkpoint
+from zo_numpy.run.folder import RunFolder
 
 EPOCHS = 30   # 390 steps, one or two seconds
 

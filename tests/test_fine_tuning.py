@@ -8,8 +8,9 @@ from datasets import load
 from datasets.rotate import rotated, turn
 from small_runs import refused, train, write_digits
 from zo_numpy import rng
+from zo_numpy.run.checkpoint import read_checkpoint
 from zo_numpy.run.config import make_config
-from zo_numpy.run.folder import CHECKPOINT, read_checkpoint
+from zo_numpy.run.folder import CHECKPOINT
 from zo_numpy.run.steps import batch_of, parts
 
 

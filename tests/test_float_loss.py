@@ -7,6 +7,7 @@ import pytest
 from experiments import float_loss
 from small_runs import assert_same_run, metrics, refused, train, write_digits
 from zo_numpy.__main__ import main
+from zo_numpy.app import beside, methods
 from zo_numpy.int8 import loss
 from zo_numpy.int8.arith import QTensor
 from zo_numpy.run import steps
@@ -92,10 +93,10 @@ def test_a_vanilla_run_replays_from_its_signs(tmp_path, digits, capsys):
     assert lines(run)[-1][4] in capsys.readouterr().out
 
 
-def test_the_default_loads_no_float_loss(tmp_path, digits, monkeypatch):
-    def refuse(name):
+def test_the_default_needs_no_float_loss(tmp_path, digits, monkeypatch):
+    def refuse(name, what):
         raise AssertionError(name)
-    monkeypatch.setattr(steps.importlib, "import_module", refuse)
+    monkeypatch.setattr(methods, "module_beside", refuse)
     train(digits, tmp_path / "run", epochs=1)
     assert make_config({}).loss == "integer"
 
@@ -107,9 +108,7 @@ def test_full_bp_trains_the_same_weights_whatever_the_loss(tmp_path, digits):
 
 
 def test_outside_a_clone_it_is_refused_in_one_line(tmp_path, digits, capsys, monkeypatch):
-    def missing(name):
-        raise ModuleNotFoundError(name)
-    monkeypatch.setattr(steps.importlib, "import_module", missing)
+    monkeypatch.setattr(beside, "IS_CLONE", False)
     out = tmp_path / "run"
     message = refused(capsys, "train", "--data-dir", digits, "--epochs", 1, "--out", out, "--loss", "float")
     assert message.startswith("--loss float needs experiments/")

@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 
+import datasets
 from small_runs import golden_said, refused, snapshot
 from zo_numpy.__main__ import main
 from zo_numpy.app import vectors as commands
@@ -23,18 +24,16 @@ def test_everything_committed_is_known_and_small():
 
 
 def test_settings_leave_nothing_to_the_defaults(monkeypatch):
-    configs = [check.run_config(name, commands.load("mnist-subset")) for name in check.RUNS]
+    configs = [check.run_config(name, datasets.load("mnist-subset")) for name in check.RUNS]
     monkeypatch.setattr("zo_numpy.run.config.defaults", lambda *given: {})
-    assert [check.run_config(name, commands.load("mnist-subset")) for name in check.RUNS] == configs
+    assert [check.run_config(name, datasets.load("mnist-subset")) for name in check.RUNS] == configs
     for options in check.TRACES.values():
         check.config_of(options)
 
 
 def test_a_configuration_names_no_place_of_this_machine():
-    sources = {json.loads((GOLDEN / "runs" / name / "config.json").read_text())["dataset"]["source"]
-               for name in check.RUNS}
-    assert sources == {"the four official files", commands.load("mnist-subset").source,
-                       commands.load("synthetic-solids", 64).source}
+    mnist = datasets.load("mnist-subset")._replace(name="mnist", complete=True, source="/home/me/mnist")
+    assert json.loads(check.run_config(MNIST_RUN, mnist))["dataset"]["source"] == "the four official files"
 
 
 @pytest.fixture
@@ -141,8 +140,8 @@ def test_missing_data_are_named_as_skipped_and_a_run_of_them_is_kept(golden, cap
     shutil.copytree(GOLDEN / "runs" / MNIST_RUN, golden / "runs" / MNIST_RUN)
     runs = {"short": check.RUNS["short"], MNIST_RUN: dict(data="mnist", bp_tail=0, epochs=1)}
     monkeypatch.setattr(check, "RUNS", runs)
-    subset = commands.load("mnist-subset")
-    monkeypatch.setattr(commands, "load", lambda name, points=0: subset._replace(name=name))
+    subset = datasets.load("mnist-subset")
+    monkeypatch.setattr(commands, "at_hand", lambda config: subset._replace(name=config.data))
     status, lines = checked(capsys)
     assert status == 0
     assert f"run {MNIST_RUN}: SKIPPED, its data are not here (mnist); fetch them with `make data`" in lines
@@ -155,7 +154,8 @@ def test_missing_data_are_named_as_skipped_and_a_run_of_them_is_kept(golden, cap
 def test_update_needs_the_bugs_and_check_does_not(golden, capsys, monkeypatch, tmp_path):
     before = snapshot(golden)
     monkeypatch.setattr(commands, "TESTS", tmp_path / "tests")
-    assert str(tmp_path / "tests" / "bugs.py") in refused(capsys, "golden", "update")
+    message = refused(capsys, "golden", "update")
+    assert str(tmp_path / "tests" / "bugs.py") in message and "run this from a clone" in message
     assert snapshot(golden) == before
     assert checked(capsys)[0] == 0
 

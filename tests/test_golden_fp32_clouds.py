@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
-from zo_numpy.app import vectors as commands
+from zo_numpy.app.data import at_hand
 from zo_numpy.fp32 import elastic_zo, layers, points
 from zo_numpy.golden import check, diff, tolerances
 
@@ -27,16 +27,23 @@ def number_of(*key):
     return number
 
 
-def committed(*key):
-    """The array of a record of step 0."""
-    return np.load(CLOUDS / RECORDS[number_of(0, *key)]["file"])
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """The committed trace, made again."""
+    folder = tmp_path_factory.mktemp("made") / CLOUDS.name
+    check.make_trace(CLOUDS.name, at_hand, folder)
+    return folder
 
 
-def inputs(*key):
-    return {"/".join(diff.key_of(RECORDS[i])[1:]) for i in RECORDS[number_of(0, *key)]["inputs"]}
+def test_no_bug_no_finding(made):
+    assert check.differences_of(CLOUDS, made) == (len(RECORDS), [])
 
 
-def test_what_each_op_reads():
+def test_what_each_op_reads(made):
+    records = manifest_of(made)["records"]
+
+    def inputs(*key):
+        return {"/".join(diff.key_of(records[i])[1:]) for i in records[number_of(0, *key)]["inputs"]}
     assert inputs("plus", "PointLinear", "mlp1") == {"plus/input/images", "plus/weights/mlp1.weight"}
     for phase in ("plus", "minus"):
         for part in ("mean", "var"):
@@ -52,22 +59,25 @@ def test_what_each_op_reads():
         "minus/weights/norm1.gamma", "draw/perturbation/norm1.gamma", "update/clip/g"}
 
 
-def test_statistics_and_running_statistics_by_hand():
+def test_statistics_and_running_statistics_by_hand(made):
+    records = manifest_of(made)["records"]
+
+    def array(*key):
+        return np.load(made / records[number_of(0, *key)]["file"])
     for phase in ("plus", "minus"):
-        product = committed(phase, "PointLinear", "mlp4").astype(np.float64).reshape(-1, 6)
-        mean, var = (committed(phase, "batch_statistics", f"norm4.{part}") for part in ("mean", "var"))
+        product = array(phase, "PointLinear", "mlp4").astype(np.float64).reshape(-1, 6)
+        mean, var = (array(phase, "batch_statistics", f"norm4.{part}") for part in ("mean", "var"))
         np.testing.assert_allclose(mean, product.sum(axis=0) / 48, atol=1e-6)
         np.testing.assert_allclose(var, ((product - product.mean(axis=0))**2).sum(axis=0) / 48, rtol=1e-5)
-    assert np.abs(committed("plus", "batch_statistics", "norm4.mean") - mean).max() > 1e-3    # the passes differ
-    moved = {part: RECORDS[number_of(0, "update", "weights", f"norm4.{part}")]["sample"] for part in ("mean", "var")}
+    assert np.abs(array("plus", "batch_statistics", "norm4.mean") - mean).max() > 1e-3    # the passes differ
+    moved = {part: records[number_of(0, "update", "weights", f"norm4.{part}")]["sample"] for part in ("mean", "var")}
     np.testing.assert_allclose(moved["mean"], 0.1 * mean, rtol=1e-5)                          # from 0 and from 1
     np.testing.assert_allclose(moved["var"], 0.9 + 0.1 * var, rtol=1e-5)
 
 
-def test_the_layers_of_fp32_have_batch_norm_and_those_of_int8_none():
-    kinds = {folder: [layer["type"] for layer in manifest_of(TRACES / folder)["layers"]]
-             for folder in ("narrow-pointnet-fp32-k2", "narrow-pointnet-int8-k2")}
-    fp32, int8 = kinds.values()
+def test_the_layers_of_fp32_have_batch_norm_and_those_of_int8_none(made, tmp_path):
+    check.make_trace("narrow-pointnet-int8-k2", at_hand, tmp_path / "int8")
+    fp32, int8 = ([layer["type"] for layer in manifest_of(folder)["layers"]] for folder in (made, tmp_path / "int8"))
     assert [kind for kind in fp32 if kind != "BatchNorm"] == int8 and fp32.count("BatchNorm") == 5
 
 
@@ -112,7 +122,7 @@ def of_the_first_pass(monkeypatch):
 
 
 def in_each_pass(monkeypatch):
-    """Running statistics are moved behind either pass."""
+    """Running statistics are moved after either pass."""
     move = elastic_zo.update_running
     of_the_first_pass(monkeypatch)
     first = elastic_zo.update_running
@@ -154,11 +164,6 @@ BUGS = {
 def test_a_bug_is_found_where_it_is(tmp_path, monkeypatch, bug):
     plant, first = BUGS[bug]
     plant(monkeypatch)
-    check.make_trace(CLOUDS.name, commands.load, tmp_path / "mine")
+    check.make_trace(CLOUDS.name, at_hand, tmp_path / "mine")
     finding = diff.compare(CLOUDS, tmp_path / "mine").findings[0]
     assert diff.key_of(finding.record) == first and finding.inputs_agree
-
-
-def test_no_bug_no_finding(tmp_path):
-    check.make_trace(CLOUDS.name, commands.load, tmp_path / "mine")
-    assert check.differences_of(CLOUDS, tmp_path / "mine") == (len(RECORDS), [])

@@ -105,9 +105,9 @@ def test_comparing_nothing_is_a_failure(tmp_path, monkeypatch):
     refused(lambda: ops.check_ops(tmp_path), "nothing")
 
 
-@pytest.mark.parametrize("op, name, value", [("classify", "logits", [[128]]), ("classify", "logits", [[-128]]),
-                                             ("from_pixels", "pixels", [[[[256]]]]), ("from_pixels", "pixels", [[[[-1]]]]),
-                                             ("exp2_terms", "u", [[2**63]]), ("decode_points", "bits", [2**32])])
+@pytest.mark.parametrize("op, name, value", [
+    ("classify", "logits", [[128]]), ("classify", "logits", [[-128]]), ("from_pixels", "pixels", [[[[256]]]]),
+    ("from_pixels", "pixels", [[[[-1]]]]), ("exp2_terms", "u", [[2**63]]), ("decode_points", "bits", [2**32])])
 def test_an_input_out_of_range_is_refused(tmp_path, op, name, value):
     content = json.loads((FOLDER / f"{op}.json").read_text())
     content["cases"][1]["inputs"][name] = value

@@ -9,12 +9,13 @@ import pytest
 
 from small_runs import refused, snapshot, train, write_digits
 from zo_numpy.__main__ import main
-from zo_numpy.app import vectors as commands
+from zo_numpy.app.data import at_hand
 from zo_numpy.golden import runs
 from zo_numpy.int8 import arith, draws, elastic_zo, variants
 from zo_numpy.int8.precision import to_arrays
+from zo_numpy.run.checkpoint import digest, read_checkpoint
 from zo_numpy.run.config import read_config
-from zo_numpy.run.folder import digest, read_checkpoint
+from zo_numpy.run.steps import own_method
 
 GOLDEN = pathlib.Path(__file__).parent / "golden" / "runs"
 SMALL = ("--bp-tail", "0", "--r-max", "7,3", "--p-zero", "128", "--batch-size", "4")   # 50 steps an epoch
@@ -176,11 +177,11 @@ def again():
     """first_difference(folder, steps): of a committed run, cut to its first steps to save time."""
     name = "subset-int8-k0-queries3"
     config = read_config(GOLDEN / name)
-    made = [line for _, line in zip(range(20), runs.made_lines(config, commands.load(config.data)))]
+    made = [line for _, line in zip(range(20), runs.made_lines(config, own_method(config), at_hand(config)))]
 
     def compare(folder, monkeypatch):
         monkeypatch.setattr(runs, "made_lines", lambda *_: iter([*made, ("evaluation.txt", "0 5 9\n")]))
-        return runs.first_difference(folder, config, None)
+        return runs.first_difference(folder, config, None, None)
     return compare
 
 

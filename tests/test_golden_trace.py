@@ -7,23 +7,25 @@ import pathlib
 import numpy as np
 import pytest
 
+import datasets
 from small_runs import refused, snapshot
 from zo_numpy.__main__ import main
-from zo_numpy.app import vectors as commands
 from zo_numpy.errors import UserError
 from zo_numpy.golden import check, trace
 from zo_numpy.golden.diff import key_of
 from zo_numpy.run.config import make_config
-from zo_numpy.run.steps import PRECISIONS, one_step, parts
+from zo_numpy.run.steps import PRECISIONS, one_step, own_method, parts
 
 GOLDEN = pathlib.Path(__file__).parent / "golden"
-SUBSET = commands.load("mnist-subset")
+SUBSET = datasets.load("mnist-subset")
 SETTINGS = {**check.SETTINGS["int8"], "model": "narrow-lenet", "data": "mnist-subset", "batch_size": 3, "epochs": 1}
 KINDS = {   # what may decide which records a step has
     "k0": dict(bp_tail=0), "k3": dict(bp_tail=3), "both": dict(bp_tail=2, tail_passes="both"),
     "frozen": dict(bp_tail=2, zo_frozen=True), "queries": dict(bp_tail=1, queries=3),
     "queries, both": dict(bp_tail=2, queries=2, tail_passes="both"),
-    "frozen, queries": dict(bp_tail=1, queries=2, zo_frozen=True)}
+    "frozen, queries": dict(bp_tail=1, queries=2, zo_frozen=True),
+    "running": dict(bp_tail=2, tail_scale="running"),
+    "running, both": dict(bp_tail=3, tail_scale="running", tail_passes="both")}
 
 
 def export(folder, steps=2, compact=False, **options):
@@ -40,11 +42,12 @@ def test_recording_changes_no_result(tmp_path, kind):
     config = make_config({**SETTINGS, **KINDS[kind]})
     weights = PRECISIONS["int8"].initialise(config)
     (images, labels), *_ = parts(config, SUBSET)
-    signs = [one_step(config, PRECISIONS["int8"], weights, images, labels, step)[2] for step in range(2)]
+    signs = [one_step(config, own_method(config), weights, images, labels, step)[2] for step in range(2)]
     records = export(tmp_path / "t", **KINDS[kind])["records"]
     recorded = {record["name"]: record["sha256"] for record in records
                 if (record["step"], record["phase"], record["op"]) == (1, "update", "weights")}
-    assert recorded == {name: trace.array_digest(weight.data) for name, weight in weights.items()}
+    arrays, _ = PRECISIONS["int8"].to_arrays(weights)
+    assert recorded == {name: trace.array_digest(array) for name, array in arrays.items()}
     assert [record["value"] for record in records if record["op"] == "sign"] == json.loads(json.dumps(signs))
 
 
@@ -78,6 +81,18 @@ def test_each_op_reads_what_the_contract_says(tmp_path):
     assert inputs("update", "weights", "conv1") == {
         "minus/weights/conv1", "draw/perturbation/conv1", "update/sign/g"}
     assert inputs("update", "weights", "fc2") == {"minus/weights/fc2", "minus/gradient_step/fc2"}
+
+
+def test_a_step_reads_its_running_scale_and_a_scale_its_gradients(tmp_path):
+    records = export(tmp_path / "t", steps=1, bp_tail=1, tail_scale="running", tail_passes="both")["records"]
+
+    def inputs(phase, op, name):
+        record, = (r for r in records if key_of(r) == (0, phase, op, name))
+        return {"/".join(key_of(records[i])[1:]) for i in record["inputs"]}
+    assert inputs("minus", "gradient_step", "fc3") == {"minus/linear_gradient/fc3", "minus/weights/fc3.scale"}
+    assert inputs("minus", "weights", "fc3.scale") == {"plus/weights/fc3.scale"}
+    assert inputs("update", "weights", "fc3.scale") == {
+        "minus/weights/fc3.scale", "plus/linear_gradient/fc3", "minus/linear_gradient/fc3"}
 
 
 def test_with_several_queries_each_pass_reads_the_z_of_its_query(tmp_path):

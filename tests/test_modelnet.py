@@ -116,15 +116,19 @@ def elsewhere(folder):
 
 BAD = {
     "truncated": (cut, TRAIN0, "get it anew"),
+    "a pointer": (lambda folder: (folder / TRAIN0).write_text("version https://git-lfs.github.com/spec/v1"), TRAIN0,
+                  "git lfs pull"),
+    "a page": (lists(TRAIN0, "<html>please log in</html>"), TRAIN0, "as it starts with 3c68746d"),
+    "a folder": (lambda folder: ((folder / TRAIN0).unlink(), (folder / TRAIN0).mkdir()), "train_files.txt", "not there"),
     "empty": (lambda folder: (folder / TRAIN0).write_bytes(b""), TRAIN0, "not a sound HDF5 file"),
     "no HDF5": (lists(TRAIN0, "data"), TRAIN0, "not a sound HDF5 file"),
-    "no data": (rewrite(data=lambda a: None), TRAIN0, "no `data`"),
+    "no data": (rewrite(data=lambda a: None), TRAIN0, "no `data`, it holds label:"),
     "no label": (rewrite(label=lambda a: None), TRAIN0, "no `label`"),
     "data in another file": (elsewhere, TRAIN0, "another file"),
     "NaN": (rewrite(data=put((7, 0, 1), np.nan)), TRAIN0, "cloud 7 "),
     "infinity": (rewrite(data=put((3, 2, 0), np.inf)), TRAIN0, "cloud 3 "),
     "outside the sphere": (rewrite(data=put((9, 4, 2), 1.5)), TRAIN0, "cloud 9 reaches"),
-    "a corner of the cube": (rewrite(data=put((9, 4), 0.9)), TRAIN0, "scale it into the unit sphere"),
+    "a corner of the cube": (rewrite(data=put((9, 4), 0.9)), TRAIN0, "--scale brings them there"),
     "too few points": (rewrite(data=lambda a: a[:, :15]), TRAIN0, "--points 15"),
     "two coordinates": (rewrite(data=lambda a: a[:, :, :2]), TRAIN0, "(30, 32, 2)"),
     "integers": (rewrite(data=lambda a: a.astype(np.int32)), TRAIN0, "int32"),
@@ -151,6 +155,38 @@ def test_what_is_wrong_is_said_with_the_file_and_the_mend(folder, change, file, 
     change(folder)
     message = error(folder)
     assert file in message and says in message
+
+
+def test_a_file_that_is_being_written_is_locked(folder):
+    with h5py.File(folder / TRAIN0, "r+"):
+        message = error(folder)
+    assert TRAIN0 in message and "is locked, as another program is writing to it" in message
+    assert read(folder).complete
+
+
+@pytest.mark.skipif(os.getuid() == 0 if hasattr(os, "getuid") else True, reason="root may read everything")
+def test_a_file_that_may_not_be_read(folder):
+    (folder / TRAIN0).chmod(0)
+    assert "cannot be read (Permission denied)" in error(folder)
+
+
+@pytest.mark.parametrize("encoding, end", [("utf-8-sig", "\r\n"), ("utf-16", "\n"), ("utf-8", "\r")])
+def test_lists_as_editors_write_them(folder, encoding, end):
+    before = read(folder).digest
+    for name in ("shape_names.txt", "train_files.txt", "test_files.txt"):
+        lines = (folder / name).read_text().split("\n")
+        (folder / name).write_bytes(end.join(lines).encode(encoding))
+    assert read(folder).digest == before
+
+
+def test_folders_within_folders_and_names_in_another_case(folder, tmp_path):
+    before = read(folder).digest
+    for path in list(folder.iterdir()):
+        path.rename(folder / path.name.upper())
+    for place in ("mine/modelnet40_ply_hdf5_2048", "mine/ModelNet/data"):
+        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+        folder = folder.rename(tmp_path / place)
+        assert read(tmp_path / "mine").digest == before
 
 
 def test_the_command_line_says_it_in_one_line(folder, tmp_path, capsys):

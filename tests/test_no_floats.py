@@ -24,16 +24,18 @@ METHODS = [   # K, changes of the settings, the variant
     *((bp_tail, {}, {}) for bp_tail in range(4)), *((bp_tail, {"loss": "coarse"}, {}) for bp_tail in (0, 2)),
     *((bp_tail, {}, {"frozen": True}) for bp_tail in (1, 2, 3)),
     (1, {}, {"tail_passes": "both"}), (3, {}, {"tail_passes": "both"}), (0, {}, {"queries": 2})]
+RUNNING = [   # the same, with a running scale of the tail's steps
+    *((bp_tail, {"b_bp": 0}, {}) for bp_tail in (1, 2, 3)), (2, {}, {"frozen": True}), (2, {}, {"tail_passes": "both"})]
 
 
 def original(module):
     return importlib.import_module(f"zo_numpy.{module}")
 
 
-def train(module, bp_tail, settings, variant={}, kind=np.ndarray, steps=2, record=None):
+def train(module, bp_tail, settings, variant={}, kind=np.ndarray, steps=2, record=None, running=False):
     """(log, final weights, logits) of a short run of LeNet-5 whose arrays are all of `kind` to begin with.
 
-    module: gives a module of zo_numpy, or of a copy, by its name.
+    module: gives a module of zo_numpy, or of a copy, by its name.  running: the scale of the tail's steps.
     """
     lenet5, elastic_zo, variants = module("models").LENET5, module("int8.elastic_zo"), module("int8.variants")
     precision = module("int8.precision")
@@ -41,6 +43,9 @@ def train(module, bp_tail, settings, variant={}, kind=np.ndarray, steps=2, recor
     weights = module("int8.draws").init_weights(lenet5, 0, headroom)
     precision.clip_for_zo(weights, precision.zo_tensors(lenet5, bp_tail), settings.r_limit)
     weights = {name: weight._replace(data=weight.data.view(kind)) for name, weight in weights.items()}
+    if running:
+        scales = module("int8.tail").first_scales(module("models").split_tail(lenet5.layers, bp_tail)[1])
+        weights |= {name: scale.view(kind) for name, scale in scales.items()}
     log = []
     for step in range(steps):
         draw = np.random.default_rng(step)
@@ -55,14 +60,15 @@ def train(module, bp_tail, settings, variant={}, kind=np.ndarray, steps=2, recor
     return log, final, logits.data.tolist(), logits.exponent, classes.tolist()
 
 
-@pytest.mark.parametrize("bp_tail, changes, variant", METHODS)
-def test_training_meets_no_float(monkeypatch, bp_tail, changes, variant):
+@pytest.mark.parametrize("bp_tail, changes, variant, running", [
+    *((*method, False) for method in METHODS), *((*method, True) for method in RUNNING)])
+def test_training_meets_no_float(monkeypatch, bp_tail, changes, variant, running):
     settings = SETTINGS._replace(**changes)
-    expected = train(original, bp_tail, settings, variant)
+    expected = train(original, bp_tail, settings, variant, running=running)
     for threads, record in (("1", None), ("2", None), ("1", lambda *noted: None)):
         monkeypatch.setenv("ZO_NUMPY_THREADS", threads)
         with watching(package_modules("zo_numpy")) as seen:
-            got = train(original, bp_tail, settings, variant, Watched, record=record)
+            got = train(original, bp_tail, settings, variant, Watched, record=record, running=running)
         assert got == expected                                     # watching changes nothing, nor does a record
 
         # And the arrays of every stage were watched, not only those passed in.
@@ -117,6 +123,7 @@ PLANTED = [                                          # file, text, what replaces
     ("int8/loss.py", "x = total >> whole", "x = np.exp2(np.log2(total) - whole).astype(np.int64)"),
     ("int8/tail.py", "<< SOFTMAX_BITS) // terms.sum(", "<< SOFTMAX_BITS) / terms.sum("),
     ("int8/tail.py", "weight[...] = ", "weight[...] = 1.0 * "),
+    ("int8/tail.py", "scale[...] = reference, age", "scale[...] = np.array([reference, age], float)"),
     ("int8/tiled.py", "clip(step, -INT8_MAX,", "clip(step, 0.5 - INT8_MAX,"),
     ("int8/tiled.py", "tile >>= max(0, shift_for(largest) - 1)", "tile = tile / 2**(shift_for(largest) - 1)"),
     ("int8/tiled.py", "half = kept & 1", "half = (kept * 0.5).astype(np.uint8)"),
@@ -142,7 +149,7 @@ def test_a_planted_float_is_caught_and_its_line_named(tmp_path, file, old, new):
     record = (lambda *noted: None) if file == "int8/tail.py" and "weight" in old else None   # of the plain path alone
     with planted(tmp_path, PACKAGE, "zo_numpy_planted", file, old, new) as (module, path):
         with pytest.raises(FloatFound) as found, watching(package_modules("zo_numpy_planted")):
-            train(module, 2, SETTINGS, kind=Watched, steps=1, record=record)
+            train(module, 2, SETTINGS, kind=Watched, steps=1, record=record, running="scale" in old)
     lines = path.read_text().splitlines()
     place, _, message = str(found.value).partition(": ")
     named, _, number = place.rpartition(":")

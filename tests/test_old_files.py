@@ -15,8 +15,8 @@ from zo_numpy.app import vectors
 from zo_numpy.errors import UserError
 from zo_numpy.golden import check
 from zo_numpy.run import config as configuration
+from zo_numpy.run.checkpoint import digest
 from zo_numpy.run.config import Numbers, as_json, config_from_json, make_config, read_config
-from zo_numpy.run.folder import digest
 from zo_numpy.run.steps import PRECISIONS
 from zo_numpy.run.trainer import load_weights
 

@@ -26,10 +26,13 @@ def test_a_folder_of_classes_is_split_and_shuffled(folder, packed):
 
 @pytest.mark.parametrize("seed, same", [(0, True), (1, False)])
 def test_the_split_is_seeded_and_the_file_the_same_each_time(folder, packed, tmp_path, seed, same):
-    packed(folder, "--split", "0.5")
-    first = (tmp_path / "out" / "mine.npz").read_bytes()
-    packed(folder, "--split", "0.5", "--seed", seed)
-    assert ((tmp_path / "out" / "mine.npz").read_bytes() == first) == same
+    def tested(dataset):
+        return set(map(bytes, dataset.test_images))
+
+    dataset, _ = packed(folder, "--split", "0.5")
+    before, first = tested(dataset), (tmp_path / "out" / "mine.npz").read_bytes()
+    again, _ = packed(folder, "--split", "0.5", "--seed", seed)
+    assert ((tmp_path / "out" / "mine.npz").read_bytes() == first) == (tested(again) == before) == same
 
 
 @pytest.mark.parametrize("share, tested", [("0.01", 1), ("0.25", 1), ("0.5", 2), (".7", 3), ("0.99", 3)])

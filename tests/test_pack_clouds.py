@@ -2,8 +2,12 @@
 import io
 import re
 
+import h5py
 import numpy as np
 import pytest
+from numpy.testing import assert_array_equal
+
+from small_clouds import CLASSES, clouds, write_modelnet
 
 RANDOM = np.random.default_rng(5)
 TETRAHEDRON = "4 4 6\n0 0 0\n1 0 0\n0 1 0\n0 0 1\n3 0 1 2\n3 0 1 3\n3 0 2 3\n3 1 2 3\n"
@@ -35,7 +39,12 @@ def test_meshes_become_clouds_on_their_surface(tmp_path, packed, text):
     sides = cube - cube.min(axis=0)
     sides /= sides.max()
     on_side = (np.abs(sides) < 1e-3) | (np.abs(sides - 1) < 1e-3)
-    assert on_side.any(axis=1).all() and 60 < on_side.sum(axis=0).min()   # a third of 600 on each pair of sides
+    assert on_side.any(axis=1).all()
+    for axis in range(3):
+        for end in (0, 1):
+            there = np.delete(sides[np.abs(sides[:, axis] - end) < 1e-3], axis, axis=1)
+            assert 70 < len(there) < 130   # a sixth of 600
+            assert np.abs(there.mean(axis=0) - 0.5).max() < 0.1 and np.abs(np.corrcoef(there.T)[0, 1]) < 0.3
     assert "WARNING" not in said   # the points of train and test are others
 
 
@@ -55,7 +64,7 @@ def test_points_of_clouds_are_taken_at_even_steps(tmp_path, packed):
         np.testing.assert_allclose(found, taken, atol=1e-6)
 
 
-CLOUDS = {
+BAD = {
     "millimetres": (off("OFF\n" + TETRAHEDRON.replace("1 0 0", "900 0 0")), "it reaches .*; |--scale brings"),
     "no OFF": (off("PLY\n" + TETRAHEDRON), "does not begin with OFF"),
     "cut off": (off("OFF\n" + TETRAHEDRON[:40]), "it is cut off"),
@@ -73,7 +82,7 @@ CLOUDS = {
 }
 
 
-@pytest.mark.parametrize("files, says", CLOUDS.values(), ids=CLOUDS.keys())
+@pytest.mark.parametrize("files, says", BAD.values(), ids=BAD.keys())
 def test_clouds_that_cannot_be_packed(tmp_path, not_packed, files, says):
     if files[1] is None:
         content = io.BytesIO()
@@ -88,3 +97,21 @@ def test_options_of_pictures_are_refused_for_clouds(tmp_path, not_packed):
     write_clouds(tmp_path / "mine", off("OFF\n" + CUBE))
     for option in (["--size", "9"], ["--grey"], ["--invert"], ["--shape", "8,8"]):
         assert f"{option[0]} is for" in not_packed(tmp_path / "mine", *option)
+
+
+def test_a_set_in_modelnets_layout_is_brought_to_scale(tmp_path, packed, not_packed):
+    folder = write_modelnet(tmp_path / "mine")
+    same, _ = packed(folder, "--points", "32")
+    data, labels = clouds(60, 32, seed=60)
+    assert_array_equal(same.train_labels, labels)
+    assert_array_equal(same.train_images, data)
+    for path in folder.glob("*.h5"):
+        with h5py.File(path, "r+") as file:
+            file["data"][...] = file["data"][...] * 1000 + 5
+    (tmp_path / "out" / "mine.npz").unlink()
+    line = not_packed(folder, "--points", "32")
+    assert "90 samples cannot be used" in line and "ply_data_train0.h5 cloud 9 (it reaches" in line and "--scale" in line
+    dataset, _ = packed(folder, "--points", "32", "--scale")
+    found = np.sqrt((dataset.train_images.astype(float) ** 2).sum(axis=2).max(axis=1))
+    np.testing.assert_allclose(found, 1, atol=1e-6)
+    assert dataset.classes == CLASSES and len(dataset.test_labels) == 30

@@ -12,10 +12,12 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from small_runs import snapshot
-from zo_numpy.app.plots import draw_curves, read_metrics
+from zo_numpy.app.plots import draw_curves
 from zo_numpy.errors import UserError
-from zo_numpy.run.folder import (RunFolder, digest, read_checkpoint, read_description, write_atomically,
-                                 write_checkpoint)
+from zo_numpy.files import write_atomically
+from zo_numpy.run.checkpoint import digest, read_checkpoint, write_checkpoint
+from zo_numpy.run.folder import RunFolder, read_description
+from zo_numpy.run.metrics import read_metrics
 
 ARRAYS = {"b": np.arange(-6, 6, dtype=np.int8).reshape(3, 4), "a": np.array([[1, -127]], np.int8)}
 NUMBERS = {"step": 7, "loss_sum": -2**40, "b.exponent": -9, "a.exponent": 3}

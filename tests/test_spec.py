@@ -321,7 +321,8 @@ def test_digest_of_the_subset_is_made_as_it_says():
 def test_fields_of_the_configuration():
     listed = {name: values for names, values, _ in rows(section("12"), "field") for name in names.split(", ")}
     dataset = types.SimpleNamespace(source="", complete=True, digest="", train_labels=[0] * 9, classes=())
-    described = config.describe(config.make_config({"model": "pointnet", "data": "modelnet10"}), dataset)
+    options = {"model": "pointnet", "data": "modelnet10", "tail_scale": "running"}
+    described = config.describe(config.make_config(options), dataset)
     assert listed.keys() == {*described, *(f"schedules.{name}" for name in described["schedules"]),
                              *(f"dataset.{name}" for name in described["dataset"])}
     assert described.keys() - {"format_version", "zo_numpy", "dataset"} == \

@@ -214,6 +214,15 @@ def gradient_step_op(i, p):
             "step": gradient_step(i["gradient"], p["b_bp"])}
 
 
+def running_step_op(i, p):
+    data, exponent = as_pair(i["gradient"])
+    largest = max_abs(data)
+    size = twins_training.size_of(largest, exponent)
+    step, reference, age = twins_training.running_step(data, exponent, p["b_bp"], p["reference"], p["age"])
+    return {"maximum": largest, **({} if size is None else {"size": size}), "reference": reference, "age": age,
+            "shift": twins_training.running_shift(exponent, p["b_bp"], reference), "step": step}
+
+
 def update_tail_op(i, p):
     steps = [gradient_step(gradient, p["b_bp"]) for gradient in i["gradients"]]
     return {"steps": steps, "weight": update(i["weight"], mapped(lambda *parts: sum(parts), *steps))}
@@ -310,6 +319,6 @@ TWINS = {
     "linear_gradient": lambda i, p: {"accumulator": linear_gradient(i["error"], i["x"])},
     "linear_backward": lambda i, p: {"accumulator": linear_backward(i["error"], i["weight"])},
     "relu_backward": lambda i, p: {"result": relu_backward(i["error"], i["x"])},
-    "gradient_step": gradient_step_op, "update_tail": update_tail_op, "tail_step": tail_step_op,
+    "gradient_step": gradient_step_op, "running_step": running_step_op, "update_tail": update_tail_op, "tail_step": tail_step_op,
     "clip_for_zo": clip_for_zo_op, "perturb": perturb_op, "restore_and_update": restore_op,
     "train_step": train_step_op, "digest": digest_op}

@@ -5,8 +5,7 @@ of one goes to every weight and every input that made it.
 """
 import twins
 from twins import LOSSES, mapped, requantise
-from twins_training import (gradient_step, linear_backward, linear_gradient, relu_backward, softmax_error,
-                            update)
+from twins_training import linear_backward, linear_gradient, relu_backward, softmax_error, steps_of, update
 from zo_numpy import models
 
 
@@ -97,14 +96,16 @@ def block_backward(block, weight, error, x):
     return conv2d_gradient(error, x, weight, layer.pad), conv2d_backward(error, x, weight, layer.pad)
 
 
-def gradients(model, weights, logits, inputs, labels):
-    """inputs: {name: pair}, from `twins.forward`."""
+def gradients(model, weights, logits, inputs, labels, exponents=None):
+    """inputs: {name: pair}, from `twins.forward`.  exponents: None, or a dict that takes those of the gradients."""
     cut = models.blocks(model.layers)
     error, exponent = softmax_error(logits, labels)
     found = {}
     for i in reversed(range(len(cut))):
         name = cut[i][0].name
-        x, _ = inputs[name]
+        x, x_exponent = inputs[name]
+        if exponents is not None:
+            exponents[name] = exponent + x_exponent
         weight, weight_exponent = weights[name]
         found[name], passed = block_backward(cut[i], weight, error, x)
         if i:
@@ -114,12 +115,12 @@ def gradients(model, weights, logits, inputs, labels):
     return found
 
 
-def train_step(model, weights, images, labels, b_bp, loss="integer"):
-    """One step of Full BP.  images: nested list of 0..255, or of decoded clouds.  Returns (new weights, L)."""
+def train_step(model, weights, images, labels, b_bp, loss="integer", scales=None):
+    """One step of Full BP.  images: nested list of 0..255, or of decoded clouds.  scales: as of twins_training.
+    Returns (new weights, L)."""
     x = images if models.takes_points(model) else mapped(lambda pixel: pixel >> 1, images), -7
     logits, inputs = twins.forward(model.layers, weights, x)
-    new = {}
-    for name, gradient in gradients(model, weights, logits, inputs, labels).items():
-        data, exponent = weights[name]
-        new[name] = update(data, gradient_step(gradient, b_bp)), exponent
-    return {name: new[name] for name in weights}, LOSSES[loss](logits, labels)
+    exponents = {}
+    steps = steps_of(gradients(model, weights, logits, inputs, labels, exponents), exponents, b_bp, scales)
+    new = {name: (update(data, steps[name]), exponent) for name, (data, exponent) in weights.items()}
+    return new, LOSSES[loss](logits, labels)

@@ -29,13 +29,16 @@ def relu_backward(error, x):
     return mapped(lambda e, v: e if v > 0 else 0, error, x)
 
 
-def tail_gradients(names, weights, logits, inputs, labels):
-    """names: the linear layers of the tail, in order.  inputs: {name: pair}, from `forward`."""
+def tail_gradients(names, weights, logits, inputs, labels, exponents=None):
+    """names: the linear layers of the tail, in order.  inputs: {name: pair}, from `forward`.  exponents: None, or a
+    dict that takes those of the gradients."""
     error, exponent = softmax_error(logits, labels)
     gradients = {}
     for name in reversed(names):
-        x, _ = inputs[name]
+        x, x_exponent = inputs[name]
         gradients[name] = linear_gradient(error, x)
+        if exponents is not None:
+            exponents[name] = exponent + x_exponent
         if name != names[0]:
             weight, weight_exponent = weights[name]
             masked = relu_backward(linear_backward(error, weight), x)
@@ -46,6 +49,43 @@ def tail_gradients(names, weights, logits, inputs, labels):
 def gradient_step(gradient, b_bp):
     shift = max(0, bit_width(max_abs(gradient)) - b_bp)
     return mapped(lambda x: pseudo_stochastic_shift(x, shift), gradient)
+
+
+def size_of(largest, exponent):
+    """The size in bits of a gradient whose largest magnitude this is; None where it is 0."""
+    return bit_width(largest) + exponent if largest else None
+
+
+def noticed(size, reference, age):
+    """(reference, age) after a gradient of that size."""
+    if size is not None and size >= reference:
+        return size, 0
+    if age == 63:
+        return reference - 1, 0
+    return reference, age + 1
+
+
+def running_shift(exponent, b_bp, reference):
+    """The shift of a gradient from a reference that has taken notice of it."""
+    return max(0, min(30, reference - b_bp - exponent))
+
+
+def running_step(gradient, exponent, b_bp, reference, age):
+    """Returns (step, reference, age)."""
+    reference, age = noticed(size_of(max_abs(gradient), exponent), reference, age)
+    shift = running_shift(exponent, b_bp, reference)
+    return mapped(lambda x: pseudo_stochastic_shift(x, shift), gradient), reference, age
+
+
+def steps_of(gradients, exponents, b_bp, scales):
+    """{name: step}.  scales: None, or {name: (reference, age)}, changed in place."""
+    if scales is None:
+        return {name: gradient_step(gradient, b_bp) for name, gradient in gradients.items()}
+    steps = {}
+    for name, gradient in gradients.items():
+        steps[name], *scale = running_step(gradient, exponents[name], b_bp, *scales[name])
+        scales[name] = tuple(scale)
+    return steps
 
 
 def update(weight, step, bound=127):
@@ -93,10 +133,10 @@ def add_steps(first, second):
     return {name: mapped(lambda a, b: a + b, first[name], second[name]) for name in first}
 
 
-def train_step(model, bp_tail, weights, images, labels, seed, step, settings, variant=Variant()):
+def train_step(model, bp_tail, weights, images, labels, seed, step, settings, variant=Variant(), scales=None):
     """One step of ElasticZO-INT8, or of a variant of it.  Returns (new weights, L+, L-, g or a tuple of them).
 
-    images: nested list of 0..255.
+    images: nested list of 0..255.  scales: None, or the running scales {name: (reference, age)}, changed in place.
     """
     layers = models.weight_layers(model.layers)
     names = [layer.name for layer in layers]
@@ -108,19 +148,24 @@ def train_step(model, bp_tail, weights, images, labels, seed, step, settings, va
                                                 settings.r_max, settings.p_zero), layer.weight_shape)
                 for tensor, layer in enumerate(layers)}
 
+    both = variant.tail_passes == "both" and not variant.frozen
+
     def evaluate(times, z):
         theta = {name: (mapped(lambda w, d: w + times * d, data, z[name]) if name in zo else data, exponent)
                  for name, (data, exponent) in weights.items()}
         logits, inputs = forward(model.layers, theta, x)
-        gradients = tail_gradients(bp, theta, logits, inputs, labels)
-        steps = {name: gradient_step(gradient, settings.b_bp) for name, gradient in gradients.items()}
+        steps = {}
+        if z is zs[-1] and (both or times < 0):           # of the last query, and the pass that counts
+            exponents = {}
+            gradients = tail_gradients(bp, theta, logits, inputs, labels, exponents)
+            steps = steps_of(gradients, exponents, settings.b_bp, scales)
         return LOSSES[settings.loss](logits, labels), steps
 
     zs = [draw(query) for query in range(1 if variant.frozen else variant.queries)]
     plus, minus = ([evaluate(times, z) for z in zs] for times in (+1, -1))
     gs = [(high > low) - (high < low) for (high, _), (low, _) in zip(plus, minus)]
     steps = minus[-1][1]                                  # of the last query
-    if variant.tail_passes == "both" and not variant.frozen:
+    if both:
         steps = add_steps(plus[-1][1], steps)
 
     new = {}

@@ -4,13 +4,37 @@ After Sugiura and Matsutani, "ElasticZO: A Memory-Efficient On-Device Learning w
 Optimization" (arXiv 2501.04287). The last K fully-connected layers of a network, its tail, are trained by
 backpropagation (BP); all layers before them by zeroth-order (ZO) steps from two forward passes.
 
+Where to begin
+    int8/elastic_zo.py      one training step, top to bottom: z is added, g is formed, theta and the tail are updated
+    int8/draws.py           how random words become z, and the first weights
+    rng.py                  where every random word comes from
+    models.py               the networks, as lists of layers
+    shapes.py               patches, max-pool, ReLU, flatten
+    int8/arith.py           integer tensors, rounding, the matrix product; `requantise` makes int8 of int32
+    int8/layers.py          the forwards, plainly and on a whole batch
+    int8/points.py          the forwards that only point clouds have
+    int8/loss.py            the integer cross-entropy
+    int8/tail.py            the only backwards there are; they begin with `softmax_error`
+    int8/tiled.py           the same forwards and updates in bounded memory: what training runs
+    int8/variants.py        the frozen control, several queries, gradients of both passes
+    int8/precision.py       what a trainer asks: how a run starts, is scored and is saved
+    int8/SPEC.md            the same numbers as a contract for other implementations
+    fp32/                   the same in float32, file by file and name by name
+
+The house has five floors, and imports go down
+    app/        the command line, and what it finds beside this package: data sets, experiments, vectors
+    golden/     vectors that other implementations are compared with; measure/: time and memory of a step
+    run/        a run: its configuration, its steps and epochs, its folder
+    int8/ fp32/ the arithmetic
+    *.py        what all of them use
+
 The legend, used in every file
     N        samples in a batch              C H W    channels, height, width of an image
     P        points in a cloud               (N, P, C) channels of points
     K, tail  trailing layers trained by BP   theta    the weights below the tail, trained by ZO
     z        the random perturbation         L+ L-    the loss at theta + z and at theta - z
     g        the ZO gradient along z, in INT8 its sign
-    block    a layer with weights and the weightless ones behind it: what INT8 requantises once
+    block    a layer with weights and the weightless ones after it: what INT8 requantises once
     record   called with what each op returns, where vectors for other implementations are made; else None
     CHOICE n what the papers leave open and was decided here: row n in section 13 of int8/SPEC.md
 
@@ -19,19 +43,16 @@ What governs a step of INT8, each an integer that a schedule may change from epo
     p_zero   n / 256 of z's elements are 0   b_bp     bits that are left of a gradient in the tail's update
     R        largest r_max of the schedule: ZO's weights stay in +-(127 - R), so that theta +- z is an int8
 
-Where to begin
-    rng.py                  where every random number comes from
-    models.py               the networks, as lists of layers
-    shapes.py               patches, max-pool, ReLU, flatten
-    int8/arith.py           integer tensors, rounding, requantisation, the matrix product
-    int8/layers.py          the forwards
-    int8/points.py          the forwards on point clouds
-    int8/loss.py            the integer cross-entropy
-    int8/tail.py            the only backwards there are
-    int8/elastic_zo.py      one training step, top to bottom
-    run/steps.py            which samples a step visits, and its line in the log
-    run/trainer.py          epochs, evaluation, checkpoints
-    fp32/                   the same in float32, file by file and name by name
-    int8/SPEC.md            the same numbers as a contract for other implementations
+How to add a layer
+    1. models.py: its numbers, as a NamedTuple, and what shape it makes (`output_shape`)
+    2. int8/layers.py and fp32/layers.py: its forward, and a line in `apply_layer`; one that only moves or compares
+       numbers is written once, in shapes.py. tiled.py then runs it, traces record it, ZO trains what lies below it.
+    3. A layer of the tail needs a backward too: tail.py and tiled.py.
+    4. tests/twins.py: the same in plain loops.
+
+How to add a golden op
+    1. golden/cases/: an Op with its description, flags and cases, in the file of its family
+    2. tests/twin_ops.py and tests/bugs_*.py: the op in plain loops, and once for each flag with that bug
+    3. `make golden-update` writes the new file; it refuses to change one that is there.
 """
 __version__ = "0.1.0"

@@ -1,7 +1,7 @@
-"""Point clouds before training and prediction: read from a user's files, decoded to integers, turned and disturbed.
+"""Point clouds before training and prediction: decoded to integers, turned and disturbed.
 
 What is turned or disturbed is a pure function of its arguments: for training on variants of the shapes, and for fine-
-tuning a trained network to shapes that changed. INT8 training begins behind `quantised_clouds`: no float beyond it.
+tuning a trained network to shapes that changed. INT8 training begins after `quantised_clouds`, with no float from there on.
 
 Coordinates are (x, y, z) inside the unit sphere, y upwards. Of floats only what IEEE 754 rounds exactly is used
 (sums, products, quotients, square roots); the cosines and sines of angles, which libraries round differently, are cut
@@ -14,6 +14,7 @@ rng.py, at these addresses:
     spin of the variants          the run's       variant, from 0          2        0, word i for cloud i
     noise of a variant            the run's       variant, from 0          3        number of the cloud
     jitter                        0               0 training, 1 test       4        number of the cloud
+    packing a user's own data     see datasets/packing                     5 to 7
 """
 
 import math
@@ -21,8 +22,6 @@ import math
 import numpy as np
 
 from . import rng
-from .errors import UserError
-from .npy import read_npy
 
 RADIUS = 1.001   # of a cloud that fits the unit sphere, what rounding did to it allowed for
 SOLID, SURFACE, SPIN, NOISE, JITTER = range(5)   # the tensor of each draw
@@ -101,30 +100,6 @@ class Variants:
         if variant not in self.made:
             self.made = {variant: self.make(variant)}
         return self.made[variant]
-
-
-def read_clouds(path, points):
-    """(N, points, 3) float32 from an .npy file of a cloud (P, 3) or several (N, P, 3), P at least `points`.
-
-    Of more points, those at even steps are taken. Raises UserError naming the file and what it should be.
-    """
-    wanted = f"an .npy file of floats, (points, 3) or (clouds, points, 3), at least {points} points"
-    try:
-        clouds = read_npy(path)
-    except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}); give {wanted}") from None
-    except Exception as error:   # damaged headers raise many kinds
-        raise UserError(f"{path} is not {wanted} ({' '.join(str(error).split())[:80]}); convert it first") from None
-    if clouds.ndim not in (2, 3) or clouds.shape[-1] != 3 or clouds.dtype.kind != "f" or \
-            clouds.shape[-2] < points or not len(clouds):
-        raise UserError(f"{path} holds {clouds.dtype} {clouds.shape}; give {wanted}")
-    clouds = clouds.reshape(-1, *clouds.shape[-2:])
-    with np.errstate(over="ignore"):   # to an infinity, which is refused
-        clouds = clouds[:, chosen(clouds.shape[1], points)].astype(np.float32)
-    if not np.isfinite(clouds).all() or np.square(clouds.astype(np.float64)).sum(axis=2).max() > RADIUS**2:
-        raise UserError(f"{path} has points outside the unit sphere, or that are no numbers; centre each cloud and "
-                        "scale it into the unit sphere")
-    return clouds
 
 
 def scaled(clouds):

@@ -6,7 +6,7 @@ one. A preparation is a dict that JSON can hold, kept in the packed file:
 
 Pictures are read by Pillow: PNG, JPEG, BMP and GIF (of several frames the first), turned as the camera says. What is
 transparent is laid on white; grey is the mean of the colours; 16 bits become 8. A picture of another size is resized
-to the whole of the new one, proportions not kept, by Pillow's antialiased bilinear filter.
+to the whole of the new one, proportions not kept, by Pillow's antialiased bilinear filter, before it is made grey.
 """
 import json
 import warnings
@@ -20,6 +20,7 @@ KINDS = (".png", ".jpg", ".jpeg", ".bmp", ".gif")   # of file names
 GREY_MODES = ("1", "L", "LA", "I", "I;16", "I;16B", "I;16L")   # of Pillow
 ORIENTATION, SIDEWAYS = 0x0112, (5, 6, 7, 8)   # a camera's note, and what it says of a picture that lies on its side
 MOST_PIXELS = 1 << 26   # of a picture before it is resized
+DRAFT = 4   # times the sides it is resized to: a JPEG is unpacked to no fewer pixels than that, where it has them
 
 
 def open_picture(file):
@@ -47,9 +48,12 @@ def prepared(picture, preparation):
     """(C, H, W) uint8 of an Image, as a preparation of images says.  Raises what Pillow raises for damaged pixels."""
     from PIL import Image, ImageOps
 
+    rows, columns = preparation["size"]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        picture = ImageOps.exif_transpose(picture) if picture.format == "JPEG" else picture
+        if picture.format == "JPEG":   # a photograph that becomes small is not unpacked whole
+            picture.draft(None, 2 * (DRAFT * max(rows, columns),))
+            picture = ImageOps.exif_transpose(picture)
         picture.load()
     if picture.mode.startswith("I"):
         picture = Image.fromarray((np.clip(np.asarray(picture), 0, 65535) >> 8).astype(np.uint8))
@@ -58,21 +62,23 @@ def prepared(picture, preparation):
         picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
     if picture.mode != "L":
         picture = picture.convert("RGB")
+    if picture.size != (columns, rows):
+        picture = picture.resize((columns, rows), Image.Resampling.BILINEAR)
     return of_pixels(np.asarray(picture).reshape(picture.height, picture.width, -1), preparation)
 
 
 def of_pixels(pixels, preparation):
     """(C, H, W) uint8 of (rows, columns, C') uint8, as a preparation says."""
     if preparation["grey"] and pixels.shape[2] == 3:
-        pixels = ((pixels.sum(axis=2, dtype=np.int32) + 1) // 3).astype(np.uint8)[:, :, None]   # rounded: no ties
+        pixels = ((pixels.sum(axis=2, dtype=np.uint16) + 1) // 3).astype(np.uint8)[:, :, None]   # rounded: no ties
     elif not preparation["grey"] and pixels.shape[2] == 1:
         pixels = np.repeat(pixels, 3, axis=2)
     if pixels.shape[:2] != tuple(preparation["size"]):
-        pixels = resized(pixels, *preparation["size"])
+        pixels = _resized(pixels, *preparation["size"])
     return np.ascontiguousarray((~pixels if preparation["invert"] else pixels).transpose(2, 0, 1))
 
 
-def resized(pixels, rows, columns):
+def _resized(pixels, rows, columns):
     """Pixels (H, W, C) uint8 in another size, a channel at a time."""
     from PIL import Image
 

@@ -1,6 +1,7 @@
 """What `python -m datasets.pack` is made of: a reader for each kind of source, and the writer of the packed file.
 
     class_folders.py    the folders of classes, and which files lie in them; pictures.py and shapes.py read those
+    modelnet_clouds.py  clouds in ModelNet's layout
     idx_pairs.py        images and labels in IDX files
     table.py            a text file with a label and the pixels of a picture in each row
     options.py          the command line

@@ -5,6 +5,8 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
+from datasets.store import user_path
+
 
 class Options(NamedTuple):
     """What a user asks for beside source and output."""
@@ -25,8 +27,8 @@ def parse(arguments):
     parser = Parser(prog="python -m datasets.pack", allow_abbrev=False, description=(
         "Make one .npz file of pictures or point clouds, for python -m zo_numpy train --data OUT.npz. SOURCE: a folder "
         "with a sub-folder a class, of pictures (PNG, JPEG, BMP, GIF), or of meshes or clouds (.off, .npy, .txt, "
-        ".xyz), perhaps within train and test; a folder of IDX files, or one of them; a table (.csv, .tsv) of labels "
-        "and pixels, or a folder of two."))
+        ".xyz), perhaps within train and test; a folder in ModelNet's layout; a folder of IDX files, or one of them; a "
+        "table (.csv, .tsv) of labels and pixels, or a folder of two."))
     add = parser.add_argument
     add("source", type=Path, metavar="SOURCE")
     add("out", type=Path, metavar="OUT.npz")
@@ -45,7 +47,7 @@ def parse(arguments):
     add("--shape", type=shape, default=(), metavar="ROWS,COLUMNS,CHANNELS",
         help="of the picture in a row of a table, or CHANNELS,ROWS,COLUMNS (default: a square of one channel)")
     given = vars(parser.parse_args(arguments))
-    source, out = given.pop("source").expanduser(), given.pop("out").expanduser()
+    source, out = user_path(given.pop("source")), user_path(given.pop("out"))
     if out.suffix != ".npz" or out.is_dir():
         parser.error(f"OUT is {out}: name a file that ends in .npz")
     return source, out, Options(**given)

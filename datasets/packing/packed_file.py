@@ -14,6 +14,7 @@ from datasets.progress import Progress
 from zo_numpy.files import scratch_folder
 from zo_numpy.preparation import as_text
 from zo_numpy.samples import label_type
+from zo_numpy.system import sync
 
 CHUNK = 1 << 22
 PARTS = ("train", "test")
@@ -56,7 +57,7 @@ class PackedFile:
             for part, file, y in zip(PARTS, self.files, labels):
                 self.join(archive, part, file, len(y))
         with open(joined, "rb") as file:
-            os.fsync(file.fileno())
+            sync(file)
         os.replace(joined, self.path)
 
     def join(self, archive, part, file, count):

@@ -51,13 +51,18 @@ class Shapes:
             if len(cloud) < self.points:
                 raise ValueError(f"it has {len(cloud):,} points, {self.points:,} are wanted")
             cloud = cloud[chosen(len(cloud), self.points)]
-        if not np.isfinite(cloud).all():
-            raise ValueError("a coordinate is NaN or infinite")
-        cloud = scaled(cloud[None])[0] if self.options.scale else cloud
-        reach = np.sqrt(np.square(cloud.astype(np.float64)).sum(axis=1).max())
-        if not 0 < reach <= RADIUS:
-            raise ValueError(f"it reaches {reach:.4g} from the origin" if reach else "all its points are one")
-        return cloud.astype(np.float32)
+        return fitted(cloud, self.options.scale)
+
+
+def fitted(cloud, scale):
+    """A cloud (P, 3) as float32, brought into the unit sphere if `scale` asks for it.  Raises ValueError."""
+    if not np.isfinite(cloud).all():
+        raise ValueError("a coordinate is NaN or infinite")
+    cloud = scaled(cloud[None])[0] if scale else cloud
+    reach = np.sqrt(np.square(cloud.astype(np.float64)).sum(axis=1).max())
+    if not 0 < reach <= RADIUS:
+        raise ValueError(f"it reaches {reach:.4g} from the origin" if reach else "all its points are one")
+    return cloud.astype(np.float32)
 
 
 def read_rows(content):

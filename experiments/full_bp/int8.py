@@ -11,10 +11,10 @@ import numpy as np
 
 from zo_numpy import models
 from zo_numpy.int8 import layers, tiled
-from zo_numpy.int8.arith import MAX_TERMS, check_terms, matmul, requantise
+from zo_numpy.int8.arith import MAX_TERMS, QTensor, check_terms, matmul, requantise
 from zo_numpy.int8.layers import apply_layer, conv2d, network_input
 from zo_numpy.int8.loss import loss_named
-from zo_numpy.int8.tail import (gradient_step, linear_backward, linear_gradient, relu_backward, softmax_error,
+from zo_numpy.int8.tail import (linear_backward, linear_gradient, relu_backward, softmax_error, steps_of_gradients,
                                 update_tail)
 from zo_numpy.shapes import patches
 from zo_numpy.tiles import for_tiles, tiling
@@ -137,7 +137,7 @@ def gradients_of(model, weights, logits, kept, labels, record=None):
     """Backpropagation through the whole network, last layer first; no weight is changed.
 
     kept: from `forward_kept`.  record: None, or called as record(op, name, array) with what each op returns.
-    Returns {name: integer gradient of the weight's shape}.
+    Returns {name: gradient}, QTensors of int32 or int64, of the weights' shapes.
     """
     def noted(op, name, value):
         if record:
@@ -159,7 +159,7 @@ def gradients_of(model, weights, logits, kept, labels, record=None):
         else:
             gradient = linear_gradient(error.data, x.data)
             passed = linear_backward(error.data, weight.data) if i > 0 else None
-        gradients[name] = noted(op + "_gradient", name, gradient)
+        gradients[name] = QTensor(noted(op + "_gradient", name, gradient), error.exponent + x.exponent)
         if i > 0:
             noted(op + "_backward", name, passed)
             if any(isinstance(below, models.ReLU) for below in cut[i - 1]):
@@ -185,7 +185,7 @@ def train_step(model, bp_tail, weights, images, labels, seed, step, settings, re
         noted("input", None, x)
     logits, kept = forward_kept(model, weights, x, noted)
     gradients = gradients_of(model, weights, logits, kept, labels, noted)
-    steps = {name: gradient_step(gradients.pop(name), settings.b_bp) for name in list(gradients)}
+    steps = steps_of_gradients(gradients, weights, settings.b_bp)
     loss = loss_named(settings.loss)(logits, labels)
     if noted:
         noted("gradient_step", None, steps)

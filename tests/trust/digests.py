@@ -16,7 +16,9 @@ import time
 
 import numpy as np
 
-from zo_numpy.app.vectors import GOLDEN, load
+from zo_numpy.app.beside import GOLDEN
+from zo_numpy.app.data import at_hand
+from zo_numpy.app.methods import method_of
 from zo_numpy.golden import check, runs
 from zo_numpy.run.config import make_config, with_classes
 
@@ -44,16 +46,16 @@ METHODS = {
 def digest_of(options):
     """SHA-256 of all that a run says: losses, signs, predictions counted, the digest of the last weights."""
     config = make_config(dict(options, precision="int8"))
-    dataset = check.data_of(config, load)
+    dataset = at_hand(config)
     total = hashlib.sha256()
-    for name, line in runs.made_lines(with_classes(config, dataset), dataset):
+    for name, line in runs.made_lines(with_classes(config, dataset), method_of(config), dataset):
         total.update(f"{name} {line}".encode())
     return total.hexdigest()
 
 
 def golden_run(name):
     """What of a committed run is not made again, bit for bit: sentences; None where its data are missing."""
-    _, differences, skipped = check.check_run(name, GOLDEN, load)
+    _, differences, skipped = check.check_run(name, GOLDEN, at_hand)
     return None if skipped else differences
 
 

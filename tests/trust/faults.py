@@ -29,6 +29,7 @@ from experiments.common import save_result
 from tests.trust.bench import Bench
 from tests.trust.children import Child, Moments, disturbed, run
 from tests.trust.tasks import Download, GoldenExport, RunExport, Training, below, is_part, serve
+from zo_numpy.app.drawing import panels
 
 KILLS = {"training, INT8": 50, "training, FP32": 20, "checkpointing": 50, "downloading": 35, "golden export": 25,
          "run export": 20}
@@ -235,9 +236,8 @@ def main():
     parser.add_argument("--no-result", action="store_true", help="leave experiments/results as it is")
     options = parser.parse_args()
     os.environ.update(ZO_NUMPY_THREADS="1", no_proxy="127.0.0.1")   # children are forked, which threads do not survive
-    import matplotlib
-    matplotlib.use("Agg")
-    import matplotlib.pyplot   # noqa: F401: what children would spend their lives on
+    with panels(1, (1, 1)):   # imports what children would spend their lives on
+        pass
     started = time.monotonic()
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler)
     mirror = Child(lambda: serve(server))

@@ -17,12 +17,15 @@ from datasets import hdf5, idx, mirrors, modelnet, modelnet_archive, rotate
 from datasets.image_set import FILES, TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS, digest as sha256
 from datasets.mnist import MNIST
 from zo_numpy.__main__ import main
-from zo_numpy.app import commands, plots, vectors as golden
-from zo_numpy.app.inputs import read_image
-from zo_numpy.clouds import RADIUS, read_clouds
+from zo_numpy.app import commands, vectors as golden
+from zo_numpy.app.inputs import read_clouds, read_image
+from zo_numpy.clouds import RADIUS
 from zo_numpy.golden import diff, ops, runs
+from zo_numpy.run.checkpoint import digest
 from zo_numpy.run.config import read_config
-from zo_numpy.run.folder import RunFolder, digest, read_description
+from zo_numpy.run.folder import RunFolder, read_description
+from zo_numpy.run.metrics import read_metrics
+from zo_numpy.run.steps import own_method
 
 RANDOM = np.random.default_rng(0)
 CLASSES = ("ball", "rod", "plate")
@@ -179,7 +182,7 @@ def checked_ops(path, sound):
 
 
 def made_again(run, config, dataset):
-    return Reported() if runs.first_difference(run, config, dataset)[1] else "equal"
+    return Reported() if runs.first_difference(run, config, own_method(config), dataset)[1] else "equal"
 
 
 def packed(folder):
@@ -233,7 +236,7 @@ def all_formats(place):
         quiet("golden", "export", folder, "--model", "narrow-lenet", "--data-dir", images, "--batch-size", 2,
               "--steps", 1)
     config = read_config(zero)
-    lines = list(runs.made_lines(config, dataset))
+    lines = list(runs.made_lines(config, own_method(config), dataset))
     runs.made_lines = lambda *_: iter(lines)
     again.mkdir()
     for name in (runs.STEPS, runs.EVALUATION):
@@ -262,7 +265,7 @@ def all_formats(place):
         Format("config.json", run / "config.json", lambda: of_run(run)),
         Format("config.json alone", alone / "config.json", lambda: repr(read_config(alone)),
                lambda *_: "another valid configuration, of which nothing has been trained"),
-        Format("metrics.jsonl", run / "metrics.jsonl", lambda: plots.read_metrics(run), other_metrics),
+        Format("metrics.jsonl", run / "metrics.jsonl", lambda: read_metrics(run), other_metrics),
         Format("steps.txt, resumed", run / "steps.txt", lambda: resumed(run, steps)),
         Format("steps.txt, replayed", zero / "steps.txt", lambda: replayed(zero), shorter_log),
         Format("steps.txt of golden runs", again / runs.STEPS, lambda: made_again(again, config, dataset)),

@@ -16,7 +16,7 @@ import subprocess
 import sys
 
 from experiments.common import save_result
-from zo_numpy.app.data import ROOT
+from zo_numpy.app.beside import ROOT
 
 PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
 NUMPYS = ("1.26.4", "2.2.6", "newest")

@@ -3,7 +3,8 @@ import json
 
 from zo_numpy.app.inputs import png_chunks
 from zo_numpy.errors import UserError
-from zo_numpy.run.folder import CHECKPOINT, CONFIG, CURVES, LOCK, METRICS, RUN_FILES, STEPS, read_checkpoint
+from zo_numpy.run.checkpoint import read_checkpoint
+from zo_numpy.run.folder import CHECKPOINT, CONFIG, CURVES, LOCK, METRICS, RUN_FILES, STEPS
 
 TIMINGS = {"seconds", "images_per_second"}
 

@@ -6,7 +6,7 @@ from ..errors import UserError
 from ..run.config import BP, CHOICES, LOSSES, MEANINGS, SCHEDULES, option
 
 
-class Parser(argparse.ArgumentParser):
+class _Parser(argparse.ArgumentParser):
     """argparse, with its complaint on one line and no abbreviated options, which a new option could break."""
 
     def __init__(self, **options):
@@ -35,7 +35,7 @@ def tail(text):
         raise argparse.ArgumentTypeError(f"{text!r} is neither a whole number nor {BP!r}") from None
 
 
-def add_run_options(parser):
+def _add_run_options(parser):
     """The options that decide a run's result.
 
     The parser's argument_default is SUPPRESS: what is left out does not appear among the parsed options, so that
@@ -69,6 +69,9 @@ def add_run_options(parser):
     add("--queries", type=int, metavar="Q", help="perturbations a step (default 1)")
     add("--loss", help=f"{losses} (default the first)")
     add("--tail-passes", help=f"{', '.join(CHOICES['tail_passes'])}: which forward passes give the tail's gradient")
+    add("--tail-scale", help=f"{', '.join(CHOICES['tail_scale'])}, int8: what decides the size of the tail's steps, "
+                             "each gradient's own maximum (default) or the largest of late; running learns at any "
+                             "batch, down to one sample, and allows --b-bp=-8 and up")
     add("--headroom", type=several(int), metavar="H,H,..", help="bits of headroom of a layer's initial weights, int8")
     group = parser.add_argument_group("schedules", "one value, or several that share the epochs in equal parts")
     for precision, schedules in SCHEDULES.items():
@@ -79,14 +82,14 @@ def add_run_options(parser):
 
 def parse(arguments):
     """The command and its options, as an argparse namespace.  Raises UserError."""
-    parser = Parser(prog="python -m zo_numpy", description="ElasticZO in pure NumPy.")
-    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
+    parser = _Parser(prog="python -m zo_numpy", description="ElasticZO in pure NumPy.")
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
 
     train = subparsers.add_parser("train", argument_default=argparse.SUPPRESS,
                                   help="train a network; see its --help for the schedules")
     train.description = ("Trains a network: the last K fully-connected layers by backpropagation, all before them by "
                          "zeroth-order steps. Options left out take defaults tuned on a validation split.")
-    add_run_options(train)
+    _add_run_options(train)
     train.add_argument("--out", type=pathlib.Path, help="the run's folder (default runs/ and a name of the options)")
     train.add_argument("--resume", action="store_true", help="go on with the run in --out; start it if there is none")
 
@@ -112,7 +115,7 @@ def parse(arguments):
     replay.add_argument("--out", type=pathlib.Path, help="write the weights to this .npz file")
 
     golden = subparsers.add_parser("golden", help="vectors that other implementations are compared with, bit for bit")
-    actions = golden.add_subparsers(dest="action", required=True, metavar="ACTION", parser_class=Parser)
+    actions = golden.add_subparsers(dest="action", required=True, metavar="ACTION", parser_class=_Parser)
     actions.add_parser("check", help="recompute the committed vectors and compare them")
     actions.add_parser("update", help="make the committed vectors anew")
     export_trace = actions.add_parser("export", argument_default=argparse.SUPPRESS,
@@ -120,7 +123,7 @@ def parse(arguments):
     export_trace.add_argument("folder", type=pathlib.Path)
     export_trace.add_argument("--steps", type=int, help="how many (default 3)")
     export_trace.add_argument("--compact", action="store_true", help="large tensors by digest")
-    add_run_options(export_trace)
+    _add_run_options(export_trace)
     diff = actions.add_parser("diff", help="compare a trace with a reference and name the first divergence")
     diff.add_argument("reference", type=pathlib.Path)
     diff.add_argument("mine", type=pathlib.Path)

@@ -10,21 +10,23 @@ import numpy as np
 
 # Modules that share their name with a command have another one here.
 from .. import models
-from ..clouds import read_clouds
 from ..errors import Diverged, UserError
 from ..files import write_atomically
 from ..golden import runs
-from ..measure import bench as benchmark, bench_points, memory as memories
-from ..run.config import NUMBERS, check_number, describe, make_config, read_config, with_classes
-from ..run.folder import CHECKPOINT, CONFIG, RUN_FILES, RunFolder, digest, read_description
+from ..measure import bench as benchmark, memory as memories, peak
+from ..run.checkpoint import digest
+from ..run.config import BP, NUMBERS, check_number, describe, make_config, read_config, with_classes
+from ..run.folder import CHECKPOINT, CONFIG, CURVES, RUN_FILES, RunFolder, read_description
 from ..run.steps import PRECISIONS, split
 from ..run.trainer import Interrupted, Run, count_correct, first_weights, load_weights, percent
+from ..system import largest_resident
 from ..tiles import threads
 from . import export as exporting, vectors as golden_commands
-from .data import load_data, say
-from .inputs import read_image
+from .data import load_data
+from .inputs import read_clouds, read_image
+from .methods import method_of
 from .plots import draw_curves
-from .progress import Progress
+from .progress import Progress, say
 from .report import last_good, last_line, resume_command, run_name, subset_note, summary
 from .signals import stop_signals
 from .tour import Tour
@@ -65,6 +67,7 @@ def train(data_dir=None, offline=False, out=None, resume=False, **given):
         given = flat(config)
     elif resume and (out / CONFIG).exists():
         config = make_config({**flat(read_config(out)), **given})
+    method = method_of(config)
     with RunFolder(out) as folder:
         if folder.exists() and not resume:
             raise UserError(f"{out} holds a run already; add --resume to go on with it or choose another --out")
@@ -81,15 +84,15 @@ def train(data_dir=None, offline=False, out=None, resume=False, **given):
         try:
             with stop_signals() as stop, warnings.catch_warnings():
                 warnings.simplefilter("ignore", RuntimeWarning)   # of overflow: what is not finite ends the run
-                run = Run(config, dataset, folder, None, lambda: bool(stop))
+                run = Run(config, method, dataset, folder, None, lambda: bool(stop))
                 run.progress = Progress(sys.stdout, run.step, run.total_steps, config.batch_size)
                 say(f"{config.epochs} epoch{'s' * (config.epochs > 1)} of {run.steps_per_epoch:,} steps, batch "
                     f"{config.batch_size}, seed {config.seed}, in {out}"
                     + (f", resumed at step {run.step:,}" if run.step else ""))
                 run.train()
                 # Still in here: a Ctrl-C in the imports of the picture could end in any error of theirs.
-                draw_curves(out, f"{out.resolve().name}: {config.precision}, K = {config.bp_tail}, {dataset.name}"
-                            + ("" if dataset.complete else " (not the full data set)"))
+                title = f"{out.resolve().name}: {config.precision}, K = {config.bp_tail}, {dataset.name}"
+                lacking = draw_curves(out, title + ("" if dataset.complete else " (not the full data set)"))
         except Interrupted:
             run.progress.clear()
             print(f"interrupted: step {run.step:,} of {run.total_steps:,} is saved; go on with: {again}",
@@ -104,6 +107,9 @@ def train(data_dir=None, offline=False, out=None, resume=False, **given):
             raise UserError(f"{error.filename or out} cannot be written ({error.strerror or error}); free some space, "
                             f"then go on with: {again}") from None
         say(last_line(run, dataset, out))
+        if lacking:
+            print(f"note: the run is whole, but {out / CURVES} could not be drawn ({lacking}); mend that, then draw it "
+                  f"with: {again}", file=sys.stderr)
     return 0
 
 
@@ -195,7 +201,10 @@ def memory(measure=False, **given):
     if model and models.takes_points(model):
         given.setdefault("data", "modelnet40")   # any data set of clouds will do
     config = make_config(given)
-    for line in memories.report(config, measure):
+    measured = resident = None
+    if measure or config.bp_tail == BP:   # which is measured alone
+        measured, resident = peak.measure(config, method_of(config), 12 if threads() == 1 else 50), largest_resident()
+    for line in memories.report(config, measured, resident):
         say(line)
 
 
@@ -206,9 +215,16 @@ def bench(batch_size, rounds, json):
     if rounds < 1:
         raise UserError(f"--rounds {rounds}: choose a whole number from 1 up")
     threads()
-    images, clouds = benchmark.run(batch_size, rounds), bench_points.run(max(1, rounds // 5))
+    tails = benchmark.TAILS
+    try:
+        method_of(make_config({"bp_tail": BP}))
+    except UserError as error:   # without a clone
+        print(f"left out: {error}", file=sys.stderr)
+        tails = tuple(k for k in tails if k != BP)
+    images = benchmark.images(batch_size, rounds, method_of, tails)
+    clouds = benchmark.clouds(max(1, rounds // 5), method_of, tails)
     both = {**images, **clouds, "ratios": images["ratios"] | clouds["ratios"]}
-    for line in [to_json(both)] if json else [*benchmark.report(images), "", *bench_points.report(clouds)]:
+    for line in [to_json(both)] if json else [*benchmark.report_images(images), "", *benchmark.report_clouds(clouds)]:
         say(line)
 
 

@@ -4,7 +4,7 @@ import io
 import numpy as np
 
 from .. import models
-from ..run.folder import digest
+from ..run.checkpoint import digest
 
 VALUES_A_LINE = 24
 

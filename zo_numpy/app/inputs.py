@@ -1,4 +1,4 @@
-"""Images that a user gives to `predict`: PNG and .npy files, as the bytes a network takes.
+"""Images and clouds that a user gives to `predict`: PNG and .npy files, as the numbers a network takes.
 
 Left out: scaling and cropping, which decide what a network sees and are the user's business, and other formats.
 """
@@ -8,9 +8,11 @@ import zlib
 
 import numpy as np
 
+from ..clouds import RADIUS, chosen
 from ..errors import UserError
 from ..files import read_bounded
 from ..npy import read_npy
+from .drawing import own_settings
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 PNG_PIXELS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")   # the chunks that decide what a picture shows
@@ -25,7 +27,7 @@ def read_image(path, shape):
     size = shape[1:]
     wanted = "a PNG of {1} x {0} pixels, or .npy of uint8 ({0}, {1}) or (N, {0}, {1})".format(*size)
     try:
-        image = read_npy(path) if path.suffix == ".npy" else read_png(read_bounded(path, LARGEST_PNG), size)
+        image = read_npy(path) if path.suffix == ".npy" else _read_png(read_bounded(path, LARGEST_PNG), size)
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; give {wanted}") from None
     except Exception as error:   # Pillow and NumPy each raise their own for damaged bytes
@@ -36,14 +38,39 @@ def read_image(path, shape):
     return image.reshape(-1, *shape)
 
 
-def read_png(content, size):
+def read_clouds(path, points):
+    """(N, points, 3) float32 from an .npy file of a cloud (P, 3) or several (N, P, 3), P at least `points`.
+
+    Of more points, those at even steps are taken. Raises UserError naming the file and what it should be.
+    """
+    wanted = f"an .npy file of floats, (points, 3) or (clouds, points, 3), at least {points} points"
+    try:
+        clouds = read_npy(path)
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}); give {wanted}") from None
+    except Exception as error:   # damaged headers raise many kinds
+        raise UserError(f"{path} is not {wanted} ({' '.join(str(error).split())[:80]}); convert it first") from None
+    if clouds.ndim not in (2, 3) or clouds.shape[-1] != 3 or clouds.dtype.kind != "f" or \
+            clouds.shape[-2] < points or not len(clouds):
+        raise UserError(f"{path} holds {clouds.dtype} {clouds.shape}; give {wanted}")
+    clouds = clouds.reshape(-1, *clouds.shape[-2:])
+    with np.errstate(over="ignore"):   # to an infinity, which is refused
+        clouds = clouds[:, chosen(clouds.shape[1], points)].astype(np.float32)
+    if not np.isfinite(clouds).all() or np.square(clouds.astype(np.float64)).sum(axis=2).max() > RADIUS**2:
+        raise UserError(f"{path} has points outside the unit sphere, or that are no numbers; centre each cloud and "
+                        "scale it into the unit sphere")
+    return clouds
+
+
+def _read_png(content, size):
     """(height, width) uint8 from the bytes of a PNG of any kind: colours averaged, what is transparent laid on white.
 
     size: the (height, width) it must have; otherwise ValueError, before a pixel is unpacked.
     """
-    import matplotlib.image   # takes its time, and only a PNG needs it
-
-    image = matplotlib.image.imread(io.BytesIO(sound_png(content, size)), format="png")
+    sound = io.BytesIO(_sound_png(content, size))
+    with own_settings():
+        import matplotlib.image   # takes its time, and only a PNG needs it
+        image = matplotlib.image.imread(sound, format="png")
     image = np.atleast_3d(image)                            # (height, width, 1..4) float32 in 0..1
     colours = image.shape[2] - (image.shape[2] % 2 == 0)    # of 2 and 4, the last one is opacity
     grey = image[..., :colours].mean(axis=2)
@@ -71,7 +98,7 @@ def png_chunks(content):
         raise ValueError("it has bytes after its end")
 
 
-def sound_png(content, size):
+def _sound_png(content, size):
     """The PNG again with nothing but the chunks that decide its pixels, all checksums compared.
 
     Pillow compares neither the checksum of pixels nor what follows them. Raises ValueError saying what is wrong.
@@ -86,11 +113,11 @@ def sound_png(content, size):
             kept.append(chunk)
         if name == b"IDAT":
             pixels.append(chunk[8:-4])
-    check_pixels(b"".join(pixels), size)
+    _check_pixels(b"".join(pixels), size)
     return b"".join(kept)
 
 
-def check_pixels(packed, size):
+def _check_pixels(packed, size):
     """Refuses pixels that do not inflate to the end, where their checksum is, or to more than an image may have."""
     height, width = size
     inflate = zlib.decompressobj()

@@ -4,6 +4,11 @@ import time
 REFRESH_SECONDS = 0.2
 
 
+def say(text):
+    """Prints a line at once, whatever the output is."""
+    print(text, flush=True)
+
+
 def duration(seconds):
     """12.3 -> '12 s', 252 -> '4 min 12 s', 7500 -> '2 h 5 min'."""
     seconds = int(seconds)

@@ -6,17 +6,16 @@ import sys
 from .. import models
 from ..run.config import read_config
 from ..run.folder import CHECKPOINT
+from ..run.metrics import read_metrics
 from ..run.steps import PRECISIONS, compares_loss
 from ..run.trainer import count_correct, load_weights, percent
-from .data import say
-from .plots import read_metrics
-from .progress import duration
+from .progress import duration, say
 
 
 def run_name(config):
     """mnist-int8-k2-e20-s0 and the like: a folder's name from what mostly distinguishes runs."""
-    marks = ("-frozen" if config.zo_frozen else "") + (f"-rotated{config.rotate}" if config.rotate else "") + (
-        "-tuned" if config.init_from else "")
+    marks = ("-frozen" if config.zo_frozen else "") + ("-running" if config.tail_scale == "running" else "") + (
+        f"-rotated{config.rotate}" if config.rotate else "") + ("-tuned" if config.init_from else "")
     changes = {name: getattr(config, name) for name in ("augment", "tilt", "jitter")}
     marks += "".join(f"-{name}{value}" for name, value in changes.items() if value)
     size = f"-p{config.points}" if config.points else ""

@@ -14,7 +14,7 @@ from .. import models, rng, shapes
 from ..int8 import arith, draws, elastic_zo, layers, loss, precision, tail
 from ..models import Conv2d, Flatten, Linear, MaxPool2d, ReLU
 from ..run import steps
-from ..run.folder import digest
+from ..run.checkpoint import digest
 
 TINY = models.Model("tiny", (1, 4, 4), 3, (
     Conv2d("conv1", 1, 2, kernel=3, pad=1), MaxPool2d(2), ReLU(), Flatten(),
@@ -39,7 +39,7 @@ def plain(value):
     return value.tolist() if isinstance(value, np.ndarray) else value
 
 
-def value_text(name, value, width):
+def _value_text(name, value, width):
     """A value in as many lines as it needs, random words in hexadecimal."""
     if not name.endswith("words"):
         return pprint.pformat(value, width=width, compact=True)
@@ -49,7 +49,7 @@ def value_text(name, value, width):
 
 def written(name, value, width=112):
     """`name = value`, the value in lines of its own if one line is too short."""
-    text = value_text(name, value, width - 4)
+    text = _value_text(name, value, width - 4)
     if "\n" not in text and len(name) + 3 + len(text) <= width:
         return f"{name} = {text}"
     return f"{name} =\n" + textwrap.indent(text, "    ")
@@ -71,7 +71,7 @@ class Tour:
     def did(self, function, name, value):
         """One line, the value as it is now."""
         self.values[name] = value = plain(value)
-        text = value_text(name, value, WIDTH - 4)
+        text = _value_text(name, value, WIDTH - 4)
         if "\n" in text or COLUMN + len(name) + 3 + len(text) > WIDTH:
             text = "\n" + textwrap.indent(text, "    ")
         self.say(f"  {called(function):{COLUMN - 2}}{name} = {text}".replace(" = \n", " =\n"))
@@ -188,6 +188,7 @@ class Tour:
             shift = max(0, arith.bit_width(largest) - SETTINGS.b_bp)
             self.did(tail.gradient_step, f"tail.{name}.gradient_shift", shift)
             self.did(tail.gradient_step, f"tail.{name}.step", changes[name])
+            self.other_scale(largest, error.exponent + inputs[i].exponent, shift)
             if i > 0:
                 below = self.linears[i - 1].name
                 passed = tail.linear_backward(error.data, weights[name].data)
@@ -196,6 +197,13 @@ class Tour:
                 self.did(tail.relu_backward, f"tail.{below}.masked", masked)
                 error = self.requantised(f"tail.{below}.error_", masked, error.exponent + weights[name].exponent)
         return changes
+
+    def other_scale(self, largest, exponent, shift):
+        """A line on what `--tail-scale running` would make of a gradient, two bits below its layer's reference."""
+        width = arith.bit_width(largest)
+        running = tail.running_shift(largest, exponent, SETTINGS.b_bp, np.array([width + exponent + 2, 0], np.int32))
+        self.say(f"  (--tail-scale own shifts by {shift}, as this gradient has {width} bits; running by {running}, if "
+                 "the largest of late had two more)")
 
     def walk(self):
         """The whole step.  Raises AssertionError if `train_step` would have made another one."""

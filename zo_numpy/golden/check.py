@@ -11,6 +11,7 @@ from ..errors import UserError
 from ..files import write_atomically
 from ..run.config import describe, make_config, read_config, with_added, with_classes
 from ..run.folder import CONFIG, STEPS, read_description
+from ..run.steps import own_method
 from . import FORMAT_VERSION, MADE_BY, diff, ops, runs, trace
 from .tolerances import SUMMARY, Tolerances
 
@@ -34,6 +35,7 @@ SOLIDS: dict[str, dict] = {
 }
 TRACES |= {f"narrow-pointnet-{precision}-k{k}": dict(options, bp_tail=k, points=24, batch_size=2, epochs=1)
            for precision, options in SOLIDS.items() for k in range(4)}
+TRACES["narrow-lenet-int8-k2-running"] = dict(TRACES["narrow-lenet-int8-k2"], tail_scale="running")
 SOLIDS_RUN = dict(points=64, epochs=4, batch_size=12, limit=328)
 # Two epochs of half the subset, for the schedules and the last partial batch; one epoch of all of MNIST; short runs
 # that each differ in one thing more: the loss, the queries, or an R that the only epoch's r_max does not reach.
@@ -54,6 +56,11 @@ RUNS: dict[str, dict] = {
     "subset-fp32-k1-both": dict(FP32_RUN, bp_tail=1, tail_passes="both"),
     "subset-fp32-k2-frozen": dict(FP32_RUN, bp_tail=2, zo_frozen=True),
     **{f"solids-fp32-k{k}": dict(SOLIDS["fp32"], **SOLIDS_RUN, validate=600, bp_tail=k) for k in (0, 3)},
+    # Of the running scale: one sample a step, bits of a step down to none; and a batch whose last is smaller, both passes.
+    "subset-int8-k3-running": dict(SUBSET_RUN, bp_tail=3, tail_scale="running", batch_size=1, limit=400,
+                                   b_bp=(3, 1, 0, -2)),
+    "subset-int8-k2-running-both": dict(SHORT_RUN, bp_tail=2, tail_scale="running", tail_passes="both", batch_size=24,
+                                        limit=1000, b_bp=(2,)),
 }
 
 
@@ -71,15 +78,10 @@ def run_config(name, dataset):
     return (json.dumps(description, indent=2) + "\n").encode()
 
 
-def data_of(config, load):
-    """The Dataset of a configuration."""
-    return load(config.data, config.points) if config.points else load(config.data)
-
-
 def make_trace(name, load, folder):
     """Writes the committed trace of that name into a new folder."""
     config = config_of(TRACES[name])
-    dataset = data_of(config, load)
+    dataset = load(config)
     compact = config.model == "lenet5" or config.precision == "fp32"
     folder.mkdir(parents=True)
     return trace.export_trace(with_classes(config, dataset), dataset, folder, TRACE_STEPS, compact)
@@ -95,7 +97,7 @@ def check_ops(folder):
     return compared, differences
 
 
-def check_trace(name, golden, load, scratch):
+def _check_trace(name, golden, load, scratch):
     """(records compared, sentences on what differs) of one committed trace."""
     committed, again = golden / "traces" / name, scratch / name
     make_trace(name, load, again)
@@ -109,7 +111,7 @@ def differences_of(committed, again):
     if found.skipped:
         differences.append(f"{found.skipped} records cannot be compared")
     if not differences and found.tolerances:
-        if exact_part(committed) != exact_part(again):
+        if _exact_part(committed) != _exact_part(again):
             differences = [f"{diff.MANIFEST} is not, but for float numbers, what this version writes"]
     elif not differences:
         differences = [f"{file.name} is not, byte for byte, what this version writes"
@@ -119,7 +121,7 @@ def differences_of(committed, again):
     return found.compared, differences + [f"{file} is committed but belongs to no record" for file in sorted(unlisted)]
 
 
-def exact_part(folder):
+def _exact_part(folder):
     """The manifest of an FP32 trace without all that rests on last bits."""
     manifest = diff.read_manifest(folder)
     for record in manifest["records"]:
@@ -133,10 +135,10 @@ def check_run(name, golden, load):
     """(lines compared, sentences on what differs, why it was skipped or None) of one committed run."""
     path = golden / "runs" / name
     config, recorded = read_config(path), read_description(path)["dataset"]
-    dataset = data_of(config, load)
+    dataset = load(config)
     if dataset.digest != recorded["digest"]:
         return 0, [], f"its data are not here ({config.data}); fetch them with `make data`"
-    compared, difference = runs.first_difference(path, config, dataset)
+    compared, difference = runs.first_difference(path, config, own_method(config), dataset)
     differences = [difference] if difference else []
     if (path / CONFIG).read_bytes() != run_config(name, dataset):
         differences.append(f"{CONFIG} is not, byte for byte, what this version writes")
@@ -147,13 +149,12 @@ def check_run(name, golden, load):
 def check(golden, load, say):
     """Recomputes all vectors under `golden`.  Returns how many differences there are.
 
-    load: maps a data set's name, and for clouds their points, to a Dataset.  say: called with each line of the report.
+    load: maps a Config to its Dataset.  say: called with each line of the report.
     Raises UserError if there is nothing to compare.
     """
-    if not golden.is_dir():
-        raise UserError(f"{golden} does not exist; run this from a clone of the project")
+    _check_folder(golden)
     differing = compared = 0
-    for title, unit, (count, differences, skipped) in all_checks(golden, load):
+    for title, unit, (count, differences, skipped) in _all_checks(golden, load):
         differing, compared = differing + len(differences), compared + count
         state = "equal" if not differences else "DIFFERS"
         say(f"{title}: " + (f"SKIPPED, {skipped}" if skipped else f"{state}, {count:,} {unit}"))
@@ -165,7 +166,13 @@ def check(golden, load, say):
     return differing
 
 
-def all_checks(golden, load):
+def _check_folder(golden):
+    """Refuses a folder of vectors that is not there: it is not installed."""
+    if not golden.is_dir():
+        raise UserError(f"{golden} does not exist; run this from a clone of the project")
+
+
+def _all_checks(golden, load):
     """Yields (title, unit, (compared, differences, why skipped or None)) of everything committed."""
     for part, names in (("traces", TRACES), ("runs", RUNS)):
         unknown = sorted({path.name for path in (golden / part).glob("*")} - set(names))
@@ -175,7 +182,7 @@ def all_checks(golden, load):
     yield f"{len(ops.OPS)} ops", "numbers", (*check_ops(golden / "ops"), None)
     with tempfile.TemporaryDirectory() as scratch:
         for name in TRACES:
-            yield f"trace {name}", "records", (*check_trace(name, golden, load, pathlib.Path(scratch)), None)
+            yield f"trace {name}", "records", (*_check_trace(name, golden, load, pathlib.Path(scratch)), None)
     for name in RUNS:
         yield f"run {name}", "lines", check_run(name, golden, load)
 
@@ -188,15 +195,16 @@ def update(golden, load, say, flags_of):
     which another machine would write with other last bits.
     Raises UserError, with nothing changed, if what is frozen would change.
     """
+    _check_folder(golden)
     with tempfile.TemporaryDirectory(dir=golden.parent) as scratch:
         new = pathlib.Path(scratch)
         ops.write_ops(new / "ops", flags_of)
         for name in TRACES:
             make_trace(name, load, new / "traces" / name)
-            say(f"{keep_if_near(golden, new, f'traces/{name}', agreeing_traces)} trace {name}")
+            say(f"{_keep_if_near(golden, new, f'traces/{name}', _agreeing_traces)} trace {name}")
         for name, options in RUNS.items():
             config = config_of(options)
-            dataset = data_of(config, load)
+            dataset = load(config)
             config = with_classes(config, dataset)
             folder = new / "runs" / name
             if dataset.name != config.data or not dataset.complete and config.data == "mnist":
@@ -204,8 +212,8 @@ def update(golden, load, say, flags_of):
                 say(f"kept run {name}: its data are not here")
                 continue
             make_run(name, config, dataset, folder)
-            say(f"{keep_if_near(golden, new, f'runs/{name}', agreeing_runs)} run {name}")
-        refuse_frozen(golden, new)
+            say(f"{_keep_if_near(golden, new, f'runs/{name}', _agreeing_runs)} run {name}")
+        _refuse_frozen(golden, new)
         for part in PARTS:
             shutil.rmtree(golden / part, ignore_errors=True)
             (new / part).rename(golden / part)
@@ -217,13 +225,13 @@ def make_run(name, config, dataset, folder):
     folder.mkdir(parents=True)
     write_atomically(folder / CONFIG, run_config(name, dataset))
     content = {STEPS: [], runs.EVALUATION: []}
-    for file, line in runs.made_lines(config, dataset):
+    for file, line in runs.made_lines(config, own_method(config), dataset):
         content[file].append(line)
     for file, lines in content.items():
         write_atomically(folder / file, "".join(lines).encode())
 
 
-def keep_if_near(golden, new, name, agree):
+def _keep_if_near(golden, new, name, agree):
     """Puts the committed FP32 vectors in place of new ones, if agree(committed, again).  Returns what it did."""
     committed, again = golden / name, new / name
     if "-fp32-" not in name or not committed.is_dir() or not agree(committed, again):
@@ -233,14 +241,14 @@ def keep_if_near(golden, new, name, agree):
     return "kept, as within its tolerances,"
 
 
-def agreeing_traces(committed, again):
+def _agreeing_traces(committed, again):
     try:
         return not differences_of(committed, again)[1]
     except UserError:   # damaged, or of another format_version
         return False
 
 
-def agreeing_runs(committed, again):
+def _agreeing_runs(committed, again):
     if not all((committed / file).exists() for file in (CONFIG, STEPS, runs.EVALUATION)) or \
             (committed / CONFIG).read_bytes() != (again / CONFIG).read_bytes():
         return False
@@ -250,7 +258,7 @@ def agreeing_runs(committed, again):
     return all(len(old) == len(made) and all(map(tolerances.line, old, made)) for old, made in pairs)
 
 
-def refuse_frozen(golden, new):
+def _refuse_frozen(golden, new):
     """Raises UserError if files of a frozen format_version would change or go; others may be added to it."""
     versions = {json.loads(path.read_bytes()).get("format_version") for path in (golden / "ops").glob("*.json")}
     changed = [path for part in PARTS for path in sorted((golden / part).rglob("*")) if path.is_file() and not

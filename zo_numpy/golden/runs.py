@@ -16,7 +16,8 @@ from ..errors import UserError
 from ..int8 import precision as int8
 from ..int8.arith import INT8_MAX, bit_width, pseudo_stochastic_shift
 from ..int8.draws import perturbation_table
-from ..run.folder import CONFIG, STEPS, digest
+from ..run.checkpoint import digest
+from ..run.folder import CONFIG, STEPS
 from ..run.steps import DIGEST_EVERY, PRECISIONS, log_line, one_step, parts, steps_in_epoch
 from ..run.trainer import count_correct, first_weights
 from .tolerances import Tolerances
@@ -25,15 +26,17 @@ EVALUATION = "evaluation.txt"
 LINE = re.compile(r"(\d{1,12}) (\S{1,40}) (\S{1,40}) ((?:-1|0|1)(?:,(?:-1|0|1)){0,63})(?: ([0-9a-f]{64}))?\n?")
 
 
-def made_lines(config, dataset):
-    """Makes a run again, from its first step; yields (file, line) of its steps and evaluations, line ends included."""
+def made_lines(config, method, dataset):
+    """Makes a run again by a Method, from its first step; yields (file, line) of its steps and evaluations, line ends
+    included.
+    """
     precision, model = PRECISIONS[config.precision], models.of_run(config)
     weights = first_weights(config)
     (images, labels), (seen, classes), _ = parts(config, dataset)
     in_epoch = steps_in_epoch(config, len(labels))
     total = config.epochs * in_epoch
     for step in range(total):
-        outcome = one_step(config, precision, weights, images, labels, step)
+        outcome = one_step(config, method, weights, images, labels, step)
         line = log_line(step + 1, total, outcome, lambda: digest(precision.to_arrays(weights)[0]))
         yield STEPS, (line if config.precision == "int8" else " ".join(line.split()[:4])) + "\n"
         if (step + 1) % in_epoch == 0:
@@ -49,12 +52,12 @@ def committed_lines(path):
         raise UserError(f"{path} does not exist; restore it, or write it anew with `make golden-update`") from None
 
 
-def first_difference(folder, config, dataset):
+def first_difference(folder, config, method, dataset):
     """(lines compared, the first line that differs as a sentence or None) of a committed run, made again."""
     expected = {name: committed_lines(folder / name) for name in (STEPS, EVALUATION)}
     made = dict.fromkeys(expected, 0)
     tolerances = Tolerances(config.schedules) if config.precision == "fp32" else None
-    for name, line in made_lines(config, dataset):
+    for name, line in made_lines(config, method, dataset):
         found = "".join(expected[name][made[name]:made[name] + 1])   # '' where there are no more
         if found != line and not (tolerances and tolerances.line(found, line)):
             return sum(made.values()), f"{name}, line {made[name] + 1}: expected {found[:200]!r}, got {line!r}"
@@ -72,7 +75,7 @@ def update_table(r_max, p_zero, b_zo):
     return pseudo_stochastic_shift(z, max(0, bit_width(r_max) - b_zo))
 
 
-def read_signs(path, steps, queries):
+def _read_signs(path, steps, queries):
     """Yields (step, signs, digest or None) of each line of a step log.  Raises UserError naming the first bad line."""
     number = -1
     try:
@@ -108,7 +111,7 @@ def replay(path, config, training_samples):
     bound = INT8_MAX - max(config.schedules["r_max"])
     epoch_steps = steps_in_epoch(config, training_samples)
     total, made = config.epochs * epoch_steps, 0
-    for step, signs, expected in read_signs(path / STEPS, total, config.queries):
+    for step, signs, expected in _read_signs(path / STEPS, total, config.queries):
         table = update_table(*(config.at(name, step // epoch_steps) for name in ("r_max", "p_zero", "b_zo")))
         for tensor, name in zo_names if any(signs) else ():
             theta = weights[name].data.reshape(-1)

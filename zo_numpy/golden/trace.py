@@ -29,9 +29,10 @@ from .. import models
 from ..errors import UserError
 from ..files import write_atomically
 from ..int8.arith import QTensor, max_abs, requantise_shift
+from ..int8.tail import SCALE
+from ..run.checkpoint import digest
 from ..run.config import BP, as_json, training_samples
-from ..run.folder import digest
-from ..run.steps import PRECISIONS, batch_of, compares_loss, one_step, parts, samples_at
+from ..run.steps import PRECISIONS, batch_of, compares_loss, one_step, own_method, parts, samples_at
 from ..run.trainer import first_weights
 from . import FORMAT_VERSION
 from .tolerances import summary
@@ -144,7 +145,10 @@ class Recorder:
                 last["chain"] = last["error"] = self.add(phase, op, name, value, ["chain", ("into", name)])
             case "gradient_step":
                 for layer, step in value.items():
-                    last["gradient_step", phase, layer] = self.add(phase, op, layer, step, [("gradient", layer)])
+                    scale = [key for key in [("weights", layer + SCALE)] if key in last]
+                    last["gradient_step", phase, layer] = self.add(phase, op, layer, step, [("gradient", layer), *scale])
+                    if scale:   # what the running scale is made from in the update
+                        last["gradient_step", phase, layer + SCALE] = last["gradient", layer]
             case "loss":
                 self.loss = phase, value
             case "batch_statistics":
@@ -179,15 +183,15 @@ def record_steps(recorder, config, dataset, steps):
         epoch, batch = batch_of(config, len(labels), step)
         last["images"] = recorder.add("batch", "images", "batch", samples_at(images, epoch)[batch])
         last["labels"] = recorder.add("batch", "labels", "batch", labels[batch])
-        record_draws(recorder, config, weights, step, precision.settings_at(config, epoch))
-        *_, g = one_step(config, precision, weights, images, labels, step, recorder)
+        _record_draws(recorder, config, weights, step, precision.settings_at(config, epoch))
+        *_, g = one_step(config, own_method(config), weights, images, labels, step, recorder)
         recorder.add_loss()
         last["g"] = recorder.add("update", G[config.precision], "g", g, [key for key in last if key[0] == "loss"])
         recorder.weights("update", weights, dict.fromkeys(
             key[:-1] for kind in ("z", "gradient_step", "statistics") for key in last if key[0] == kind))
 
 
-def record_draws(recorder, config, weights, step, settings):
+def _record_draws(recorder, config, weights, step, settings):
     """z of every ZO tensor, query by query."""
     if config.zo_frozen:
         return

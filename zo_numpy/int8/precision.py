@@ -6,7 +6,7 @@ import numpy as np
 
 from .. import models
 from ..clouds import quantised_clouds
-from . import elastic_zo, tiled, variants
+from . import elastic_zo, tail, tiled, variants
 from .arith import INT8_MAX, QTensor
 from .draws import init_weights, perturbation
 from .elastic_zo import Settings, zo_tensors
@@ -23,8 +23,12 @@ def initialise(config):
 
 
 def fit_for_zo(weights, config):
-    """Weights from anywhere as a run may start from them, clipped in place."""
-    clip_for_zo(weights, zo_tensors(models.of_run(config), config.bp_tail), max(config.schedules["r_max"]))
+    """Weights from anywhere as a run may start from them, clipped in place; running scales begin anew."""
+    model = models.of_run(config)
+    weights = {name: weight for name, weight in weights.items() if isinstance(weight, QTensor)}
+    clip_for_zo(weights, zo_tensors(model, config.bp_tail), max(config.schedules["r_max"]))
+    if config.tail_scale == "running":
+        weights |= tail.first_scales(models.split_tail(model.layers, config.bp_tail)[1])
     return weights
 
 
@@ -98,11 +102,14 @@ def mean_loss(total, images):
 
 
 def to_arrays(weights):
-    """What is saved of the weights: ({name: int8 array}, {name.exponent: int})."""
-    return ({name: weight.data for name, weight in weights.items()},
-            {name + ".exponent": weight.exponent for name, weight in weights.items()})
+    """What is saved of the weights: ({name: array}, {name.exponent: int}).  A running scale is an array alone."""
+    quantised = {name: weight for name, weight in weights.items() if isinstance(weight, QTensor)}
+    return ({name: weight.data if name in quantised else weight for name, weight in weights.items()},
+            {name + ".exponent": weight.exponent for name, weight in quantised.items()})
 
 
 def from_arrays(arrays, numbers):
     """The inverse of `to_arrays`.  Raises KeyError where a number is missing."""
-    return {name: QTensor(np.ascontiguousarray(array), numbers[name + ".exponent"]) for name, array in arrays.items()}
+    arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    return {name: array if name.endswith(tail.SCALE) else QTensor(array, numbers[name + ".exponent"])
+            for name, array in arrays.items()}

@@ -2,14 +2,29 @@
 
 The tail is the last K fully-connected layers, trained by backpropagation from what the second forward pass of a ZO
 step has at hand. Everything below the tail has no backward at all: that asymmetry is ElasticZO.
+
+A weight moves by whole units, so a gradient, whose sums may have 31 bits, is shifted down to a few bits first. How far
+is the scale of the step, and there are two:
+
+    own       shift = width(max |G|) - b_bp: the largest step of every batch has b_bp bits. This is NITI's rule. It
+              misleads where batches are small: a sample that is right already, and has a small gradient, moves the
+              weights as far as one that is wrong.
+    running   shift = reference - b_bp - exponent(G): b_bp bits for a gradient as large as the largest of late, fewer
+              for a smaller one, down to none. The reference is the size of that largest gradient in bits, on a scale
+              that is the same for all steps: the exponents of error and input are in it. It rises at once to a larger
+              gradient, and falls by one when FALL_AFTER gradients in a row did not reach it.
 """
 import numpy as np
 
 from .. import models
-from .arith import INT8_MAX, bit_width, check_terms, matmul, max_abs, pseudo_stochastic_shift, requantise
+from .arith import INT8_MAX, QTensor, bit_width, check_terms, matmul, max_abs, pseudo_stochastic_shift, requantise
 from .loss import base2_logits, exp2_terms
 
 SOFTMAX_BITS = 15
+SCALE = ".scale"       # after a layer's name: the key of its running scale among the weights, int32 (reference, age)
+FIRST_REFERENCE = -1024   # below the size of any gradient: the first one decides
+FALL_AFTER = 64        # gradients in a row below the reference, until it falls by one
+LARGEST_SHIFT = 30     # of an int32
 
 
 def softmax_error(logits, labels):
@@ -51,8 +66,9 @@ def relu_backward(error, x):
 
 
 def tail_gradients(tail, weights, logits, inputs, labels, record=None):
-    """Backpropagation through the tail.  Returns {name: (out, in) int32}, last layer first; no weight is changed
-    (CHOICE 21).
+    """Backpropagation through the tail.  Returns {name: gradient}, last layer first; no weight is changed (CHOICE 21).
+
+    A gradient is a tensor with an exponent too, but of int32: QTensor (out, in).
 
     logits: QTensor (N, classes).  inputs: [QTensor], the input of each linear layer.  labels: (N,) integers.
     record: None, or called as record(op, name, array) with what each op returns, under the name of the layer whose
@@ -68,7 +84,8 @@ def tail_gradients(tail, weights, logits, inputs, labels, record=None):
     error = noted("softmax_error", linears[-1].name, softmax_error(logits, labels)) if linears else None
     for i in range(len(linears) - 1, -1, -1):
         name, x = linears[i].name, inputs[i]
-        gradients[name] = noted("linear_gradient", name, linear_gradient(error.data, x.data))
+        sums = noted("linear_gradient", name, linear_gradient(error.data, x.data))
+        gradients[name] = QTensor(sums, error.exponent + x.exponent)
         if i > 0:
             passed = noted("linear_backward", name, linear_backward(error.data, weights[name].data))
             masked = noted("relu_backward", name, relu_backward(passed, x.data))
@@ -77,12 +94,25 @@ def tail_gradients(tail, weights, logits, inputs, labels, record=None):
 
 
 def tail_steps(tail, weights, logits, inputs, labels, b_bp, record=None):
-    """`gradient_step` of each of `tail_gradients`, whose arguments it takes.  Returns {name: (out, in) int32}."""
+    """The step of each of `tail_gradients`, whose arguments it takes.  Returns {name: (out, in) int32}.
+
+    A layer whose running scale is among the weights has a `running_step`, and the scale changes; others a
+    `gradient_step`.
+    """
     gradients = tail_gradients(tail, weights, logits, inputs, labels, record)
-    # pop: a gradient is gone when its step is made, so that both are held of one layer at most.
-    steps = {name: gradient_step(gradients.pop(name), b_bp) for name in list(gradients)}
+    steps = steps_of_gradients(gradients, weights, b_bp)
     if record:
         record("gradient_step", None, steps)
+    return steps
+
+
+def steps_of_gradients(gradients, weights, b_bp):
+    """{name: step} of {name: gradient}, which is emptied, so that both are held of one layer at most."""
+    steps = {}
+    for name in list(gradients):
+        gradient, scale = gradients.pop(name), weights.get(name + SCALE)
+        steps[name] = (gradient_step(gradient.data, b_bp) if scale is None else
+                       running_step(gradient, b_bp, scale))
     return steps
 
 
@@ -91,7 +121,49 @@ def gradient_step(gradient, b_bp):
 
     gradient: int32.  b_bp: 1..7, the bits its largest magnitude keeps.  Returns int32, |step| <= 2^b_bp.
     """
-    return pseudo_stochastic_shift(gradient, max(0, bit_width(max_abs(gradient)) - b_bp))
+    return pseudo_stochastic_shift(gradient, own_shift(max_abs(gradient), b_bp))
+
+
+def running_step(gradient, b_bp, scale):
+    """Scales a gradient to b_bp bits where it is as large as the reference of its layer, to fewer where it is smaller.
+
+    gradient: QTensor of int32.  b_bp: -8..7; at 0 and below most of a step is 0.  scale: int32 (2,), changed in place.
+    Returns int32, |step| <= 2^b_bp, or 1 where b_bp is below 0.
+    """
+    shift = running_shift(max_abs(gradient.data), gradient.exponent, b_bp, scale)
+    return pseudo_stochastic_shift(gradient.data, shift)
+
+
+def own_shift(largest, b_bp):
+    """The shift that leaves b_bp bits of the largest magnitude."""
+    return max(0, bit_width(largest) - b_bp)
+
+
+def running_shift(largest, exponent, b_bp, scale):
+    """The shift of a gradient from the reference of its layer, which takes notice of the gradient first (CHOICE 35).
+
+    largest: of the gradient's magnitudes.  exponent: of the gradient.
+    scale: int32 (2,), the reference and how many gradients in a row did not reach it; changed in place.
+
+    A gradient is the sum over its batch, as is every one that the reference was made from: the batch size is in both
+    and cancels, so that b_bp means the same for every batch (CHOICE 36).
+    """
+    size = bit_width(largest) + exponent
+    reference, age = map(int, scale)
+    if largest and size >= reference:   # a gradient of zeros reaches no reference
+        reference, age = size, 0
+    elif age + 1 < FALL_AFTER:
+        age += 1
+    else:
+        reference, age = reference - 1, 0
+    scale[...] = reference, age
+    limit = LARGEST_SHIFT if bit_width(largest) < 32 else 62   # full BP has sums of int64
+    return max(0, min(limit, reference - b_bp - exponent))
+
+
+def first_scales(tail):
+    """{name.scale: int32 (reference, age)} of a tail's layers before the first step."""
+    return {layer.name + SCALE: np.array([FIRST_REFERENCE, 0], np.int32) for layer in models.weight_layers(tail)}
 
 
 def update_tail(weights, steps):

@@ -15,10 +15,10 @@ import numpy as np
 from .. import models
 from ..shapes import relu
 from ..tiles import cut, for_tiles, threads, tiling
-from .arith import (INPUT_EXPONENT, INT8_MAX, QTensor, bit_width, check_terms, from_pixels, matmul, max_abs,
+from .arith import (INPUT_EXPONENT, INT8_MAX, QTensor, check_terms, from_pixels, matmul, max_abs,
                     pseudo_stochastic_shift, requantise, shift_for)
 from .layers import apply_layer
-from .tail import linear_backward, relu_backward, softmax_error
+from .tail import SCALE, linear_backward, own_shift, relu_backward, running_shift, softmax_error
 
 POINT_TILE_BYTES = 1 << 19    # of a point layer's sums that a thread works on at a time, so that they stay in cache
 GRADIENT_BYTES = 12_288       # of a gradient that is formed at a time, and of what is widened for it
@@ -48,11 +48,11 @@ def forward_block(block, weights, x):
     if models.MaxOverPoints in kinds:
         return forward_pooled(block, weights, x)
     if models.PointLinear in kinds:
-        return forward_points(block, weights, x)
-    return (forward_relu if models.ReLU in kinds else forward_wide)(block, weights, x)
+        return _forward_points(block, weights, x)
+    return (_forward_relu if models.ReLU in kinds else _forward_wide)(block, weights, x)
 
 
-def forward_relu(block, weights, x):
+def _forward_relu(block, weights, x):
     """A block on images or features that ends in ReLU, cut along the batch: 8 bits of each sum are kept."""
     n, *sample_shape = x.data.shape
     kept = np.empty((n, *models.output_shape(block, sample_shape)), np.uint8)
@@ -67,7 +67,7 @@ def forward_relu(block, weights, x):
     return result(block, weights, x, kept.view(np.int8), max(maxima))
 
 
-def forward_wide(block, weights, x):
+def _forward_wide(block, weights, x):
     """A block without ReLU, as the last one: its sums have signs, and stand whole until they are requantised."""
     n, *sample_shape = x.data.shape
     accumulator = np.empty((n, *models.output_shape(block, sample_shape)), np.int32)
@@ -80,8 +80,8 @@ def forward_wide(block, weights, x):
     return requantise(accumulator, x.exponent + weights[block[0].name].exponent)
 
 
-def forward_points(block, weights, x):
-    """A block that keeps its points, PointLinear and ReLU, cut along the points of all samples: as `forward_relu`.
+def _forward_points(block, weights, x):
+    """A block that keeps its points, PointLinear and ReLU, cut along the points of all samples: as `_forward_relu`.
 
     In memory the channel varies slowest, (C, N, P), so that a tile is a few long runs.
     """
@@ -182,7 +182,7 @@ def train_tail(tail, weights, logits, inputs, labels, b_bp, earlier=None):
     """
     for name, error, x in backward(tail, weights, logits, inputs, labels):
         weight = weights[name].data
-        for place, step in linear_steps(error, x, b_bp):
+        for place, step in _linear_steps(error, x, b_bp, weights.get(name + SCALE)):
             if earlier:
                 step += earlier[name][place]
             np.subtract(weight[place], step, out=step)
@@ -195,49 +195,51 @@ def tail_steps(tail, weights, logits, inputs, labels, b_bp):
     steps = {}
     for name, error, x in backward(tail, weights, logits, inputs, labels):
         steps[name] = np.empty(weights[name].data.shape, np.int16)
-        for place, step in linear_steps(error, x, b_bp):
+        for place, step in _linear_steps(error, x, b_bp, weights.get(name + SCALE)):
             steps[name][place] = step
             del step
     return steps
 
 
 def backward(tail, weights, logits, inputs, labels):
-    """The error's way back.  Yields (name, error of its output, its input), two int8, of each layer, the last first.
+    """The error's way back.  Yields (name, error of its output, its input), two QTensors, of each layer, the last
+    first.
 
     A layer is yielded when the error has passed through its weights already: they may be changed.
     """
     linears = models.weight_layers(tail)
     error = softmax_error(logits, labels) if linears else None
     while linears:
-        name, x, above = linears.pop().name, inputs.pop().data, error
+        name, x, above = linears.pop().name, inputs.pop(), error
         if linears:
-            passed = relu_backward(linear_backward(error.data, weights[name].data), x)
+            passed = relu_backward(linear_backward(error.data, weights[name].data), x.data)
             error = requantise(passed, error.exponent + weights[name].exponent)
             del passed
-        yield name, above.data, x
+        yield name, above, x
 
 
-def linear_steps(error, x, b_bp):
+def _linear_steps(error, x, b_bp, scale=None):
     """The step of a linear layer's gradient, piece by piece.  Yields ((rows, columns), int32 of that place).
 
-    error: (N, out) int8.  x: (N, in) int8.
+    error: QTensor (N, out).  x: QTensor (N, in).  scale: None, or the layer's running scale, changed in place.
     """
-    if len(x) == 1:   # an outer product
-        largest = max_abs(error) * max_abs(x)
+    if len(x.data) == 1:   # an outer product
+        largest = max_abs(error.data) * max_abs(x.data)
     else:
         largest = 0
-        for _, piece in gradient_pieces(error, x):
+        for _, piece in _gradient_pieces(error.data, x.data):
             largest = max(largest, max_abs(piece))
             del piece
-    shift = max(0, bit_width(largest) - b_bp)
-    for place, piece in gradient_pieces(error, x):
+    shift = (own_shift(largest, b_bp) if scale is None else
+             running_shift(largest, error.exponent + x.exponent, b_bp, scale))
+    for place, piece in _gradient_pieces(error.data, x.data):
         step = pseudo_stochastic_shift(piece, shift)
         del piece
         yield place, step
         del step
 
 
-def gradient_pieces(error, x):
+def _gradient_pieces(error, x):
     """The gradient error^T x piece by piece.  Yields ((rows, columns), int32 of that place), which may be spoilt.
 
     error: (N, out) int8.  x: (N, in) int8.
@@ -250,10 +252,10 @@ def gradient_pieces(error, x):
         columns = slice(left, left + width)
         for top in range(0, len(error), height):
             rows = slice(top, top + height)
-            yield (rows, columns), product_of(error[rows], x[:, columns])
+            yield (rows, columns), _product_of(error[rows], x[:, columns])
 
 
-def product_of(a, b):
+def _product_of(a, b):
     """a @ b of (n, k) int32 and (k, m) int8, summed over some of k at a time, so that little of b is widened at once."""
     terms = max(1, 4 * GRADIENT_BYTES // (4 * b.shape[1]))
     total = matmul(a[:, :terms], b[:terms].astype(np.int32))

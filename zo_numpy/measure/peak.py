@@ -7,24 +7,25 @@ import tracemalloc
 import numpy as np
 
 from .. import models
-from ..run.steps import PRECISIONS, step_function
+from ..run.steps import PRECISIONS, settings_of
 
 
-def measure(config, steps=12, infer=False):
+def measure(config, method, steps=12, infer=False):
     """The peak that tracemalloc sees over training steps on random images (or over forward passes), in bytes.
 
     Of the peaks of the steps (at least 3) the second largest: once in a while a table of the interpreter's own grows
     by a megabyte. The first steps, which also load code and make threads, are not counted.
+    method: the steps.Method of the Config.
     """
     precision, model = PRECISIONS[config.precision], models.of_run(config)
-    train_step, settings = step_function(config, precision, 0)
+    settings = settings_of(config, method, 0)
     peaks, at_first = [], None
 
     def run(step):
         if infer:
             precision.classify(model, weights, images)
         else:
-            train_step(model, config.bp_tail, weights, images, labels, config.seed, step, settings)
+            method.train_step(model, config.bp_tail, weights, images, labels, config.seed, step, settings)
 
     weights, (images, labels) = precision.initialise(config), random_batch(config)
     run(0)

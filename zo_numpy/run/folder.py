@@ -10,53 +10,24 @@
 The logs only grow; each is flushed to disk before the checkpoint that counts it. A run that is cut off leaves a
 checkpoint and perhaps lines behind it: resuming cuts the logs back to what the checkpoint counts and goes on, and as
 every step is a function of (seed, step), it ends in the bytes of a run that was never cut.
-
-A checkpoint seals what it counts. `seal` is a sha256 of all else in it and of config.json; of what config.json says of
-the data only training_samples and classes, as the data themselves are compared with their digest when a run resumes.
-`steps_sha256` is of the lines of steps.txt that the checkpoint counts. A folder in which any of them has changed is
-refused. Checkpoints that have neither, as other programs and earlier versions write them, are read as they are.
 """
 import contextlib
 import hashlib
-import io
 import json
 import os
 import pathlib
 
-import numpy as np
-
-from .. import npy, system
+from .. import system
 from ..errors import UserError
 from ..files import read_bounded, remove_remains, strict_json, write_atomically
+from .checkpoint import CHECKPOINT, CONFIG, LARGEST_CONFIG, STEPS_SEAL, read_npz, write_checkpoint
 
-CONFIG, STEPS, METRICS, CHECKPOINT, CURVES = "config.json", "steps.txt", "metrics.jsonl", "checkpoint.npz", "curves.png"
-LOCK = ".lock"
+STEPS, METRICS, CURVES, LOCK = "steps.txt", "metrics.jsonl", "curves.png", ".lock"
 RUN_FILES = (CONFIG, STEPS, METRICS, CHECKPOINT, CURVES)
 FORMAT_VERSION = 0   # of config.json and of all that is beside it
-SEAL, STEPS_SEAL = "seal", "steps_sha256"   # in a checkpoint
-SEALED = ("training_samples", "classes")     # of what config.json says of the data
-LARGEST_CONFIG, LONGEST_LINE = 1 << 22, 1 << 16   # bytes; a line of 64 queries has 3,000
+LONGEST_LINE = 1 << 16   # bytes; a line of 64 queries has 3,000
 NO_RESUME = "the run cannot be resumed: start it again in another --out"
 DATASET_FIELDS = {"source": str, "complete": bool, "digest": str, "training_samples": int, "classes": list}
-
-
-def digest(arrays):
-    """sha256 of a model's weights: the little-endian bytes of every array, C order, in parameter order.  Hex."""
-    total = hashlib.sha256()
-    for array in arrays.values():
-        total.update(np.ascontiguousarray(array, array.dtype.newbyteorder("<")))
-    return total.hexdigest()
-
-
-def read_npz(path, mend):
-    """{name: array} of an .npz file.  Raises UserError, ending in `mend`, if it is missing, cut short or damaged."""
-    try:
-        return npy.read_npz(path)
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist; {mend}") from None
-    except Exception as error:   # zipfile, zlib and NumPy each raise their own for damaged bytes
-        raise UserError(f"{path} is damaged ({type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
-                        f"); {mend}") from None
 
 
 class RunFolder:
@@ -179,71 +150,6 @@ def measure(path, count, log):
                 log.update(line)
                 lines, length = lines + 1, length + len(line)
     return lines, length
-
-
-def write_checkpoint(path, arrays, numbers, steps_digest=None):
-    """Weights and numbers as an .npz whose bytes depend on them and on the config.json beside it, and on nothing else.
-
-    steps_digest: the sha256 (bytes) of the steps.txt it counts, where there is one.
-    """
-    content = {**{"weight." + name: array for name, array in arrays.items()},
-               **{name: as_array(value) for name, value in numbers.items()}}
-    if steps_digest:
-        content[STEPS_SEAL] = np.frombuffer(steps_digest, np.uint8)
-    packed = io.BytesIO()
-    np.savez(packed, **content, **{SEAL: np.frombuffer(seal_of(path, content), np.uint8)})
-    write_atomically(path, packed.getvalue())
-
-
-def seal_of(path, content):
-    """The seal of a checkpoint: sha256 (bytes) of the config.json beside it and of its arrays, names and types too.
-
-    content: {name: array} of all it holds but the seal, in order.
-    Raises OSError or ValueError if config.json cannot be read.
-    """
-    config = path.with_name(CONFIG)
-    description = strict_json(read_bounded(config, LARGEST_CONFIG)) if config.exists() else {}
-    if "dataset" in description:
-        description["dataset"] = {name: description["dataset"][name] for name in SEALED}
-    total = hashlib.sha256(json.dumps(description, sort_keys=True).encode())
-    for name, array in content.items():
-        total.update(f"\n{name} {array.dtype.newbyteorder('<').str} {array.shape}\n".encode())
-        total.update(np.ascontiguousarray(array, array.dtype.newbyteorder("<")))
-    return total.digest()
-
-
-def as_array(number):
-    """A number as it is saved; an integer of over 64 bits, which NumPy would pickle, as its little-endian bytes."""
-    if type(number) is int and number >= 2**64:
-        return np.frombuffer(number.to_bytes((number.bit_length() + 7) // 8, "little"), np.uint8)
-    return np.asarray(number)
-
-
-def as_number(array):
-    """The inverse of `as_array`; None of what it does not make."""
-    if array.shape == () and array.dtype.kind in "iuf":
-        return array.item()
-    big = int.from_bytes(array.tobytes(), "little") if array.dtype == np.uint8 and array.ndim == 1 else 0
-    return big if 2**64 <= big < 2**256 else None
-
-
-def read_checkpoint(path):
-    """({name: weight array}, {name: number}) of a checkpoint.  Raises UserError if it is damaged."""
-    mend = "the run cannot be read: train it again in another --out"
-    content = read_npz(path, mend)
-    seal = content.pop(SEAL, None)
-    try:
-        if seal is not None and seal.tobytes() != seal_of(path, content):
-            raise UserError(f"{path} or the {CONFIG} beside it is damaged: they are not as they were written; {mend}")
-    except (OSError, ValueError, TypeError, LookupError, RecursionError) as error:
-        raise UserError(f"{path.with_name(CONFIG)} cannot be read ({error}); {mend}") from None
-    content.pop(STEPS_SEAL, None)
-    arrays = {name[len("weight."):]: array for name, array in content.items() if name.startswith("weight.")}
-    numbers = {name: array for name, array in content.items() if not name.startswith("weight.")}
-    numbers = {name: as_number(array) for name, array in numbers.items()}
-    if None in numbers.values() or type(numbers.get("step")) is not int or numbers["step"] < 0:
-        raise UserError(f"{path} is not a checkpoint of a run; {mend}")
-    return arrays, numbers
 
 
 def read_description(path):

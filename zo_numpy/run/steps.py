@@ -3,17 +3,28 @@
 Step s of a run is a function of its configuration, its data and the weights before it, and of nothing else.
 Here a precision is a module, fp32/precision.py or int8/precision.py, of which nothing but what both have is used.
 """
-import importlib
+from typing import Callable, NamedTuple
 
 from .. import models, rng
 from ..clouds import Variants
 from ..errors import UserError
 from ..fp32 import precision as fp32
 from ..int8 import precision as int8
-from .config import BP, training_samples
+from .config import training_samples
 
 PRECISIONS = {"fp32": fp32, "int8": int8}
 DIGEST_EVERY = 100   # steps between two digests in steps.txt
+
+
+class Method(NamedTuple):
+    """What makes a run's steps, and the loss that takes the place of its Settings' own, if one does."""
+    train_step: Callable                # as of elastic_zo.train_step
+    loss: Callable | None = None        # (logits, labels) -> number
+
+
+def own_method(config):
+    """The Method of a precision itself: ElasticZO, with whatever tail of a number of layers, and its variants."""
+    return Method(PRECISIONS[config.precision].train_step_of(config))
 
 
 def split(config, dataset):
@@ -65,42 +76,25 @@ def batch_of(config, count, step):
     return epoch, rng.shuffled(config.seed, epoch, count)[start:start + config.batch_size]
 
 
-def one_step(config, precision, weights, images, labels, step, record=None):
+def one_step(config, method, weights, images, labels, step, record=None):
     """Makes step `step` of a run on its training set, changing `weights` in place.
 
-    images, labels: the training part of `parts`.  record: see `train_step`.  Returns (L+, L-, g).
+    method: a Method.  images, labels: the training part of `parts`.  record: see `train_step`.  Returns (L+, L-, g).
     """
     epoch, batch = batch_of(config, len(labels), step)
-    train_step, settings = step_function(config, precision, epoch)
-    return train_step(models.of_run(config), config.bp_tail, weights, samples_at(images, epoch)[batch], labels[batch],
-                      config.seed, step, settings, record)
+    return method.train_step(models.of_run(config), config.bp_tail, weights, samples_at(images, epoch)[batch],
+                             labels[batch], config.seed, step, settings_of(config, method, epoch), record)
 
 
-def step_function(config, precision, epoch):
-    """(train_step, Settings) of a run in an epoch, from 0; full BP and the float loss come from experiments/."""
-    settings, train_step = precision.settings_at(config, epoch), precision.train_step_of(config)
-    if config.bp_tail == BP:
-        train_step = experiment(f"full_bp.{config.precision}", "--bp-tail all").train_step
-    if compares_loss(config):
-        settings = settings._replace(loss=experiment("float_loss", "--loss float").cross_entropy)
-    return train_step, settings
+def settings_of(config, method, epoch):
+    """The Settings of a run in an epoch, from 0."""
+    settings = PRECISIONS[config.precision].settings_at(config, epoch)
+    return settings._replace(loss=method.loss) if method.loss else settings
 
 
 def compares_loss(config):
     """Whether a float64 loss takes the place of INT8's integer one: a comparison, not integers only."""
     return config.precision == "int8" and config.loss == "float"
-
-
-def experiment(name, option):
-    """A module of experiments/, which stands outside this package, for a command-line option.
-
-    Raises UserError where it is not at hand.
-    """
-    try:
-        return importlib.import_module(f"experiments.{name}")
-    except ModuleNotFoundError:
-        raise UserError(f"{option} needs experiments/, which is not beside the zo_numpy package; run from a clone of "
-                        "the project") from None
 
 
 def log_line(steps_made, total_steps, outcome, digest):

@@ -9,7 +9,8 @@ from decimal import Decimal
 
 from .. import models
 from ..errors import Diverged, UserError
-from .folder import CHECKPOINT, CONFIG, METRICS, STEPS, digest, read_checkpoint
+from .checkpoint import digest, read_checkpoint
+from .folder import CHECKPOINT, CONFIG, METRICS, STEPS
 from .steps import PRECISIONS, batch_of, log_line, one_step, parts, steps_in_epoch
 from .transfer import start_from
 
@@ -76,12 +77,14 @@ class Run:
 
     Its state is `weights`, `step` (those made) and `loss_sum`: of the losses so far in the present epoch, L+ and L- of
     each step, each as a sum over its batch.
+    method: the steps.Method that makes its steps.
     folder: an entered RunFolder holding the run's config.json.  progress: see app/progress.py.
     should_stop: called after each step; true means save and raise Interrupted.
     """
 
-    def __init__(self, config, dataset, folder, progress, should_stop=lambda: False):
-        self.config, self.folder, self.progress, self.should_stop = config, folder, progress, should_stop
+    def __init__(self, config, method, dataset, folder, progress, should_stop=lambda: False):
+        self.config, self.method, self.folder = config, method, folder
+        self.progress, self.should_stop = progress, should_stop
         self.model = models.of_run(config)
         self.precision = PRECISIONS[config.precision]
         (self.images, self.labels), self.report, self.report_name = parts(config, dataset)
@@ -106,7 +109,7 @@ class Run:
         self.saved_at = time.monotonic()
 
     def digest(self):
-        """sha256 of the weights as they are, see folder.digest."""
+        """sha256 of the weights as they are, see checkpoint.digest."""
         return digest(self.precision.to_arrays(self.weights)[0])
 
     def train(self):
@@ -123,7 +126,7 @@ class Run:
         started, first = time.monotonic(), self.step
         while self.step < (epoch + 1) * self.steps_per_epoch:
             _, batch = batch_of(self.config, len(self.labels), self.step)
-            outcome = one_step(self.config, self.precision, self.weights, self.images, self.labels, self.step)
+            outcome = one_step(self.config, self.method, self.weights, self.images, self.labels, self.step)
             self.loss_sum += sum(self.precision.batch_loss(loss, len(batch)) for loss in outcome[:2])
             self.step += 1
             self.folder.append(STEPS, log_line(self.step, self.total_steps, outcome, self.digest))

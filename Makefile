@@ -27,7 +27,7 @@ POINTNET = @chosen=$$($(RUN) -m datasets.at_hand "$(MODELNET)") && eval "$(RUN) 
     $$chosen --points $(POINTS) $(ADAPT) --seed $(SEED) --resume --precision $(1)"
 
 .PHONY: help mnist-int8 mnist-fp32 fashion-int8 fashion-fp32 finetune-int8 finetune-fp32 pointnet-int8
-.PHONY: pointnet-fp32 results results-quick figures data test golden-check golden-update
+.PHONY: pointnet-fp32 results results-quick figures data test golden-check golden-update port
 .PHONY: fuzz faults matrix mutants lint clean
 
 help:
@@ -48,6 +48,7 @@ help:
 	@echo "make data           fetch MNIST and Fashion-MNIST into datasets/cache"
 	@echo "make test           run the test suite (no network needed)"
 	@echo "make golden-check   recompute the golden vectors and compare them (golden-update makes them anew)"
+	@echo "make port           build the port in C99 with this machine's compiler; check it against every golden vector"
 	@echo "make fuzz           damage every kind of file the project reads, and its command line, 22,000 times"
 	@echo "make faults         kill, interrupt and starve training, downloads and exports at 200 random moments"
 	@echo "make matrix         compare INT8 digests over Pythons, NumPys, threads, tiles, SIMD, hash seeds, locales"
@@ -109,6 +110,9 @@ golden-check: $(VENV)/ready
 
 golden-update: $(VENV)/ready
 	@$(RUN) -m zo_numpy golden update
+
+port: $(VENV)/ready
+	@$(RUN) -m experiments.port
 
 fuzz: $(VENV)/ready
 	@ZO_NUMPY_THREADS=1 $(RUN) -m tests.trust.fuzz $(FUZZ)

@@ -11,6 +11,19 @@ import re
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILT_IN = {"main", "train_step"}
+# What a user calls from Python, though nothing in this repository does but its tests.
+ENTRY_POINTS = {
+    "load_own_data",                                             # a user's own data as a Dataset
+    "z_of", "box_muller",                                        # z of given words
+    "inference",                                                 # what a forward pass alone holds
+    "load_vectors", "check_file", "check_ops",                   # op vectors, checked from Python
+    "make_trace", "make_run", "check_run", "run_config", "config_of", "differences_of",   # and traces and runs
+    "Recorder", "record_steps", "key_of", "reference_array", "first_beyond",              # what a trace is made of
+    "update_table", "sum_of_steps",                              # what replay makes of a log
+    "Numbers", "config_from_json", "to_fp32", "to_int8", "json_line", "png_chunks", "called", "written",
+    "line_through", "tiled_matmul",                              # what the benchmark reports
+    "hidden_name",                                               # a seam: how files are written
+}
 
 
 def should_be_private(root=ROOT):
@@ -23,7 +36,7 @@ def should_be_private(root=ROOT):
             for name in names_of_others(node):
                 users[name].add(path)
     spec = set(re.findall(r"\w+", " ".join(re.findall(r"`[^`]*`", (root / "zo_numpy/int8/SPEC.md").read_text()))))
-    public = BUILT_IN | spec | {path.stem for path in (root / "tests/golden/ops").glob("*.json")}
+    public = BUILT_IN | ENTRY_POINTS | spec | {path.stem for path in (root / "tests/golden/ops").glob("*.json")}
     return [(path, name) for path, name in defined(root) if not name.startswith("_") and name not in public
             and not users[name] - {path} and path.stem not in ("precision", "commands")]
 

@@ -18,14 +18,14 @@ from .app.arguments import parse  # noqa: E402
 from .errors import UserError  # noqa: E402
 
 
-def complain(error):
+def _complain(error):
     """One line on stderr, whatever the message quotes.  Returns the exit status."""
-    drop_output()
+    _drop_output()
     print("error:", " ".join(str(error).splitlines()), file=sys.stderr)
     return 2
 
 
-def drop_output():
+def _drop_output():
     """Drops what cannot be printed any more, or Python would complain about it at exit."""
     try:
         print(end="", flush=True)
@@ -42,13 +42,13 @@ def main(arguments=None):
         options = vars(parse(arguments))
         return getattr(commands, options.pop("command"))(**options) or 0
     except UserError as error:
-        return complain(error)
+        return _complain(error)
     except BrokenPipeError:
-        drop_output()
+        _drop_output()
         return 141   # as if SIGPIPE had ended it
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        return complain(f"{where}{error.strerror or error}; free some space or choose a folder that can be written")
+        return _complain(f"{where}{error.strerror or error}; free some space or choose a folder that can be written")
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130

@@ -93,7 +93,7 @@ def unique_names(pairs):
     return found
 
 
-def finite(text):
+def _finite(text):
     """A number of JSON as a float.  Raises ValueError for NaN, an infinity, or what is too large for a float."""
     value = float(text)
     if not math.isfinite(value):
@@ -106,8 +106,8 @@ def strict_json(content):
 
     Raises ValueError, and RecursionError if it is nested too deeply.
     """
-    return json.loads(content.decode("utf-8"), object_pairs_hook=unique_names, parse_float=finite,
-                      parse_constant=finite)
+    return json.loads(content.decode("utf-8"), object_pairs_hook=unique_names, parse_float=_finite,
+                      parse_constant=_finite)
 
 
 def short(path):

@@ -21,7 +21,7 @@ LARGEST_TEXT = 1 << 20      # bytes of a member that is text
 LOCAL_HEADER = struct.Struct("<4s22x2H")   # of a zip's member: signature, lengths of its name and of what follows that
 
 
-class Member(NamedTuple):
+class _Member(NamedTuple):
     """One array of an .npz file, described but not read."""
     path: object            # of the file
     info: zipfile.ZipInfo
@@ -39,7 +39,7 @@ class Member(NamedTuple):
             if self.info.compress_type == zipfile.ZIP_STORED and not self.fortran and math.prod(self.shape):
                 while content.read(CHUNK):   # to the end, where the checksum is compared
                     pass
-                return Mapped(self.path, self.dtype, "r", stored_from(file, self.info) + self.header, self.shape)
+                return _Mapped(self.path, self.dtype, "r", _stored_from(file, self.info) + self.header, self.shape)
             if self.info.file_size > LARGEST_FILE:
                 raise ValueError(f"it has {self.info.file_size / 1e9:.1f} GB and cannot be mapped; save it by "
                                  "np.savez, in C order")
@@ -74,11 +74,11 @@ def members(path):
                 found[f"{info.filename} (no array)"] = None
                 continue
             with archive.open(info) as content:
-                found[info.filename.removesuffix(".npy")] = Member(path, info, *read_header(content), content.tell())
+                found[info.filename.removesuffix(".npy")] = _Member(path, info, *read_header(content), content.tell())
     return found
 
 
-def stored_from(file, info):
+def _stored_from(file, info):
     """Where the bytes of a stored member begin in an open file.  Raises ValueError if they cannot be there."""
     file.seek(info.header_offset)
     signature, name, extra = LOCAL_HEADER.unpack(file.read(LOCAL_HEADER.size))
@@ -88,7 +88,7 @@ def stored_from(file, info):
     return start
 
 
-class Mapped(np.memmap):
+class _Mapped(np.memmap):
     """An array in a file, read when it is indexed. Memory that holds what was read is given back at once, as soon as it
     may be LET_GO bytes, so that a process that goes through a large file again and again stays small. What an array of
     row numbers takes out, and what arithmetic makes, is a plain array in memory.

@@ -202,7 +202,7 @@ def blocks(layers):
     return cut
 
 
-def tail_starts(layers):
+def _tail_starts(layers):
     """The indices of the linear layers behind which no other kind of weights comes: where a tail may begin."""
     starts = []
     for i, layer in enumerate(layers):
@@ -215,7 +215,7 @@ def tail_starts(layers):
 
 def longest_tail(layers):
     """How many linear layers the model ends in: the largest K."""
-    return len(tail_starts(layers))
+    return len(_tail_starts(layers))
 
 
 def split_tail(layers, bp_tail):
@@ -229,5 +229,5 @@ def split_tail(layers, bp_tail):
         return (), layers
     if not 0 <= bp_tail <= longest_tail(layers):
         raise ValueError(f"a tail of {bp_tail} layers: this model's may have 0 to {longest_tail(layers)}")
-    cut = tail_starts(layers)[-bp_tail] if bp_tail else len(layers)
+    cut = _tail_starts(layers)[-bp_tail] if bp_tail else len(layers)
     return layers[:cut], layers[cut:]

@@ -74,11 +74,11 @@ def of_pixels(pixels, preparation):
     elif not preparation["grey"] and pixels.shape[2] == 1:
         pixels = np.repeat(pixels, 3, axis=2)
     if pixels.shape[:2] != tuple(preparation["size"]):
-        pixels = resized(pixels, *preparation["size"])
+        pixels = _resized(pixels, *preparation["size"])
     return np.ascontiguousarray((~pixels if preparation["invert"] else pixels).transpose(2, 0, 1))
 
 
-def resized(pixels, rows, columns):
+def _resized(pixels, rows, columns):
     """Pixels (H, W, C) uint8 in another size, a channel at a time."""
     from PIL import Image
 

@@ -33,7 +33,7 @@ def words(seed, stream, step, tensor, query, count, start=0):
 
     seed, stream, step, tensor, query: integers in [0, 2^64).  Returns (count,) uint64.
     """
-    return generator(seed, stream, step, tensor, query, start).random_raw(count)
+    return _generator(seed, stream, step, tensor, query, start).random_raw(count)
 
 
 def words_in_turn(seed, stream, step, tensor, query, count, most):
@@ -41,12 +41,12 @@ def words_in_turn(seed, stream, step, tensor, query, count, most):
 
     One generator gives them all in turn, since making one takes as long as 3,000 words.
     """
-    source = generator(seed, stream, step, tensor, query)
+    source = _generator(seed, stream, step, tensor, query)
     for start in range(0, count, most):
         yield source.random_raw(min(most, count - start))
 
 
-def generator(seed, stream, step, tensor, query, start=0):
+def _generator(seed, stream, step, tensor, query, start=0):
     """NumPy's Philox, whose next word is word `start` of a draw, a multiple of 4."""
     key = np.array([seed, stream], np.uint64)
     counter = np.array([start // 4, tensor, step, query], np.uint64)  # the first block computed is one further on

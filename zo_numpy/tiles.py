@@ -28,7 +28,7 @@ def threads():
 
 
 @functools.lru_cache(maxsize=1)
-def pool(workers):
+def _pool(workers):
     return ThreadPoolExecutor(workers)
 
 
@@ -51,12 +51,12 @@ def tiling(block, sample_shape, count, dtype):
     made = 4 * count * models.size(models.output_shape(block, sample_shape))
     share = max(TILE_BYTES, min(made, workers * TILE_BYTES)) // workers
     length = min(max(1, share // scratch_bytes(layer, sample_shape)), -(-count // workers))
-    if length * macs(layer, sample_shape) >= WORTH_A_THREAD[dtype]:
+    if length * _macs(layer, sample_shape) >= WORTH_A_THREAD[dtype]:
         return length, workers
     return max(1, min(count, TILE_BYTES // scratch_bytes(layer, sample_shape))), 1
 
 
-def macs(layer, sample_shape):
+def _macs(layer, sample_shape):
     """How many products of numbers a layer forms for one sample."""
     positions = models.size(models.output_shape([layer], sample_shape)[1:])
     return models.weight_count(layer) * positions
@@ -88,7 +88,7 @@ def for_tiles(count, length, work, workers=None):
         for i in remaining:
             results[i] = work(items[i])
 
-    helpers = [pool(threads()).submit(take) for _ in range(workers - 1)]
+    helpers = [_pool(threads()).submit(take) for _ in range(workers - 1)]
     try:
         take()
     finally:

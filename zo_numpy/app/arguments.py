@@ -6,7 +6,7 @@ from ..errors import UserError
 from ..run.config import BP, CHOICES, LOSSES, MEANINGS, SCHEDULES, option
 
 
-class Parser(argparse.ArgumentParser):
+class _Parser(argparse.ArgumentParser):
     """argparse, with its complaint on one line and no abbreviated options, which a new option could break."""
 
     def __init__(self, **options):
@@ -16,7 +16,7 @@ class Parser(argparse.ArgumentParser):
         raise UserError(f"{message} (see `{self.prog} --help`)")
 
 
-def several(kind):
+def _several(kind):
     """A reader of '128,192' -> (128, 192), all of `kind`."""
     def read(text):
         try:
@@ -35,7 +35,7 @@ def tail(text):
         raise argparse.ArgumentTypeError(f"{text!r} is neither a whole number nor {BP!r}") from None
 
 
-def add_run_options(parser):
+def _add_run_options(parser):
     """The options that decide a run's result.
 
     The parser's argument_default is SUPPRESS: what is left out does not appear among the parsed options, so that
@@ -72,24 +72,24 @@ def add_run_options(parser):
     add("--tail-scale", help=f"{', '.join(CHOICES['tail_scale'])}, int8: what decides the size of the tail's steps, "
                              "each gradient's own maximum (default) or the largest of late; running learns at any "
                              "batch, down to one sample, and allows --b-bp=-8 and up")
-    add("--headroom", type=several(int), metavar="H,H,..", help="bits of headroom of a layer's initial weights, int8")
+    add("--headroom", type=_several(int), metavar="H,H,..", help="bits of headroom of a layer's initial weights, int8")
     group = parser.add_argument_group("schedules", "one value, or several that share the epochs in equal parts")
     for precision, schedules in SCHEDULES.items():
         for name, numbers in schedules.items():
-            group.add_argument(option(name), type=several(numbers.kind), metavar="N,N,..",
+            group.add_argument(option(name), type=_several(numbers.kind), metavar="N,N,..",
                                help=f"{precision}: {MEANINGS[name]}: {numbers.text}")
 
 
 def parse(arguments):
     """The command and its options, as an argparse namespace.  Raises UserError."""
-    parser = Parser(prog="python -m zo_numpy", description="ElasticZO in pure NumPy.")
-    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
+    parser = _Parser(prog="python -m zo_numpy", description="ElasticZO in pure NumPy.")
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
 
     train = subparsers.add_parser("train", argument_default=argparse.SUPPRESS,
                                   help="train a network; see its --help for the schedules")
     train.description = ("Trains a network: the last K fully-connected layers by backpropagation, all before them by "
                          "zeroth-order steps. Options left out take defaults tuned on a validation split.")
-    add_run_options(train)
+    _add_run_options(train)
     train.add_argument("--out", type=pathlib.Path, help="the run's folder (default runs/ and a name of the options)")
     train.add_argument("--resume", action="store_true", help="go on with the run in --out; start it if there is none")
 
@@ -115,7 +115,7 @@ def parse(arguments):
     replay.add_argument("--out", type=pathlib.Path, help="write the weights to this .npz file")
 
     golden = subparsers.add_parser("golden", help="vectors that other implementations are compared with, bit for bit")
-    actions = golden.add_subparsers(dest="action", required=True, metavar="ACTION", parser_class=Parser)
+    actions = golden.add_subparsers(dest="action", required=True, metavar="ACTION", parser_class=_Parser)
     actions.add_parser("check", help="recompute the committed vectors and compare them")
     actions.add_parser("update", help="make the committed vectors anew")
     export_trace = actions.add_parser("export", argument_default=argparse.SUPPRESS,
@@ -123,7 +123,7 @@ def parse(arguments):
     export_trace.add_argument("folder", type=pathlib.Path)
     export_trace.add_argument("--steps", type=int, help="how many (default 3)")
     export_trace.add_argument("--compact", action="store_true", help="large tensors by digest")
-    add_run_options(export_trace)
+    _add_run_options(export_trace)
     diff = actions.add_parser("diff", help="compare a trace with a reference and name the first divergence")
     diff.add_argument("reference", type=pathlib.Path)
     diff.add_argument("mine", type=pathlib.Path)
@@ -138,7 +138,7 @@ def parse(arguments):
     memory.add_argument("--zo-frozen", action="store_true", help="the control")
     memory.add_argument("--measure", action="store_true", help="also make steps on random data, measure their peak")
     bench = subparsers.add_parser("bench", help="time of a training step, its parts, and the ratios that count")
-    bench.add_argument("--batch-size", type=several(int), default=(32, 256), metavar="N,N,..", help="default 32,256")
+    bench.add_argument("--batch-size", type=_several(int), default=(32, 256), metavar="N,N,..", help="default 32,256")
     bench.add_argument("--rounds", type=int, default=15, help="steps of each configuration (default 15)")
     bench.add_argument("--json", action="store_true", help="one JSON object, for machines")
     return parser.parse_args(arguments)

@@ -27,7 +27,7 @@ def read_image(path, shape):
     size = shape[1:]
     wanted = "a PNG of {1} x {0} pixels, or .npy of uint8 ({0}, {1}) or (N, {0}, {1})".format(*size)
     try:
-        image = read_npy(path) if path.suffix == ".npy" else read_png(read_bounded(path, LARGEST_PNG), size)
+        image = read_npy(path) if path.suffix == ".npy" else _read_png(read_bounded(path, LARGEST_PNG), size)
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; give {wanted}") from None
     except Exception as error:   # Pillow and NumPy each raise their own for damaged bytes
@@ -62,12 +62,12 @@ def read_clouds(path, points):
     return clouds
 
 
-def read_png(content, size):
+def _read_png(content, size):
     """(height, width) uint8 from the bytes of a PNG of any kind: colours averaged, what is transparent laid on white.
 
     size: the (height, width) it must have; otherwise ValueError, before a pixel is unpacked.
     """
-    sound = io.BytesIO(sound_png(content, size))
+    sound = io.BytesIO(_sound_png(content, size))
     with own_settings():
         import matplotlib.image   # takes its time, and only a PNG needs it
         image = matplotlib.image.imread(sound, format="png")
@@ -98,7 +98,7 @@ def png_chunks(content):
         raise ValueError("it has bytes after its end")
 
 
-def sound_png(content, size):
+def _sound_png(content, size):
     """The PNG again with nothing but the chunks that decide its pixels, all checksums compared.
 
     Pillow compares neither the checksum of pixels nor what follows them. Raises ValueError saying what is wrong.
@@ -113,11 +113,11 @@ def sound_png(content, size):
             kept.append(chunk)
         if name == b"IDAT":
             pixels.append(chunk[8:-4])
-    check_pixels(b"".join(pixels), size)
+    _check_pixels(b"".join(pixels), size)
     return b"".join(kept)
 
 
-def check_pixels(packed, size):
+def _check_pixels(packed, size):
     """Refuses pixels that do not inflate to the end, where their checksum is, or to more than an image may have."""
     height, width = size
     inflate = zlib.decompressobj()

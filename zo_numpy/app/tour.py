@@ -39,7 +39,7 @@ def plain(value):
     return value.tolist() if isinstance(value, np.ndarray) else value
 
 
-def value_text(name, value, width):
+def _value_text(name, value, width):
     """A value in as many lines as it needs, random words in hexadecimal."""
     if not name.endswith("words"):
         return pprint.pformat(value, width=width, compact=True)
@@ -49,7 +49,7 @@ def value_text(name, value, width):
 
 def written(name, value, width=112):
     """`name = value`, the value in lines of its own if one line is too short."""
-    text = value_text(name, value, width - 4)
+    text = _value_text(name, value, width - 4)
     if "\n" not in text and len(name) + 3 + len(text) <= width:
         return f"{name} = {text}"
     return f"{name} =\n" + textwrap.indent(text, "    ")
@@ -71,7 +71,7 @@ class Tour:
     def did(self, function, name, value):
         """One line, the value as it is now."""
         self.values[name] = value = plain(value)
-        text = value_text(name, value, WIDTH - 4)
+        text = _value_text(name, value, WIDTH - 4)
         if "\n" in text or COLUMN + len(name) + 3 + len(text) > WIDTH:
             text = "\n" + textwrap.indent(text, "    ")
         self.say(f"  {called(function):{COLUMN - 2}}{name} = {text}".replace(" = \n", " =\n"))

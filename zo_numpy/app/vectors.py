@@ -17,16 +17,16 @@ TESTS = GOLDEN.parent
 SHOWN = 20   # divergences after the first
 
 
-def check_all():
+def _check_all():
     """Exit status 1 if a committed vector is not what this machine computes."""
     return 1 if check.check(GOLDEN, at_hand, say) else 0
 
 
-def update_all():
-    check.update(GOLDEN, at_hand, say, flags_finder())
+def _update_all():
+    check.update(GOLDEN, at_hand, say, _flags_finder())
 
 
-def flags_finder():
+def _flags_finder():
     """The function that finds the flags of an op's case, from tests/bugs.py.  Raises UserError where there is none."""
     path = TESTS / "bugs.py"
     if not path.is_file():
@@ -42,25 +42,25 @@ def flags_finder():
     return module.flags_of
 
 
-def check_empty(folder):
+def _check_empty(folder):
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder} is not empty; name a new folder")
 
 
-def export_one(folder, steps=3, compact=False, data_dir=None, offline=False, **given):
+def _export_one(folder, steps=3, compact=False, data_dir=None, offline=False, **given):
     """Writes a trace; a folder that is there must be empty."""
     config = make_config(given)
     trace.check_traceable(config)
     dataset = load_data(config, data_dir, offline)
     config = with_classes(config, dataset)
     check_number("steps", steps, whole(1, config.epochs * steps_in_epoch(config, len(parts(config, dataset)[0][1]))))
-    check_empty(folder)
+    _check_empty(folder)
     made = [parent for parent in folder.parents if not parent.exists()]
     folder.parent.mkdir(parents=True, exist_ok=True)
     try:
         with scratch_folder(folder) as new:
             records = trace.export_trace(config, dataset, new, steps, compact)
-            check_empty(folder)       # another process may have been faster
+            _check_empty(folder)       # another process may have been faster
             os.replace(new, folder)   # whole or not at all
     except BaseException:
         with contextlib.suppress(OSError):   # of a folder that another process put something into
@@ -70,7 +70,7 @@ def export_one(folder, steps=3, compact=False, data_dir=None, offline=False, **g
     say(f"wrote {folder}: {records} records of {steps} steps")
 
 
-def diff_two(reference, mine):
+def _diff_two(reference, mine):
     """Exit status 1 if the traces differ."""
     found = diff.compare(reference, mine)
     if found.findings:
@@ -88,4 +88,4 @@ def diff_two(reference, mine):
     return 1 if found.findings or found.extra else 0
 
 
-ACTIONS = {"check": check_all, "update": update_all, "export": export_one, "diff": diff_two}
+ACTIONS = {"check": _check_all, "update": _update_all, "export": _export_one, "diff": _diff_two}

@@ -39,9 +39,9 @@ def forward_block(block, weights, x, statistics=None):
     """One block, tile by tile.  x: (N, ...).  Returns (N, ...)."""
     kinds = {type(layer) for layer in block}
     if models.MaxOverPoints in kinds:
-        return forward_pooled(block, weights, x, statistics)
+        return _forward_pooled(block, weights, x, statistics)
     if models.PointLinear in kinds:
-        return forward_points(block, weights, x, statistics)
+        return _forward_points(block, weights, x, statistics)
     n, *sample_shape = x.shape
     out = np.empty((n, *models.output_shape(block, sample_shape)), weights[block[0].name + ".weight"].dtype)
     length, workers = tiling(block, sample_shape, n, "float32")   # samples of a tile, threads
@@ -56,7 +56,7 @@ def forward_block(block, weights, x, statistics=None):
     return out
 
 
-def forward_points(block, weights, x, statistics):
+def _forward_points(block, weights, x, statistics):
     """A block that keeps its points: PointLinear, BatchNorm and ReLU, tile by tile over the points of all samples."""
     n, points, channels = x.shape
     weight, shift = normalised_layer(block, weights, x, statistics)
@@ -72,7 +72,7 @@ def forward_points(block, weights, x, statistics):
     return out.reshape(-1, n, points).transpose(1, 2, 0)
 
 
-def forward_pooled(block, weights, x, statistics):
+def _forward_pooled(block, weights, x, statistics):
     """A block that ends in the maximum over the points: its product never stands whole."""
     weight, shift = normalised_layer(block, weights, x, statistics)
     largest = np.empty((len(weight), len(x)), weight.dtype)
@@ -114,12 +114,12 @@ def normalised_layer(block, weights, x, statistics):
     if statistics is None:
         used = running(weights, norm.name)
     else:
-        used = statistics[norm.name] = product_statistics(weight, x)
+        used = statistics[norm.name] = _product_statistics(weight, x)
     scale, shift = scale_and_shift(weights[norm.name + ".gamma"], weights[norm.name + ".beta"], used)
     return weight * scale[:, None], shift
 
 
-def product_statistics(weight, x):
+def _product_statistics(weight, x):
     """Statistics of point_linear(x, weight), from mean m and covariance S of x: W m, and the diagonal of W S W^T.
 
     weight: W, (C_out, C).  x: (N, P, C).  Of the product itself, what `batch_statistics` gives.
@@ -142,7 +142,7 @@ def train_tail(tail, weights, logits, inputs, labels, eta_tail, earlier=None):
     earlier: steps of another pass, from `tail_steps`, of which and of this one the mean is subtracted.
     """
     for name, error, x in backward(tail, weights, logits, inputs, labels):
-        for part, place, step in linear_steps(error, x, eta_tail):
+        for part, place, step in _linear_steps(error, x, eta_tail):
             if earlier:
                 step += earlier[name + part][place]
                 step /= 2
@@ -154,7 +154,7 @@ def tail_steps(tail, weights, logits, inputs, labels, eta_tail):
     """The same steps without the update: {parameter's name: float32 array}."""
     steps = {}
     for name, error, x in backward(tail, weights, logits, inputs, labels):
-        for part, place, step in linear_steps(error, x, eta_tail):
+        for part, place, step in _linear_steps(error, x, eta_tail):
             whole = steps.setdefault(name + part, np.empty_like(weights[name + part]))
             whole[place] = step
             del step
@@ -175,7 +175,7 @@ def backward(tail, weights, logits, inputs, labels):
         yield name, above, x
 
 
-def linear_steps(error, x, eta_tail):
+def _linear_steps(error, x, eta_tail):
     """The step of a linear layer's gradients, some rows of the weight at a time, then the bias.
 
     Rows of a product have the bits that they have in the whole product, but for a row alone, which BLAS sums otherwise:

@@ -26,14 +26,14 @@ def train_step(model, bp_tail, weights, images, labels, seed, step, settings, re
     Returns (L+, L-, g): of several queries the losses are means over them, and g is a tuple of theirs.
     """
     if variant.frozen:
-        return frozen_step(model, bp_tail, weights, images, labels, step, settings, record)
+        return _frozen_step(model, bp_tail, weights, images, labels, step, settings, record)
     zo_names, statistics, losses, gs = zo_tensors(model, bp_tail), {}, [], []
     both = variant.tail_passes == "both"
     for query in range(variant.queries):
         last = query == variant.queries - 1   # the one whose passes give the tail's gradient
         perturb(weights, zo_names, +1, seed, step, settings, query)
         loss_plus, *kept = forward_pass("plus", model, bp_tail, weights, images, labels, step, statistics, record)
-        first = steps_of("plus", model, bp_tail, weights, *kept, labels, settings, record) if both and last else {}
+        first = _steps_of("plus", model, bp_tail, weights, *kept, labels, settings, record) if both and last else {}
         perturb(weights, zo_names, -2, seed, step, settings, query)
         loss_minus, *kept = forward_pass("minus", model, bp_tail, weights, images, labels, step, statistics, record)
         losses.append((loss_plus, loss_minus))
@@ -41,7 +41,7 @@ def train_step(model, bp_tail, weights, images, labels, seed, step, settings, re
         if not last:
             perturb(weights, zo_names, +1, seed, step, settings, query)
     if both:
-        train_tail_of_both(model, bp_tail, weights, *kept, labels, settings, first, record)
+        _train_tail_of_both(model, bp_tail, weights, *kept, labels, settings, first, record)
     else:
         train_tail(model, bp_tail, weights, *kept, labels, settings, record)
     restore_and_update(weights, zo_names, gs, seed, step, settings)
@@ -50,7 +50,7 @@ def train_step(model, bp_tail, weights, images, labels, seed, step, settings, re
     return loss_plus, loss_minus, gs[0] if len(gs) == 1 else tuple(gs)
 
 
-def frozen_step(model, bp_tail, weights, images, labels, step, settings, record=None):
+def _frozen_step(model, bp_tail, weights, images, labels, step, settings, record=None):
     """A step of the control: one pass serves it, with nothing perturbed.  Returns (L, L, 0.0)."""
     statistics = {}
     loss, *kept = forward_pass("minus", model, bp_tail, weights, images, labels, step, statistics, record)
@@ -67,17 +67,17 @@ def restore_and_update(weights, zo_names, gs, seed, step, settings):
         add_z(weights, zo_names, taken - settings.eta * g / len(gs), seed, step, query)
 
 
-def steps_of(phase, model, bp_tail, weights, logits, inputs, labels, settings, record=None):
+def _steps_of(phase, model, bp_tail, weights, logits, inputs, labels, settings, record=None):
     """The steps of a whole tail from one pass; nothing is changed.  With a record by way of whole tensors."""
     _, of_tail = models.split_tail(model.layers, bp_tail)
     given = of_tail, weights, logits, inputs, labels, settings.eta_tail
     return tail.tail_steps(*given, functools.partial(record, phase)) if record else tiled.tail_steps(*given)
 
 
-def train_tail_of_both(model, bp_tail, weights, logits, inputs, labels, settings, first, record=None):
+def _train_tail_of_both(model, bp_tail, weights, logits, inputs, labels, settings, first, record=None):
     """The tail's update from the steps of the first pass and what the second gave, in place."""
     if record:
-        second = steps_of("minus", model, bp_tail, weights, logits, inputs, labels, settings, record)
+        second = _steps_of("minus", model, bp_tail, weights, logits, inputs, labels, settings, record)
         tail.update_tail(weights, add_steps(first, second))
     else:
         _, of_tail = models.split_tail(model.layers, bp_tail)

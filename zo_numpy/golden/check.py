@@ -97,7 +97,7 @@ def check_ops(folder):
     return compared, differences
 
 
-def check_trace(name, golden, load, scratch):
+def _check_trace(name, golden, load, scratch):
     """(records compared, sentences on what differs) of one committed trace."""
     committed, again = golden / "traces" / name, scratch / name
     make_trace(name, load, again)
@@ -111,7 +111,7 @@ def differences_of(committed, again):
     if found.skipped:
         differences.append(f"{found.skipped} records cannot be compared")
     if not differences and found.tolerances:
-        if exact_part(committed) != exact_part(again):
+        if _exact_part(committed) != _exact_part(again):
             differences = [f"{diff.MANIFEST} is not, but for float numbers, what this version writes"]
     elif not differences:
         differences = [f"{file.name} is not, byte for byte, what this version writes"
@@ -121,7 +121,7 @@ def differences_of(committed, again):
     return found.compared, differences + [f"{file} is committed but belongs to no record" for file in sorted(unlisted)]
 
 
-def exact_part(folder):
+def _exact_part(folder):
     """The manifest of an FP32 trace without all that rests on last bits."""
     manifest = diff.read_manifest(folder)
     for record in manifest["records"]:
@@ -152,9 +152,9 @@ def check(golden, load, say):
     load: maps a Config to its Dataset.  say: called with each line of the report.
     Raises UserError if there is nothing to compare.
     """
-    check_folder(golden)
+    _check_folder(golden)
     differing = compared = 0
-    for title, unit, (count, differences, skipped) in all_checks(golden, load):
+    for title, unit, (count, differences, skipped) in _all_checks(golden, load):
         differing, compared = differing + len(differences), compared + count
         state = "equal" if not differences else "DIFFERS"
         say(f"{title}: " + (f"SKIPPED, {skipped}" if skipped else f"{state}, {count:,} {unit}"))
@@ -166,13 +166,13 @@ def check(golden, load, say):
     return differing
 
 
-def check_folder(golden):
+def _check_folder(golden):
     """Refuses a folder of vectors that is not there: it is not installed."""
     if not golden.is_dir():
         raise UserError(f"{golden} does not exist; run this from a clone of the project")
 
 
-def all_checks(golden, load):
+def _all_checks(golden, load):
     """Yields (title, unit, (compared, differences, why skipped or None)) of everything committed."""
     for part, names in (("traces", TRACES), ("runs", RUNS)):
         unknown = sorted({path.name for path in (golden / part).glob("*")} - set(names))
@@ -182,7 +182,7 @@ def all_checks(golden, load):
     yield f"{len(ops.OPS)} ops", "numbers", (*check_ops(golden / "ops"), None)
     with tempfile.TemporaryDirectory() as scratch:
         for name in TRACES:
-            yield f"trace {name}", "records", (*check_trace(name, golden, load, pathlib.Path(scratch)), None)
+            yield f"trace {name}", "records", (*_check_trace(name, golden, load, pathlib.Path(scratch)), None)
     for name in RUNS:
         yield f"run {name}", "lines", check_run(name, golden, load)
 
@@ -195,13 +195,13 @@ def update(golden, load, say, flags_of):
     which another machine would write with other last bits.
     Raises UserError, with nothing changed, if what is frozen would change.
     """
-    check_folder(golden)
+    _check_folder(golden)
     with tempfile.TemporaryDirectory(dir=golden.parent) as scratch:
         new = pathlib.Path(scratch)
         ops.write_ops(new / "ops", flags_of)
         for name in TRACES:
             make_trace(name, load, new / "traces" / name)
-            say(f"{keep_if_near(golden, new, f'traces/{name}', agreeing_traces)} trace {name}")
+            say(f"{_keep_if_near(golden, new, f'traces/{name}', _agreeing_traces)} trace {name}")
         for name, options in RUNS.items():
             config = config_of(options)
             dataset = load(config)
@@ -212,8 +212,8 @@ def update(golden, load, say, flags_of):
                 say(f"kept run {name}: its data are not here")
                 continue
             make_run(name, config, dataset, folder)
-            say(f"{keep_if_near(golden, new, f'runs/{name}', agreeing_runs)} run {name}")
-        refuse_frozen(golden, new)
+            say(f"{_keep_if_near(golden, new, f'runs/{name}', _agreeing_runs)} run {name}")
+        _refuse_frozen(golden, new)
         for part in PARTS:
             shutil.rmtree(golden / part, ignore_errors=True)
             (new / part).rename(golden / part)
@@ -231,7 +231,7 @@ def make_run(name, config, dataset, folder):
         write_atomically(folder / file, "".join(lines).encode())
 
 
-def keep_if_near(golden, new, name, agree):
+def _keep_if_near(golden, new, name, agree):
     """Puts the committed FP32 vectors in place of new ones, if agree(committed, again).  Returns what it did."""
     committed, again = golden / name, new / name
     if "-fp32-" not in name or not committed.is_dir() or not agree(committed, again):
@@ -241,14 +241,14 @@ def keep_if_near(golden, new, name, agree):
     return "kept, as within its tolerances,"
 
 
-def agreeing_traces(committed, again):
+def _agreeing_traces(committed, again):
     try:
         return not differences_of(committed, again)[1]
     except UserError:   # damaged, or of another format_version
         return False
 
 
-def agreeing_runs(committed, again):
+def _agreeing_runs(committed, again):
     if not all((committed / file).exists() for file in (CONFIG, STEPS, runs.EVALUATION)) or \
             (committed / CONFIG).read_bytes() != (again / CONFIG).read_bytes():
         return False
@@ -258,7 +258,7 @@ def agreeing_runs(committed, again):
     return all(len(old) == len(made) and all(map(tolerances.line, old, made)) for old, made in pairs)
 
 
-def refuse_frozen(golden, new):
+def _refuse_frozen(golden, new):
     """Raises UserError if files of a frozen format_version would change or go; others may be added to it."""
     versions = {json.loads(path.read_bytes()).get("format_version") for path in (golden / "ops").glob("*.json")}
     changed = [path for part in PARTS for path in sorted((golden / part).rglob("*")) if path.is_file() and not

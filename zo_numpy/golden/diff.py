@@ -28,11 +28,11 @@ DIGEST = re.compile("[0-9a-f]{64}")
 TEXT = re.compile(r"[\x20-\x7e]{1,100}")
 
 
-class Problem(ValueError):
+class _Problem(ValueError):
     """A file of the other trace that cannot be compared; the message says why."""
 
 
-class Finding(NamedTuple):
+class _Finding(NamedTuple):
     """One record that differs."""
     record: dict
     text: str
@@ -45,7 +45,7 @@ class Finding(NamedTuple):
         return f"step {r['step']}, phase {r['phase']}, op {r['op']}, tensor {r['name']}: {self.text}; {inputs}"
 
 
-class Comparison(NamedTuple):
+class _Comparison(NamedTuple):
     """What a comparison of two traces found."""
     findings: list     # of Finding, in the order of the reference
     extra: list        # names of files the reference does not have
@@ -54,7 +54,7 @@ class Comparison(NamedTuple):
     tolerances: object = None   # of FP32
 
 
-def check_record(record, number, floats=False):
+def _check_record(record, number, floats=False):
     """Refuses what is no record of a trace, as a ValueError, as far as the comparison relies on it.
 
     floats: whether its numbers may be floats.
@@ -67,7 +67,7 @@ def check_record(record, number, floats=False):
     if not all(type(i) is int and 0 <= i < number for i in record["inputs"]):
         raise ValueError(f"the inputs of record {number} are not earlier records")
     for name in (*NUMBERS, *(SUMMARY if floats else ())):
-        if not all(type(value) is int or floats and type(value) is float for value in as_list(record.get(name, 0))):
+        if not all(type(value) is int or floats and type(value) is float for value in _as_list(record.get(name, 0))):
             raise ValueError(f"the {name} of record {number} is not a {'' if floats else 'whole '}number")
     if "value" in record:
         return
@@ -81,7 +81,7 @@ def check_record(record, number, floats=False):
         raise ValueError(f"the file of record {number} is not the name of a .npy or .bin file of the folder")
 
 
-def as_list(value):
+def _as_list(value):
     return value if type(value) is list else [value]
 
 
@@ -97,7 +97,7 @@ def read_manifest(folder, reference=None):
             raise ValueError(f"format_version is not {FORMAT_VERSION}")
         floats = tolerances_of(reference or manifest, path) is not None
         for number, record in enumerate(manifest["records"]):
-            check_record(record, number, floats)
+            _check_record(record, number, floats)
         if len({key_of(record) for record in manifest["records"]}) < len(manifest["records"]):
             raise ValueError("two records have the same step, phase, op and name")
     except (FileNotFoundError, NotADirectoryError):
@@ -110,11 +110,11 @@ def read_manifest(folder, reference=None):
     return manifest
 
 
-def read_bin(path, dtype, shape):
+def _read_bin(path, dtype, shape):
     """An array from its little-endian bytes alone.  Raises Problem."""
     expected, length = math.prod(shape) * dtype.itemsize, path.stat().st_size
     if length != expected:
-        raise Problem(f"{path.name} is of the wrong length: {length:,} bytes instead of {expected:,}")
+        raise _Problem(f"{path.name} is of the wrong length: {length:,} bytes instead of {expected:,}")
     return np.frombuffer(path.read_bytes(), dtype.newbyteorder("<")).reshape(shape)
 
 
@@ -124,7 +124,7 @@ def read_header(path, file):
         return npy.read_header(file)
     except Exception as error:   # a damaged header can fail in many ways
         why = " ".join(str(error).split())[:200]
-        raise Problem(f"{path.name} is no .npy file ({type(error).__name__}: {why})") from None
+        raise _Problem(f"{path.name} is no .npy file ({type(error).__name__}: {why})") from None
 
 
 def read_npy(path, dtype, shape):
@@ -132,14 +132,14 @@ def read_npy(path, dtype, shape):
     with open(path, "rb") as file:
         found_shape, fortran, found = read_header(path, file)
         if found != dtype and found == dtype.newbyteorder(">"):
-            raise Problem(f"{path.name} is big-endian: write it little-endian")
+            raise _Problem(f"{path.name} is big-endian: write it little-endian")
         if found != dtype:
-            raise Problem(f"{path.name} is of {str(found)[:40]} instead of {dtype}")
+            raise _Problem(f"{path.name} is of {str(found)[:40]} instead of {dtype}")
         if found_shape != shape:
-            raise Problem(f"{path.name} is of shape {str(found_shape)[:80]} instead of {shape}")
+            raise _Problem(f"{path.name} is of shape {str(found_shape)[:80]} instead of {shape}")
         expected, length = math.prod(shape) * dtype.itemsize, path.stat().st_size - file.tell()
         if length != expected:
-            raise Problem(f"{path.name} {'is truncated' if length < expected else 'has bytes behind its array'}: "
+            raise _Problem(f"{path.name} {'is truncated' if length < expected else 'has bytes behind its array'}: "
                           f"{length:,} bytes of data instead of {expected:,}")
         return np.frombuffer(file.read(expected), found).reshape(shape, order="F" if fortran else "C")
 
@@ -149,20 +149,20 @@ def read_array(folder, record):
     dtype, shape = np.dtype(record["dtype"]), tuple(record["shape"])
     path = pathlib.Path(folder) / record["file"]
     raw = path.with_suffix(".bin")
-    path, read = (raw, read_bin) if raw.exists() and not path.exists() else (
-        path, read_bin if path == raw else read_npy)
+    path, read = (raw, _read_bin) if raw.exists() and not path.exists() else (
+        path, _read_bin if path == raw else read_npy)
     try:
         if path.stat().st_size == 0:
-            raise Problem(f"{path.name} is empty")
+            raise _Problem(f"{path.name} is empty")
         return read(path, dtype, shape)
     except (ValueError, OverflowError) as error:   # of a shape that no array can have
-        if isinstance(error, Problem):
+        if isinstance(error, _Problem):
             raise
-        raise Problem(f"{path.name} cannot be of shape {str(shape)[:80]}") from None
+        raise _Problem(f"{path.name} cannot be of shape {str(shape)[:80]}") from None
     except FileNotFoundError:
-        raise Problem(f"{path.name} is missing") from None
+        raise _Problem(f"{path.name} is missing") from None
     except OSError as error:
-        raise Problem(f"{path.name} cannot be read ({error.strerror})") from None
+        raise _Problem(f"{path.name} cannot be read ({error.strerror})") from None
 
 
 def first_difference(expected, got):
@@ -175,7 +175,7 @@ def first_difference(expected, got):
             "values differ")
 
 
-def compare_record(reference, mine_folder, mine, expected, tolerances):
+def _compare_record(reference, mine_folder, mine, expected, tolerances):
     """What is different in one record, in words; '' if nothing; None if there is nothing to compare.
 
     mine: the record of the other trace, None without a manifest.  expected: the reference's array or None.
@@ -189,13 +189,13 @@ def compare_record(reference, mine_folder, mine, expected, tolerances):
     if "value" not in reference:
         within = tolerances if reference["dtype"].startswith("float") else None
         try:
-            differences.append(compare_array(reference, mine_folder, mine or reference, expected, within))
-        except Problem as problem:
+            differences.append(_compare_array(reference, mine_folder, mine or reference, expected, within))
+        except _Problem as problem:
             differences.append(str(problem))
     return "; ".join(filter(None, differences))
 
 
-def compare_array(reference, mine_folder, mine, expected, tolerances):
+def _compare_array(reference, mine_folder, mine, expected, tolerances):
     """What is different in the array of a record, in words; None if nothing.  Raises Problem."""
     array = read_array(mine_folder, {**reference, "file": mine["file"]}) if "file" in mine else None
     if tolerances and array is not None and expected is not None:
@@ -220,8 +220,8 @@ def reference_array(folder, record):
     try:
         array = read_array(folder, record)
         if array_digest(array) != record["sha256"]:
-            raise Problem(f"{record['file']} does not have the sha256 its manifest says")
-    except Problem as problem:
+            raise _Problem(f"{record['file']} does not have the sha256 its manifest says")
+    except _Problem as problem:
         raise UserError(f"the reference {folder} is damaged: {problem}; restore it") from None
     return array
 
@@ -245,21 +245,21 @@ def compare(reference_folder, mine_folder):
         mine = by_key.get(key_of(record)) if by_key is not None else None
         expected = reference_array(reference_folder, record)
         text = ("it is missing from the manifest" if by_key is not None and mine is None
-                else compare_record(record, mine_folder, mine, expected, tolerances))
+                else _compare_record(record, mine_folder, mine, expected, tolerances))
         agree.append(None if text is None else not text)
         if text:
             states = [agree[i] for i in record["inputs"]]
-            findings.append(Finding(record, text, False if False in states else None if None in states else True))
+            findings.append(_Finding(record, text, False if False in states else None if None in states else True))
     known = {MANIFEST} | {record["file"] for record in records if "file" in record}
     known |= {pathlib.Path(name).with_suffix(".bin").name for name in known}
     if by_key is not None:
         known |= {record["file"] for record in by_key.values() if "file" in record}
         expected_keys = {key_of(record) for record in records}
-        findings += [Finding(record, "it is not in the reference", None)
+        findings += [_Finding(record, "it is not in the reference", None)
                      for key, record in by_key.items() if key not in expected_keys]
     extra = sorted(path.name for path in mine_folder.iterdir() if path.name not in known)
     skipped = agree.count(None)
-    return Comparison(findings, extra, len(agree) - skipped, skipped, tolerances)
+    return _Comparison(findings, extra, len(agree) - skipped, skipped, tolerances)
 
 
 def key_of(record):

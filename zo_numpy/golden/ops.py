@@ -33,7 +33,7 @@ HEADER = ("format_version", "op", "description", "flags", "cases")
 CASE = ("id", "comment", "flags", "inputs", "parameters", "expected")
 
 
-class Mismatch(NamedTuple):
+class _Mismatch(NamedTuple):
     """One number, or one length, that differs."""
     file: str
     case: int
@@ -81,29 +81,29 @@ def write_ops(folder, flags_of):
 
 # Reading.
 
-def refuse_float(text):
+def _refuse_float(text):
     raise ValueError(f"{text} is not an integer")
 
 
-def bounded_int(text):
+def _bounded_int(text):
     value = int(text[:21])   # no number has as many digits
     if not -2**63 <= value < 2**64:
         raise ValueError(f"{text[:21]} does not fit 64 bits")
     return value
 
 
-def check_values(value, depth=0):
+def _check_values(value, depth=0):
     """Refuses whatever is not an int, a string, or a list or object of such."""
     if depth > DEEPEST:
         raise ValueError("nested too deeply")
     if isinstance(value, (dict, list)):
         for part in value.values() if isinstance(value, dict) else value:
-            check_values(part, depth + 1)
+            _check_values(part, depth + 1)
     elif type(value) not in (int, str):
         raise ValueError(f"{value} stands where an integer should")
 
 
-def check_layout(content, name):
+def _check_layout(content, name):
     """Refuses an object that is not the vectors of op `name`.  Raises ValueError saying why."""
     if not isinstance(content, dict) or tuple(content) != HEADER:
         raise ValueError(f"it does not have exactly the entries {', '.join(HEADER)}")
@@ -129,16 +129,16 @@ def check_layout(content, name):
         sizes = [case["parameters"].get(size, 0) for size in SIZES]
         if any(type(size) is not int or size > LARGEST_SIZE for size in sizes):
             raise ValueError(f"case {number} asks for more than {LARGEST_SIZE} of something")
-    check_values(content)
+    _check_values(content)
 
 
 def load_vectors(path):
     """The contents of one op's file.  Raises UserError if it is missing, damaged or of another format."""
     path = pathlib.Path(path)
     try:
-        content = json.loads(read_bounded(path, LARGEST_FILE).decode("ascii"), parse_int=bounded_int,
-                             parse_float=refuse_float, parse_constant=refuse_float, object_pairs_hook=unique_names)
-        check_layout(content, path.stem)
+        content = json.loads(read_bounded(path, LARGEST_FILE).decode("ascii"), parse_int=_bounded_int,
+                             parse_float=_refuse_float, parse_constant=_refuse_float, object_pairs_hook=unique_names)
+        _check_layout(content, path.stem)
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; {MEND}") from None
     except OSError as error:
@@ -150,24 +150,24 @@ def load_vectors(path):
 
 # Checking.
 
-def differences(expected, got, path=()):
+def _differences(expected, got, path=()):
     """Yields (path, expected, got) wherever two values of JSON's types differ, in length or type too."""
     if type(expected) is type(got) is dict and expected.keys() == got.keys():
         for name in expected:
-            yield from differences(expected[name], got[name], (*path, name))
+            yield from _differences(expected[name], got[name], (*path, name))
     elif type(expected) is type(got) is list and len(expected) == len(got):
         for i, pair in enumerate(zip(expected, got)):
-            yield from differences(*pair, (*path, i))
+            yield from _differences(*pair, (*path, i))
     elif type(expected) is type(got) is list:
         yield path, f"{len(expected)} elements", f"{len(got)} elements"
     elif type(expected) is not type(got) or expected != got:
         yield path, expected, got
 
 
-def leaves(value):
+def _leaves(value):
     """How many numbers and strings a value of JSON's types holds."""
     if isinstance(value, (dict, list)):
-        return sum(map(leaves, value.values() if isinstance(value, dict) else value))
+        return sum(map(_leaves, value.values() if isinstance(value, dict) else value))
     return 1
 
 
@@ -183,11 +183,11 @@ def check_file(path):
             why = f"{type(error).__name__}: {error}".splitlines()[0][:200]
             raise UserError(f"{path} is damaged: case {case['id']} cannot be computed ({why}); "
                             f"{MEND}") from None
-        compared += leaves(case["expected"])
+        compared += _leaves(case["expected"])
         for name in {**case["expected"], **got}:
             pair = case["expected"].get(name, "no such field"), got.get(name, "no such field")
-            mismatches += [Mismatch(path.name, case["id"], name, index, *different)
-                           for index, *different in differences(*pair)]
+            mismatches += [_Mismatch(path.name, case["id"], name, index, *different)
+                           for index, *different in _differences(*pair)]
     return mismatches, compared
 
 

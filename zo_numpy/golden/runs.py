@@ -75,7 +75,7 @@ def update_table(r_max, p_zero, b_zo):
     return pseudo_stochastic_shift(z, max(0, bit_width(r_max) - b_zo))
 
 
-def read_signs(path, steps, queries):
+def _read_signs(path, steps, queries):
     """Yields (step, signs, digest or None) of each line of a step log.  Raises UserError naming the first bad line."""
     number = -1
     try:
@@ -111,7 +111,7 @@ def replay(path, config, training_samples):
     bound = INT8_MAX - max(config.schedules["r_max"])
     epoch_steps = steps_in_epoch(config, training_samples)
     total, made = config.epochs * epoch_steps, 0
-    for step, signs, expected in read_signs(path / STEPS, total, config.queries):
+    for step, signs, expected in _read_signs(path / STEPS, total, config.queries):
         table = update_table(*(config.at(name, step // epoch_steps) for name in ("r_max", "p_zero", "b_zo")))
         for tensor, name in zo_names if any(signs) else ():
             theta = weights[name].data.reshape(-1)

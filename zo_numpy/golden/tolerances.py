@@ -40,7 +40,7 @@ def summary(array):
             "sample": [short(flat[i]) for i in places]}
 
 
-def as_floats(values):
+def _as_floats(values):
     """A number or list of numbers as float64; infinite where one is too large for it."""
     try:
         return np.array(values, np.float64)
@@ -53,7 +53,7 @@ def first_beyond(expected, got, allowed):
 
     What is not finite comes first. Both arrays are of one shape.
     """
-    expected, got = as_floats(expected), as_floats(got)
+    expected, got = _as_floats(expected), _as_floats(got)
     finite = np.isfinite(got)
     error = np.abs(np.where(finite, got, 0) - expected)
     wrong = np.flatnonzero(~finite) if not finite.all() else np.flatnonzero(~(error <= allowed))
@@ -103,7 +103,7 @@ class Tolerances:
         expected = record["value"]
         if np.shape(got) != np.shape(expected):
             return f"value: expected {expected}, got {str(got)[:80]}"
-        found = first_beyond(expected, got, self.allowed(record, np.abs(as_floats(expected)).max()))
+        found = first_beyond(expected, got, self.allowed(record, np.abs(_as_floats(expected)).max()))
         return found and f"value: {found}"
 
     def summary(self, record, expected, got):

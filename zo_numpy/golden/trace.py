@@ -47,7 +47,7 @@ def array_digest(array):
     return digest({"the only one": array})
 
 
-def tensor(value):
+def _tensor(value):
     """(array, what else its record says) of a tensor: a quantised one has an exponent."""
     return (value.data, {"exponent": value.exponent}) if isinstance(value, QTensor) else (value, {})
 
@@ -100,7 +100,7 @@ class Recorder:
         for name, weight in weights.items():
             made_from = [(*kind, name) for kind in (("weights",), *kinds) if (*kind, name) in self.last]
             made_from += ["g"] if phase == "update" and any(key[0] == "z" for key in made_from) else []
-            array, extra = tensor(weight)
+            array, extra = _tensor(weight)
             self.last["weights", name] = self.add(phase, "weights", name, array, made_from, **extra)
 
     def weights_of(self, layer):
@@ -123,7 +123,7 @@ class Recorder:
                 restored = [("z", self.query - 1)] if first_pass else []   # the query before, if there is one
                 self.weights(phase, value, [("z", self.query), *restored])
             case "input":
-                array, extra = tensor(value)
+                array, extra = _tensor(value)
                 last["chain"] = self.add(phase, op, "images", array, ["images"], **extra)
             case "requantise" | "requantise_error":
                 number = self.add(phase, op, name, value.data, ["chain"], exponent=value.exponent,
@@ -133,7 +133,7 @@ class Recorder:
                 else:
                     last["error"] = number
             case "softmax_error":
-                array, extra = tensor(value)
+                array, extra = _tensor(value)
                 last["error"] = self.add(phase, op, name, array, ["logits", "labels"], **extra)
             case "linear_gradient":
                 layer, _, part = name.partition(".")
@@ -184,7 +184,7 @@ def record_steps(recorder, config, dataset, steps):
         epoch, batch = batch_of(config, len(labels), step)
         last["images"] = recorder.add("batch", "images", "batch", samples_at(images, epoch)[batch])
         last["labels"] = recorder.add("batch", "labels", "batch", labels[batch])
-        record_draws(recorder, config, weights, step, precision.settings_at(config, epoch))
+        _record_draws(recorder, config, weights, step, precision.settings_at(config, epoch))
         *_, g = one_step(config, own_method(config), weights, images, labels, step, recorder)
         recorder.add_loss()
         last["g"] = recorder.add("update", G[config.precision], "g", g, [key for key in last if key[0] == "loss"])
@@ -192,7 +192,7 @@ def record_steps(recorder, config, dataset, steps):
             key[:-1] for kind in ("z", "gradient_step", "statistics") for key in last if key[0] == kind))
 
 
-def record_draws(recorder, config, weights, step, settings):
+def _record_draws(recorder, config, weights, step, settings):
     """z of every ZO tensor, query by query."""
     if config.zo_frozen:
         return

@@ -68,7 +68,7 @@ def log2_sum(total):
     return (whole << FRACTION_BITS) + (fraction >> (TERM_BITS - FRACTION_BITS))
 
 
-def check_limits(logits):
+def _check_limits(logits):
     """The number of samples.  Raises ValueError if the proof against overflow above does not cover the batch."""
     n, classes = logits.data.shape
     if n > MAX_BATCH or classes > MAX_CLASSES:
@@ -83,7 +83,7 @@ def cross_entropy(logits, labels):
     logits: QTensor (N, classes), N <= 4096, classes <= 1000.  labels: (N,) integers.
     Returns a Python int, >= 0, in units of 2^-22 bits.  Raises ValueError beyond these limits.
     """
-    n = check_limits(logits)
+    n = _check_limits(logits)
     u = base2_logits(logits)
     per_sample = log2_sum(exp2_terms(u).sum(axis=1)) + u.max(axis=1) - u[np.arange(n), labels]
     return int(per_sample.sum())
@@ -95,7 +95,7 @@ def coarse_cross_entropy(logits, labels):
     u is floored to an integer, terms 2^(u_j - max u) below 2^-10 vanish, and the logarithm is a bit width (CHOICE 19).
     Same arguments, limits and unit as `cross_entropy`; the result is a whole number of bits.
     """
-    n = check_limits(logits)
+    n = _check_limits(logits)
     u = base2_logits(logits)
     distance = (u.max(axis=1, keepdims=True) >> FRACTION_BITS) - (u >> FRACTION_BITS)
     terms = (1 << COARSE_WINDOW) >> np.minimum(distance, COARSE_WINDOW + 1)

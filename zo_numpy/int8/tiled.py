@@ -46,20 +46,20 @@ def forward_block(block, weights, x):
     """One block, tile by tile.  x: QTensor (N, ...).  Returns QTensor (N, ...)."""
     kinds = {type(layer) for layer in block}
     if models.MaxOverPoints in kinds:
-        return forward_pooled(block, weights, x)
+        return _forward_pooled(block, weights, x)
     if models.PointLinear in kinds:
-        return forward_points(block, weights, x)
-    return (forward_relu if models.ReLU in kinds else forward_wide)(block, weights, x)
+        return _forward_points(block, weights, x)
+    return (_forward_relu if models.ReLU in kinds else _forward_wide)(block, weights, x)
 
 
-def forward_relu(block, weights, x):
+def _forward_relu(block, weights, x):
     """A block on images or features that ends in ReLU, cut along the batch: 8 bits of each sum are kept."""
     n, *sample_shape = x.data.shape
     kept = np.empty((n, *models.output_shape(block, sample_shape)), np.uint8)
     length, workers = tiling(block, sample_shape, n, "int32")   # samples of a tile, threads
 
     def run(tile):
-        return keep(sums(block, weights, x.data[tile]), kept[tile])
+        return keep(_sums(block, weights, x.data[tile]), kept[tile])
 
     maxima = for_tiles(n, length, run, workers)
     for tile, largest in zip(cut(n, length, workers), maxima):
@@ -67,21 +67,21 @@ def forward_relu(block, weights, x):
     return result(block, weights, x, kept.view(np.int8), max(maxima))
 
 
-def forward_wide(block, weights, x):
+def _forward_wide(block, weights, x):
     """A block without ReLU, as the last one: its sums have signs, and stand whole until they are requantised."""
     n, *sample_shape = x.data.shape
     accumulator = np.empty((n, *models.output_shape(block, sample_shape)), np.int32)
     length, workers = tiling(block, sample_shape, n, "int32")
 
     def run(tile):
-        accumulator[tile] = sums(block, weights, x.data[tile])
+        accumulator[tile] = _sums(block, weights, x.data[tile])
 
     for_tiles(n, length, run, workers)
     return requantise(accumulator, x.exponent + weights[block[0].name].exponent)
 
 
-def forward_points(block, weights, x):
-    """A block that keeps its points, PointLinear and ReLU, cut along the points of all samples: as `forward_relu`.
+def _forward_points(block, weights, x):
+    """A block that keeps its points, PointLinear and ReLU, cut along the points of all samples: as `_forward_relu`.
 
     In memory the channel varies slowest, (C, N, P), so that a tile is a few long runs.
     """
@@ -103,7 +103,7 @@ def forward_points(block, weights, x):
     return result(block, weights, x, data, max(maxima))
 
 
-def forward_pooled(block, weights, x):
+def _forward_pooled(block, weights, x):
     """A block that ends in the maximum over the points and ReLU.
 
     Each tile of channels of a sample is reduced to its maxima and forgotten, as the maximum comes before the
@@ -139,7 +139,7 @@ def stream(weight, x, see):
     for_tiles(n, 1, run)
 
 
-def sums(block, weights, x):
+def _sums(block, weights, x):
     """A block of images or features before its requantisation, on some samples.  x: int8, or pixels.  Returns int32."""
     value = from_pixels(x).data if x.dtype == np.uint8 else x
     for layer in block:
@@ -182,7 +182,7 @@ def train_tail(tail, weights, logits, inputs, labels, b_bp, earlier=None):
     """
     for name, error, x in backward(tail, weights, logits, inputs, labels):
         weight = weights[name].data
-        for place, step in linear_steps(error, x, b_bp, weights.get(name + SCALE)):
+        for place, step in _linear_steps(error, x, b_bp, weights.get(name + SCALE)):
             if earlier:
                 step += earlier[name][place]
             np.subtract(weight[place], step, out=step)
@@ -195,7 +195,7 @@ def tail_steps(tail, weights, logits, inputs, labels, b_bp):
     steps = {}
     for name, error, x in backward(tail, weights, logits, inputs, labels):
         steps[name] = np.empty(weights[name].data.shape, np.int16)
-        for place, step in linear_steps(error, x, b_bp, weights.get(name + SCALE)):
+        for place, step in _linear_steps(error, x, b_bp, weights.get(name + SCALE)):
             steps[name][place] = step
             del step
     return steps
@@ -218,7 +218,7 @@ def backward(tail, weights, logits, inputs, labels):
         yield name, above, x
 
 
-def linear_steps(error, x, b_bp, scale=None):
+def _linear_steps(error, x, b_bp, scale=None):
     """The step of a linear layer's gradient, piece by piece.  Yields ((rows, columns), int32 of that place).
 
     error: QTensor (N, out).  x: QTensor (N, in).  scale: None, or the layer's running scale, changed in place.
@@ -227,19 +227,19 @@ def linear_steps(error, x, b_bp, scale=None):
         largest = max_abs(error.data) * max_abs(x.data)
     else:
         largest = 0
-        for _, piece in gradient_pieces(error.data, x.data):
+        for _, piece in _gradient_pieces(error.data, x.data):
             largest = max(largest, max_abs(piece))
             del piece
     shift = (own_shift(largest, b_bp) if scale is None else
              running_shift(largest, error.exponent + x.exponent, b_bp, scale))
-    for place, piece in gradient_pieces(error.data, x.data):
+    for place, piece in _gradient_pieces(error.data, x.data):
         step = pseudo_stochastic_shift(piece, shift)
         del piece
         yield place, step
         del step
 
 
-def gradient_pieces(error, x):
+def _gradient_pieces(error, x):
     """The gradient error^T x piece by piece.  Yields ((rows, columns), int32 of that place), which may be spoilt.
 
     error: (N, out) int8.  x: (N, in) int8.
@@ -252,10 +252,10 @@ def gradient_pieces(error, x):
         columns = slice(left, left + width)
         for top in range(0, len(error), height):
             rows = slice(top, top + height)
-            yield (rows, columns), product_of(error[rows], x[:, columns])
+            yield (rows, columns), _product_of(error[rows], x[:, columns])
 
 
-def product_of(a, b):
+def _product_of(a, b):
     """a @ b of (n, k) int32 and (k, m) int8, summed over some of k at a time, so that little of b is widened at once."""
     terms = max(1, 4 * GRADIENT_BYTES // (4 * b.shape[1]))
     total = matmul(a[:, :terms], b[:terms].astype(np.int32))

@@ -31,8 +31,8 @@ def images(batches, rounds, method_of, tails=TAILS):
              for batch in batches for precision in PRECISIONS for bp_tail in tails}
     taken, steps, ratios = interleaved(works, rounds), [], {}
     for (precision, bp_tail, batch), times in taken.items():
-        parts = None if bp_tail == BP else parts_of(method_of, precision, bp_tail, batch, max(3, rounds // 3))
-        steps.append(measured_step(precision, bp_tail, batch, times, parts))
+        parts = None if bp_tail == BP else _parts_of(method_of, precision, bp_tail, batch, max(3, rounds // 3))
+        steps.append(_measured_step(precision, bp_tail, batch, times, parts))
     for batch in batches:
         for bp_tail in tails:
             pairs = [i / f for i, f in zip(taken["int8", bp_tail, batch], taken["fp32", bp_tail, batch])]
@@ -46,7 +46,7 @@ def images(batches, rounds, method_of, tails=TAILS):
         ratios |= {f"step_a_us_{precision}": 1e6 * a, f"step_b_us_{precision}": 1e6 * b,
                    f"step_b_deviation_{precision}": worst,
                    f"epoch_k2_b64_s_{precision}": median(fit[precision, 64]) * -(-MNIST_IMAGES // 64)}
-    ratios |= memory_ratios(method_of, tails)
+    ratios |= _memory_ratios(method_of, tails)
     return {"threads": tiles.threads(), "python": sys.version.split()[0], "numpy": np.__version__, "rounds": rounds,
             "steps": steps, "ratios": {name: round(value, 4) for name, value in ratios.items()},
             "matmul_by_shape": by_shape, "kernels": kernel_rates(max(3, rounds))}
@@ -59,9 +59,9 @@ def clouds(rounds, method_of, tails=TAILS):
     ratios = {f"pointnet_int8_over_fp32_k{bp_tail}_b{CLOUDS_BATCH}":
               median([i / f for i, f in zip(taken["int8", bp_tail], taken["fp32", bp_tail])]) for bp_tail in tails}
     with threads(1):
-        ratios |= peak_ratios(method_of, CLOUDS_BATCH, tails, "pointnet_", 3, **CLOUDS)
+        ratios |= _peak_ratios(method_of, CLOUDS_BATCH, tails, "pointnet_", 3, **CLOUDS)
     return {"pointnet": {**CLOUDS, "batch": CLOUDS_BATCH, "rounds": rounds},
-            "pointnet_steps": [measured_step(*key, CLOUDS_BATCH, times) for key, times in taken.items()],
+            "pointnet_steps": [_measured_step(*key, CLOUDS_BATCH, times) for key, times in taken.items()],
             "ratios": {name: round(value, 4) for name, value in ratios.items()}}
 
 
@@ -79,7 +79,7 @@ def step_of(method_of, precision, bp_tail, batch, **options):
     return make
 
 
-def parts_of(method_of, precision, bp_tail, batch, rounds):
+def _parts_of(method_of, precision, bp_tail, batch, rounds):
     """{part: median milliseconds} of a step on one thread."""
     make, taken = step_of(method_of, precision, bp_tail, batch), []
     with threads(1):
@@ -93,7 +93,7 @@ def parts_of(method_of, precision, bp_tail, batch, rounds):
     return {part: round(1000 * median([one[part] for one in taken]), 4) for part in PARTS}
 
 
-def measured_step(precision, bp_tail, batch, times, parts=None):
+def _measured_step(precision, bp_tail, batch, times, parts=None):
     """The row of a configuration whose steps took `times` seconds."""
     return {"precision": precision, "bp_tail": bp_tail, "batch": batch, "milliseconds": round(1000 * median(times), 3),
             "spread": spread(times), "microseconds_an_image": round(1e6 * median(times) / batch, 2),
@@ -108,26 +108,26 @@ def line_through(batches, times):
     return float(a), float(b), float(np.abs(slopes / b - 1).max())
 
 
-def memory_ratios(method_of, tails):
+def _memory_ratios(method_of, tails):
     """Peaks and their ratios, measured by tracemalloc on one thread, where they are the same every time.
 
     At batch 32; at 1 and 256 under names that end in _b1 and _b256.
     With more threads a peak depends on when their own meet: `.._all_threads` is what several steps came to.
     """
-    ratios = {f"peak_{precision}_mb_all_threads": peak_of(method_of, precision, 0, 32, 100) / 1e6
+    ratios = {f"peak_{precision}_mb_all_threads": _peak_of(method_of, precision, 0, 32, 100) / 1e6
               for precision in PRECISIONS}
     with threads(1):
         for batch, suffix in PEAK_BATCHES.items():
-            ratios |= {name + suffix: value for name, value in peak_ratios(method_of, batch, tails, "").items()}
+            ratios |= {name + suffix: value for name, value in _peak_ratios(method_of, batch, tails, "").items()}
     return ratios
 
 
-def peak_ratios(method_of, batch, tails, prefix, steps=12, **options):
+def _peak_ratios(method_of, batch, tails, prefix, steps=12, **options):
     """Peaks of K = 0, what tails add to them, and how they compare with inference, full BP and each other."""
     ratios, zo = {}, {}
     for precision in PRECISIONS:
-        peaks = {k: peak_of(method_of, precision, k, batch, steps, **options) for k in tails}
-        zo[precision], idle = peaks[0], peak_of(method_of, precision, 0, batch, steps, infer=True, **options)
+        peaks = {k: _peak_of(method_of, precision, k, batch, steps, **options) for k in tails}
+        zo[precision], idle = peaks[0], _peak_of(method_of, precision, 0, batch, steps, infer=True, **options)
         ratios[f"{prefix}peak_{precision}_mb"] = peaks[0] / 1e6
         ratios |= {f"{prefix}overhead_k{k}_{precision}": peaks[k] / peaks[0] - 1 for k in (1, 2, 3)}
         ratios[f"{prefix}zo_over_inference_{precision}"] = peaks[0] / idle - 1
@@ -136,7 +136,7 @@ def peak_ratios(method_of, batch, tails, prefix, steps=12, **options):
     return ratios | {f"{prefix}peak_fp32_over_int8": zo["fp32"] / zo["int8"]}
 
 
-def peak_of(method_of, precision, bp_tail, batch=32, steps=12, infer=False, **options):
+def _peak_of(method_of, precision, bp_tail, batch=32, steps=12, infer=False, **options):
     """What peak.measure gives of a configuration, LeNet-5 by default."""
     config = make_config({"precision": precision, "bp_tail": bp_tail, "batch_size": batch, **options})
     return peak.measure(config, method_of(config), steps, infer)
@@ -147,20 +147,20 @@ def report_images(result):
     yield (f"LeNet-5, {result['threads']} thread{'s' * (result['threads'] > 1)}, NumPy {result['numpy']}, medians of "
            f"{result['rounds']} interleaved rounds; parts of a step in ms on one thread")
     yield "  ".join(("precision   K  batch   ms/step (quartiles)  us/image  images/s", *(f"{p:>10}" for p in PARTS)))
-    yield from map(step_line, result["steps"])
+    yield from map(_step_line, result["steps"])
     yield ""
-    yield from figures({**result["ratios"], **result["kernels"]})
+    yield from _figures({**result["ratios"], **result["kernels"]})
 
 
 def report_clouds(result):
     """What `clouds` gave, as lines."""
     yield f"PointNet, clouds of {result['pointnet']['points']} points, {result['pointnet']['rounds']} rounds"
-    yield from map(step_line, result["pointnet_steps"])
+    yield from map(_step_line, result["pointnet_steps"])
     yield ""
-    yield from figures(result["ratios"])
+    yield from _figures(result["ratios"])
 
 
-def step_line(step):
+def _step_line(step):
     """A row of steps as text."""
     low, high = step["spread"]
     return "  ".join((f"{step['precision']:9}{step['bp_tail']!s:>4}{step['batch']:7}{step['milliseconds']:10.2f} "
@@ -168,6 +168,6 @@ def step_line(step):
                       *(f"{step['parts'][part]:10.3f}" for part in PARTS if step["parts"])))
 
 
-def figures(numbers):
+def _figures(numbers):
     """{name: number} as lines."""
     return (f"{name:32}{value:12.4g}" for name, value in numbers.items())

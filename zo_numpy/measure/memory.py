@@ -25,7 +25,7 @@ EINSUM_BUFFER = 32_768   # bytes in which einsum widens an operand
 DRAWN = {"int8": 6, "fp32": 14}   # bytes that an element of z takes at most while it is drawn and added
 
 
-class Moment(NamedTuple):
+class _Moment(NamedTuple):
     """What is held at one moment of a step: its name, and {kind: bytes}."""
     name: str
     held: dict
@@ -37,7 +37,7 @@ class Moment(NamedTuple):
 
 def moments(config):
     """The moments of one training step of a Config that ZO has a part in, in order.  Returns a list of Moment."""
-    plan = Plan(config)
+    plan = _Plan(config)
     tail = len(plan.blocks) - config.bp_tail
     both = config.tail_passes == "both" and config.bp_tail and not config.zo_frozen
     waiting = plan.steps(tail) if both else 0     # bytes of the steps of the first pass
@@ -52,7 +52,7 @@ def moments(config):
 
 def inference(config):
     """The moments of a forward pass over a batch with nothing trained."""
-    plan = Plan(config)
+    plan = _Plan(config)
     plan.forward(len(plan.blocks))
     return plan.moments
 
@@ -62,7 +62,7 @@ def peak(of):
     return max(of, key=lambda moment: moment.total)
 
 
-class Plan:
+class _Plan:
     """Collects the moments of a step and knows the sizes they have in common."""
 
     def __init__(self, config):
@@ -82,7 +82,7 @@ class Plan:
 
     def add(self, name, **held):
         """A moment: what is always held, and `held` on top of it."""
-        self.moments.append(Moment(name, {kind: self.always.get(kind, 0) + held.get(kind, 0) for kind in KINDS}))
+        self.moments.append(_Moment(name, {kind: self.always.get(kind, 0) + held.get(kind, 0) for kind in KINDS}))
 
     def numbers(self, place):
         """How many numbers of the batch there are before block `place`."""
@@ -132,7 +132,7 @@ class Plan:
         elif not self.int8:
             one += 4 * length * out
         else:
-            one += 4 * length * out + (5 * length * models.fan_in(layer) + widened(models.fan_in(layer), layer.out_features)
+            one += 4 * length * out + (5 * length * models.fan_in(layer) + _widened(models.fan_in(layer), layer.out_features)
                                        if self.batch > 1 else 2 * EINSUM_BUFFER)
         return workers * one
 
@@ -169,7 +169,7 @@ class Plan:
                      tail=held + waiting + self.item * below * (place > tail))
 
 
-def widened(terms, columns):
+def _widened(terms, columns):
     """Bytes of the int8 columns that a product widens at a time."""
     return 4 * terms * min(columns, max(1, WIDENED_BYTES // (4 * terms)))
 
@@ -189,14 +189,14 @@ def report(config, measured=None, resident=None):
     for kind in KINDS:
         yield f"    {kind:14}{highest.held[kind]:14,}{max(moment.held[kind] for moment in step):14,}"
     yield f"    {'together':14}{highest.total:14,}"
-    yield f"    {'inference':14}{idle.total:14,}      the step takes {percent_more(highest.total, idle.total)} more"
+    yield f"    {'inference':14}{idle.total:14,}      the step takes {_percent_more(highest.total, idle.total)} more"
     if measured:
-        yield (f"    {'measured':14}{measured:14,}      the prediction is {percent_more(highest.total, measured)} off"
+        yield (f"    {'measured':14}{measured:14,}      the prediction is {_percent_more(highest.total, measured)} off"
                + (": it supposes all threads at their largest at once" if workers > 1 else ""))
         yield (f"    {'resident set':14}{resident:14,}      the largest of this process, Python, NumPy and BLAS too"
                if resident else f"    {'resident set':14}{'-':>14}      this system does not tell it")
 
 
-def percent_more(value, base):
+def _percent_more(value, base):
     """By how much `value` exceeds `base`, as text."""
     return f"{100 * (value / base - 1):+.1f} %"

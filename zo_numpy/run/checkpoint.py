@@ -27,11 +27,11 @@ def write_checkpoint(path, arrays, numbers, steps_digest=None):
     steps_digest: the sha256 (bytes) of the steps.txt it counts, where there is one.
     """
     content = {**{"weight." + name: array for name, array in arrays.items()},
-               **{name: as_array(value) for name, value in numbers.items()}}
+               **{name: _as_array(value) for name, value in numbers.items()}}
     if steps_digest:
         content[STEPS_SEAL] = np.frombuffer(steps_digest, np.uint8)
     packed = io.BytesIO()
-    np.savez(packed, **content, **{SEAL: np.frombuffer(seal_of(path, content), np.uint8)})
+    np.savez(packed, **content, **{SEAL: np.frombuffer(_seal_of(path, content), np.uint8)})
     write_atomically(path, packed.getvalue())
 
 
@@ -41,20 +41,20 @@ def read_checkpoint(path):
     content = read_npz(path, mend)
     seal = content.pop(SEAL, None)
     try:
-        if seal is not None and seal.tobytes() != seal_of(path, content):
+        if seal is not None and seal.tobytes() != _seal_of(path, content):
             raise UserError(f"{path} or the {CONFIG} beside it is damaged: they are not as they were written; {mend}")
     except (OSError, ValueError, TypeError, LookupError, RecursionError) as error:
         raise UserError(f"{path.with_name(CONFIG)} cannot be read ({error}); {mend}") from None
     content.pop(STEPS_SEAL, None)
     arrays = {name[len("weight."):]: array for name, array in content.items() if name.startswith("weight.")}
     numbers = {name: array for name, array in content.items() if not name.startswith("weight.")}
-    numbers = {name: as_number(array) for name, array in numbers.items()}
+    numbers = {name: _as_number(array) for name, array in numbers.items()}
     if None in numbers.values() or type(numbers.get("step")) is not int or numbers["step"] < 0:
         raise UserError(f"{path} is not a checkpoint of a run; {mend}")
     return arrays, numbers
 
 
-def seal_of(path, content):
+def _seal_of(path, content):
     """The seal of a checkpoint: sha256 (bytes) of the config.json beside it and of its arrays, names and types too.
 
     content: {name: array} of all it holds but the seal, in order.
@@ -71,15 +71,15 @@ def seal_of(path, content):
     return total.digest()
 
 
-def as_array(number):
+def _as_array(number):
     """A number as it is saved; an integer of over 64 bits, which NumPy would pickle, as its little-endian bytes."""
     if type(number) is int and number >= 2**64:
         return np.frombuffer(number.to_bytes((number.bit_length() + 7) // 8, "little"), np.uint8)
     return np.asarray(number)
 
 
-def as_number(array):
-    """The inverse of `as_array`; None of what it does not make."""
+def _as_number(array):
+    """The inverse of `_as_array`; None of what it does not make."""
     if array.shape == () and array.dtype.kind in "iuf":
         return array.item()
     big = int.from_bytes(array.tobytes(), "little") if array.dtype == np.uint8 and array.ndim == 1 else 0

@@ -34,7 +34,7 @@ def whole(lowest, highest):
     return Numbers(int, f"a whole number from {lowest} to {highest}", range(lowest, highest + 1))
 
 
-def positive(highest):
+def _positive(highest):
     return Numbers(float, f"a number above 0, at most {highest:g}", lowest=1e-12, highest=highest)
 
 
@@ -46,10 +46,10 @@ SCHEDULES = {   # what may follow a schedule, by precision
         "b_bp": whole(1, 7),          # LOW_B_BP with --tail-scale running
     },
     "fp32": {
-        "eps": positive(1),
-        "eta": positive(10),
-        "clip": positive(1e9),
-        "eta_tail": positive(10),
+        "eps": _positive(1),
+        "eta": _positive(10),
+        "clip": _positive(1e9),
+        "eta_tail": _positive(10),
     },
 }
 LOW_B_BP = whole(-8, 7)   # of b_bp with a running scale: at 0 and below the largest step is less than a bit on average
@@ -127,7 +127,7 @@ def check_number(name, value, numbers):
         raise UserError(f"{option(name)} {value}: choose {numbers.text}")
 
 
-def check_choice(name, value, choices):
+def _check_choice(name, value, choices):
     """Raises UserError unless the value of an option is one of `choices`, texts."""
     if value not in choices:
         raise UserError(f"{option(name)} {value}: choose one of {', '.join(choices)}")
@@ -140,7 +140,7 @@ def make_config(given):
     Raises UserError naming the option and what it may be.
     """
     for name, choices in CHOICES.items():
-        check_choice(name, given.get(name, getattr(Config, name)), choices)
+        _check_choice(name, given.get(name, getattr(Config, name)), choices)
     model, precision, bp_tail, data, source = (given.get(name, getattr(Config, name)) for name in (
         "model", "precision", "bp_tail", "data", "init_from"))
     longest = models.longest_tail(models.MODELS[model].layers)
@@ -149,25 +149,25 @@ def make_config(given):
     options = {"loss": LOSSES[precision][0], **defaults(precision, bp_tail, data, bool(source)), **given}
     for name, numbers in NUMBERS.items():
         check_number(name, options.get(name, getattr(Config, name)), numbers)
-    check_choice("loss", options["loss"], LOSSES[precision])
+    _check_choice("loss", options["loss"], LOSSES[precision])
     if type(options.get("init_from", "")) is not str:
         raise UserError(f"--init-from {options['init_from']}: give the folder of a run")
-    check_frozen(options.get("zo_frozen", False), bp_tail)
-    check_points(options, models.MODELS[model])
+    _check_frozen(options.get("zo_frozen", False), bp_tail)
+    _check_points(options, models.MODELS[model])
     running = options.get("tail_scale") == "running"
     if running and precision != "int8":
         raise UserError(f"--tail-scale running has no meaning with --precision {precision}: leave it out, or choose "
                         "--precision int8")
-    schedules = {name: check_schedule(name, options.pop(name), LOW_B_BP if running and name == "b_bp" else numbers)
+    schedules = {name: _check_schedule(name, options.pop(name), LOW_B_BP if running and name == "b_bp" else numbers)
                  for name, numbers in SCHEDULES[precision].items()}
-    options["headroom"] = check_headroom(options.get("headroom", ()), precision, models.MODELS[model])
+    options["headroom"] = _check_headroom(options.get("headroom", ()), precision, models.MODELS[model])
     unknown = set(options) - {field.name for field in dataclasses.fields(Config)}
     if unknown:
         raise UserError(f"{option(sorted(unknown)[0])} has no meaning with --precision {precision}")
     return Config(**options, schedules=schedules)
 
 
-def check_points(options, model):
+def _check_points(options, model):
     """Refuses what has no meaning for a model's kind of samples; sets the number of points where it is left open."""
     data, points = options.get("data", Config.data), models.takes_points(model)
     if points != (data in POINT_DATA):
@@ -182,7 +182,7 @@ def check_points(options, model):
         options["points"] = model.input_shape[0]
 
 
-def check_frozen(frozen, bp_tail):
+def _check_frozen(frozen, bp_tail):
     """Refuses the control where it leaves nothing below the tail, or no tail."""
     if type(frozen) is not bool:
         raise UserError(f"--zo-frozen {frozen}: it is true or false")
@@ -191,7 +191,7 @@ def check_frozen(frozen, bp_tail):
                         "a number")
 
 
-def check_schedule(name, values, numbers):
+def _check_schedule(name, values, numbers):
     """The values of a schedule as a tuple of its kind of number."""
     values = tuple(values)
     wrong = [value for value in values if not numbers.allows(value)]
@@ -201,7 +201,7 @@ def check_schedule(name, values, numbers):
     return tuple(map(numbers.kind, values))
 
 
-def check_headroom(headroom, precision, model):
+def _check_headroom(headroom, precision, model):
     """The headroom of each layer with weights as a tuple, which is empty where the precision has none."""
     layers = models.weight_layers(model.layers) if precision == "int8" else []
     if len(headroom) != len(layers) or not all(whole(0, 6).allows(h) for h in headroom):
@@ -222,7 +222,7 @@ def training_samples(config, dataset):
     return min(left, config.limit) if config.limit else left
 
 
-def json_fields(model):
+def _json_fields(model):
     """The names of the fields that a configuration of a model has: of images, none that only clouds have."""
     images = model not in models.MODELS or not models.takes_points(models.MODELS[model])
     return [field.name for field in dataclasses.fields(Config) if not (images and field.name in POINT_FIELDS)]
@@ -234,14 +234,14 @@ def as_json(config):
         return {name: value for name, value in values.items() if name not in ADDED or value != ADDED[name]}
 
     fields = dataclasses.asdict(config)
-    return {**written({name: fields[name] for name in json_fields(config.model)}),
+    return {**written({name: fields[name] for name in _json_fields(config.model)}),
             "schedules": written(config.schedules)}
 
 
 def with_added(options):
     """The options of an older version for make_config: what they leave out of ADDED means what it meant then."""
     model, precision = (options.get(name, getattr(Config, name)) for name in ("model", "precision"))
-    names = {*json_fields(model), *SCHEDULES[precision]}
+    names = {*_json_fields(model), *SCHEDULES[precision]}
     return {**{name: value for name, value in ADDED.items() if name in names}, **options}
 
 
@@ -261,7 +261,7 @@ def config_from_json(fields, name):
     """
     try:
         schedules = fields["schedules"]
-        for found, wanted in ((set(fields), set(json_fields(fields["model"]))),
+        for found, wanted in ((set(fields), set(_json_fields(fields["model"]))),
                               (set(schedules), set(SCHEDULES[fields["precision"]]))):
             if wrong := found ^ (wanted - (ADDED.keys() - found)):
                 raise UserError(f"{', '.join(sorted(wrong))} missing or unknown")

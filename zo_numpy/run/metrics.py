@@ -15,7 +15,7 @@ def read_metrics(folder):
         lines = [strict_json(line) for line in read_bounded(path, LARGEST_METRICS).splitlines()]
         kind = "validation" if lines and "validation_accuracy" in lines[0] else "test"
         for number, line in enumerate(lines, 1):
-            check_line(line, number, kind)
+            _check_line(line, number, kind)
     except (OSError, ValueError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
         raise UserError(f"{path} cannot be read ({error}); resume or repeat the run") from None
     if not lines:
@@ -23,7 +23,7 @@ def read_metrics(folder):
     return lines
 
 
-def check_line(line, number, kind):
+def _check_line(line, number, kind):
     """Refuses, as a ValueError, what is no line of an epoch, or one whose numbers contradict each other.
 
     number: of the epoch, from 1.  kind: test or validation.

@@ -35,9 +35,9 @@ def load_own_data(path, points=0, announce=print):
 
     Raises DataError naming the file, the member and the rows that are not as they should be, and the mend.
     """
-    file = OwnFile(path, announce)
+    file = _OwnFile(path, announce)
     samples = [file.array("x", part) for part in PARTS]
-    labels = [whole_labels(file.array("y", part), file.where("y", part), len(x)) for part, x in zip(PARTS, samples)]
+    labels = [_whole_labels(file.array("y", part), file.where("y", part), len(x)) for part, x in zip(PARTS, samples)]
     classes = file.classes(labels)
     labels = [array.astype(label_type(len(classes))) for array in labels]
     odd = [check_classes(*labels, classes, file.name)]
@@ -50,8 +50,8 @@ def load_own_data(path, points=0, announce=print):
     if samples[0].shape[1:] != samples[1].shape[1:]:
         raise DataError(f"{shaped[0]} holds samples of {sizes(samples[0])} and x_test of {sizes(samples[1])}: make "
                         "them alike")
-    digest, prints = read_through(file.name, samples, labels, classes)
-    odd.append(shared(*prints))
+    digest, prints = _read_through(file.name, samples, labels, classes)
+    odd.append(_shared(*prints))
     for line in filter(None, odd):
         announce(f"{file.name}: {line}")
     for array in (*samples, *labels):
@@ -63,7 +63,7 @@ def load_own_data(path, points=0, announce=print):
                    complete=True, digest=digest, preparation=file.preparation(samples[0].shape[1:]))
 
 
-class OwnFile:
+class _OwnFile:
     """The members of the file that are wanted. Errors name it."""
 
     def __init__(self, path, announce):
@@ -132,7 +132,7 @@ class OwnFile:
         return texts and self.sound("has a `preparation` that datasets.pack does not write", from_text, texts[0], shape)
 
 
-def whole_labels(array, where, count):
+def _whole_labels(array, where, count):
     """Labels as (N,) int64.  count: of samples.  Raises DataError naming rows."""
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
@@ -150,7 +150,7 @@ def whole_labels(array, where, count):
     return np.array(array, np.int64)
 
 
-def read_through(name, samples, labels, classes):
+def _read_through(name, samples, labels, classes):
     """(the digest, the fingerprints of both parts).  Raises DataError where no picture would be seen."""
     total, prints, brightest = hashlib.sha256("\n".join(classes).encode()), [], 0
     for part, pair in zip(PARTS, zip(samples, labels)):
@@ -168,7 +168,7 @@ def read_through(name, samples, labels, classes):
     return total.hexdigest(), prints
 
 
-def shared(train, test):
+def _shared(train, test):
     """What is to be said of test samples that are training samples too, or nothing."""
     places, first = repeated(train, test)
     return places.size and (f"WARNING: {places.size:,} of {len(test):,} test samples are training samples too, such as "

@@ -36,19 +36,19 @@ def channels_first(array, where):
 
 def as_bytes(parts, where, announce):
     """Images of both parts as uint8, converted if they are something else, which is announced.  Raises DataError."""
-    floats = [largest(array, name) for array, name in zip(parts, where) if array.dtype.kind == "f"]
+    floats = [_largest(array, name) for array, name in zip(parts, where) if array.dtype.kind == "f"]
     scales = {"b": 255, "f": 255 if max(floats, default=0) <= 1 else 1, "i": 1, "u": 1}
-    return [array if array.dtype == np.uint8 else converted(array, scales[array.dtype.kind], name, announce)
+    return [array if array.dtype == np.uint8 else _converted(array, scales[array.dtype.kind], name, announce)
             for array, name in zip(parts, where)]
 
 
-def largest(array, where):
+def _largest(array, where):
     """The largest value of an array.  Raises DataError naming rows that hold NaN or an infinity."""
-    check_rows(array, where, lambda part: ~np.isfinite(part).all(axis=(1, 2, 3)), "hold NaN or an infinity")
+    _check_rows(array, where, lambda part: ~np.isfinite(part).all(axis=(1, 2, 3)), "hold NaN or an infinity")
     return max((float(array[part].max()) for part in chunks(array)), default=0.0)
 
 
-def check_rows(array, where, wrong, problem):
+def _check_rows(array, where, wrong, problem):
     """Raises DataError naming the rows that are `wrong`, a function of some rows that returns (n,) bool."""
     rows = [part.start + row for part in chunks(array) for row in np.flatnonzero(wrong(array[part])).tolist()]
     if rows:
@@ -56,13 +56,13 @@ def check_rows(array, where, wrong, problem):
                         "them")
 
 
-def converted(array, scale, where, announce):
+def _converted(array, scale, where, announce):
     """Images of another type as uint8, times `scale`."""
     def wrong(part):
         whole = np.floor(part) == part if scale == 1 else True
         return ~((part >= 0) & (part <= 255 // scale) & whole).all(axis=(1, 2, 3))
 
-    check_rows(array, where, wrong, "hold values that are neither bytes 0 to 255 nor floats 0 to 1")
+    _check_rows(array, where, wrong, "hold values that are neither bytes 0 to 255 nor floats 0 to 1")
     out = np.empty(array.shape, np.uint8)
     for part in chunks(array):
         out[part] = np.rint(array[part] * float(scale))
@@ -86,13 +86,13 @@ def as_clouds(array, where, points):
             for part in chunks(array):
                 out[part] = array[part][:, indices]
         array = out
-    check_rows(array, where, lambda part: ~np.isfinite(part).all(axis=(1, 2)), "hold NaN or an infinity")
-    check_rows(array, where, lambda part: reach(part) > RADIUS, "reach out of the unit sphere (python -m datasets.pack "
+    _check_rows(array, where, lambda part: ~np.isfinite(part).all(axis=(1, 2)), "hold NaN or an infinity")
+    _check_rows(array, where, lambda part: _reach(part) > RADIUS, "reach out of the unit sphere (python -m datasets.pack "
                                                                  "--scale centres and scales clouds)")
-    check_rows(array, where, lambda part: reach(part) == 0, "have all their points in the origin")
+    _check_rows(array, where, lambda part: _reach(part) == 0, "have all their points in the origin")
     return array
 
 
-def reach(clouds):
+def _reach(clouds):
     """How far each cloud reaches from the origin.  (N, P, 3) -> (N,) float64."""
     return np.sqrt(np.square(clouds.astype(np.float64)).sum(axis=2).max(axis=1))

@@ -5,7 +5,7 @@ from .common import Case, Op, filled, int32, listed, made_up, scaled, uint8
 LARGEST = arith.MAX_TERMS * 127**2    # the largest accumulator there may be
 
 
-def shift_cases(remainders, largest):
+def _shift_cases(remainders, largest):
     """For every shift 0..30 and both signs: several quotients, with each kind of remainder."""
     for shift in range(31):
         kinds = remainders(shift) if shift else {"anything": [0]}
@@ -21,11 +21,11 @@ def shift_cases(remainders, largest):
                            {"shift": shift})
 
 
-def round_shift_of(inputs, parameters):
+def _round_shift_of(inputs, parameters):
     return {"result": arith.round_shift(int32(inputs["values"]), parameters["shift"]).tolist()}
 
 
-def nearest_remainders(shift):
+def _nearest_remainders(shift):
     half, whole = 1 << (shift - 1), 1 << shift
     return {"multiples": [0],
             **({"below a tie": sorted({1, half - 1} - {0})} if half > 1 else {}),
@@ -36,7 +36,7 @@ def nearest_remainders(shift):
 ROUND_SHIFT = Op(
     "values / 2^shift rounded to nearest, half away from zero: sgn(v) * ((|v| + 2^(shift - 1)) >> shift); a shift "
     "of 0 changes nothing. Values are 32-bit and |v| + 2^(shift - 1) < 2^31.",
-    round_shift_of,
+    _round_shift_of,
     {"FloorNotTruncate": "(v + 2^(shift - 1)) >> shift on the signed value: negative ties go up.",
      "HalfAddedToNegative": "(v + 2^(shift - 1)) / 2^shift with a division that truncates: negatives lose one.",
      "Truncated": "The bits dropped are ignored.",
@@ -44,18 +44,18 @@ ROUND_SHIFT = Op(
      "TieToEven": "Ties go to the even neighbour.",
      "ShiftZero": "A half is added for a shift of 0 too: 1 << max(shift - 1, 0).",
      "ThroughFloat32": "The division is made on 32-bit floats, which hold 24 bits."},
-    list(shift_cases(nearest_remainders, lambda shift: min(LARGEST, 2**31 - 1 - (1 << shift >> 1))))
+    list(_shift_cases(_nearest_remainders, lambda shift: min(LARGEST, 2**31 - 1 - (1 << shift >> 1))))
     + [Case(f"shift {shift}, more than 24 significant bits",
             {"values": [s * v for v in (2**24 + 1, 2**25 + 2**(shift - 1) - 1, 2**30 + 2**(shift - 1) - 1,
                                         2**30 + 3 * 2**(shift - 1)) for s in (1, -1)]}, {"shift": shift})
        for shift in range(1, 8)])
 
 
-def pseudo_shift_of(inputs, parameters):
+def _pseudo_shift_of(inputs, parameters):
     return {"result": arith.pseudo_stochastic_shift(int32(inputs["values"]), parameters["shift"]).tolist()}
 
 
-def pseudo_remainders(shift):
+def _pseudo_remainders(shift):
     bits, low = shift // 2, 1 << (shift // 2)
     rest = sorted({low - 1, (low + 1) // 2, low // 3} - {0})
     return {"multiples": [0],
@@ -72,7 +72,7 @@ PSEUDO_SHIFT = Op(
     "values / 2^shift rounded by the bits dropped: of |v|, q = |v| >> shift and r the rest; high = r >> (shift / "
     "2), low = r mod 2^(shift / 2) (halves rounded down), low doubled if shift is odd; sgn(v) * (q + 1 if high > "
     "low, else q); a shift of 0 changes nothing.",
-    pseudo_shift_of,
+    _pseudo_shift_of,
     {"FloorNotTruncate": "The signed value is shifted and masked in two's complement.",
      "OddShift": "low is not doubled for an odd shift.",
      "OddBitToLow": "For an odd shift the extra bit goes to low, and high is doubled.",
@@ -80,16 +80,16 @@ PSEUDO_SHIFT = Op(
      "HalvesSwapped": "It is rounded up where low is the larger.",
      "Truncated": "It is never rounded up.",
      "RoundedToNearest": "round_shift is used."},
-    list(shift_cases(pseudo_remainders, lambda shift: LARGEST)))
+    list(_shift_cases(_pseudo_remainders, lambda shift: LARGEST)))
 
 
-def pixels_of(inputs, parameters):
+def _pixels_of(inputs, parameters):
     return listed(arith.from_pixels(uint8(inputs["pixels"])))
 
 
 PIXELS = Op(
     "The network's input from unsigned 8-bit pixels: data = pixel >> 1, exponent -7.",
-    pixels_of,
+    _pixels_of,
     {"SignedPixels": "Pixels are read as signed 8-bit numbers.",
      "Centred": "128 is subtracted instead of halving.",
      "Rounded": "Halves are rounded up."},
@@ -100,13 +100,13 @@ PIXELS = Op(
      Case("two images", {"pixels": [[[[10, 200], [33, 0]]], [[[255, 255], [7, 129]]]]})])
 
 
-def bit_width_of(inputs, parameters):
+def _bit_width_of(inputs, parameters):
     return {"width": arith.bit_width(parameters["magnitude"])}
 
 
 BIT_WIDTH = Op(
     "The bits that a magnitude needs: 0 for 0, else the position of its highest set bit, counted from 1.",
-    bit_width_of,
+    _bit_width_of,
     {"WidthAtPowerOfTwo": "ceil(log2(m)) is computed: one too few at powers of two.",
      "FloatLog2": "The width is read off a 32-bit float, which rounds up just below large powers of two.",
      "FloorLog2": "The index of the highest bit is given, counted from 0.",
@@ -115,13 +115,13 @@ BIT_WIDTH = Op(
      sorted({0, 3, 5, 100, LARGEST, 2**31 - 1, *(2**b + d for b in range(31) for d in (-1, 0, 1))})])
 
 
-def requantise_of(inputs, parameters):
+def _requantise_of(inputs, parameters):
     accumulator = int32(inputs["accumulator"])
     return {"maximum": arith.max_abs(accumulator), "shift": arith.requantise_shift(accumulator),
             **listed(arith.requantise(accumulator, parameters["exponent"]))}
 
 
-def requantise_cases():
+def _requantise_cases():
     for bits in range(6, 31):
         for largest in (2**bits - 1, 2**bits, 2**bits + 1):
             shift = max(0, largest.bit_length() - 7)
@@ -136,7 +136,7 @@ def requantise_cases():
 REQUANTISE = Op(
     "An int32 accumulator brought to int8: maximum = the largest magnitude of the whole tensor, shift = max(0, "
     "bit_width(maximum) - 7), data = round_shift(accumulator, shift) clipped to +-127, exponent grows by shift.",
-    requantise_of,
+    _requantise_of,
     {"WidthAtPowerOfTwo": "The width is ceil(log2(maximum)): one too few at powers of two.",
      "FloatLog2": "The width is read off a 32-bit float, which rounds up just below large powers of two.",
      "MaximumWithoutAbs": "The maximum is that of the signed values.",
@@ -151,7 +151,7 @@ REQUANTISE = Op(
      "ZeroTensor": "A tensor of zeros gets the exponent 0.",
      "ExponentSubtracted": "The exponent shrinks by the shift.",
      "ExponentKept": "The exponent is left as it was."},
-    list(requantise_cases())
+    list(_requantise_cases())
     + [Case("zeros", {"accumulator": filled(0, (2, 3))}, {"exponent": -9}),
        Case("zeros, exponent 0", {"accumulator": [0]}, {"exponent": 0}),
        Case("all at 127: no shift", {"accumulator": filled(127, (2, 2))}, {"exponent": 3}),

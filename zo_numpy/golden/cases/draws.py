@@ -8,14 +8,14 @@ from ...run.steps import batch_of, steps_in_epoch
 from .common import Case, Op
 
 
-def perturbation_of(inputs, parameters):
+def _perturbation_of(inputs, parameters):
     seed, step, tensor, query, count, r_max, p_zero = (
         parameters[name] for name in ("seed", "step", "tensor", "query", "count", "r_max", "p_zero"))
     return {"half_words": rng.half_words(seed, rng.PERTURB, step, tensor, query, count).tolist(),
             "z": perturbation(seed, step, tensor, query, count, r_max, p_zero).tolist()}
 
 
-def perturbation_case(comment, seed=0, step=0, tensor=0, query=0, count=37, r_max=7, p_zero=128):
+def _perturbation_case(comment, seed=0, step=0, tensor=0, query=0, count=37, r_max=7, p_zero=128):
     return Case(comment, {}, dict(seed=seed, step=step, tensor=tensor, query=query, count=count, r_max=r_max,
                                   p_zero=p_zero))
 
@@ -23,7 +23,7 @@ def perturbation_case(comment, seed=0, step=0, tensor=0, query=0, count=37, r_ma
 PERTURBATION = Op(
     "The perturbation z of one tensor from the half-words h of the draw (seed, stream 1, step, tensor, query): "
     "magnitude h & r_max, negative if bit 7 of h is set, kept if (h >> 8) < 256 - p_zero, else 0.",
-    perturbation_of,
+    _perturbation_of,
     {"KeepOneMore": "An element is kept also where h >> 8 equals 256 - p_zero (<= for <).",
      "DropBelow": "An element is dropped where h >> 8 is below p_zero: as often, but others.",
      "KeepIsDrop": "p_zero is taken for the probability of being kept.",
@@ -39,22 +39,22 @@ PERTURBATION = Op(
      "TensorIgnored": "Every tensor draws the z of tensor 0.",
      "QueryIgnored": "Every query draws the z of query 0.",
      "SeedIgnored": "The seed is always 0."},
-    [perturbation_case(f"r_max {r_max}, p_zero {p_zero}", r_max=r_max, p_zero=p_zero,
+    [_perturbation_case(f"r_max {r_max}, p_zero {p_zero}", r_max=r_max, p_zero=p_zero,
                        count=37 if p_zero < 200 else 151)
      for r_max in (1, 3, 7, 15, 31, 63) for p_zero in (0, 1, 128, 224, 255)]
-    + [perturbation_case(f"tensor {tensor}", tensor=tensor, count=19) for tensor in (1, 2, 4)]
-    + [perturbation_case(f"step {step}", step=step, count=21) for step in (1, 2, 18760, 2**32)]
-    + [perturbation_case(f"seed {seed}", seed=seed, count=22) for seed in (1, 2**64 - 1)]
-    + [perturbation_case(f"query {query}", query=query, count=23) for query in (1, 3)]
-    + [perturbation_case("step and tensor: 3, 1", step=3, tensor=1),
-       perturbation_case("and 1, 3", step=1, tensor=3),
-       perturbation_case("one element, nothing dropped", count=1, p_zero=0),
-       perturbation_case("15, one less than a block", count=15),
-       perturbation_case("16, a block", count=16),
-       perturbation_case("17, one more than a block", count=17)])
+    + [_perturbation_case(f"tensor {tensor}", tensor=tensor, count=19) for tensor in (1, 2, 4)]
+    + [_perturbation_case(f"step {step}", step=step, count=21) for step in (1, 2, 18760, 2**32)]
+    + [_perturbation_case(f"seed {seed}", seed=seed, count=22) for seed in (1, 2**64 - 1)]
+    + [_perturbation_case(f"query {query}", query=query, count=23) for query in (1, 3)]
+    + [_perturbation_case("step and tensor: 3, 1", step=3, tensor=1),
+       _perturbation_case("and 1, 3", step=1, tensor=3),
+       _perturbation_case("one element, nothing dropped", count=1, p_zero=0),
+       _perturbation_case("15, one less than a block", count=15),
+       _perturbation_case("16, a block", count=16),
+       _perturbation_case("17, one more than a block", count=17)])
 
 
-def argsort_of(inputs, parameters):
+def _argsort_of(inputs, parameters):
     return {"order": np.argsort(np.array(inputs["words"], np.uint64), kind="stable").tolist()}
 
 
@@ -63,7 +63,7 @@ HIGH = 2**63
 ARGSORT = Op(
     "The indices that bring unsigned 64-bit words into ascending order; equal words stay in the order of their "
     "indices. Equal words are too rare for a real draw to show it, so these words are made up.",
-    argsort_of,
+    _argsort_of,
     {"UnstableSort": "Equal words come out in descending order of their indices.",
      "SignedCompare": "Words are compared as signed numbers.",
      "SubtractingComparator": "Two words are compared by the sign of their 64-bit difference, which wraps.",
@@ -84,7 +84,7 @@ ARGSORT = Op(
         ("low halves in the opposite order", [3 * 2**32 + 1, 2 * 2**32 + 2, 2**32 + 3]))])
 
 
-def shuffled_of(inputs, parameters):
+def _shuffled_of(inputs, parameters):
     seed, epoch, count = (parameters[name] for name in ("seed", "epoch", "count"))
     return {"words": rng.words(seed, rng.SHUFFLE, epoch, 0, 0, count).tolist(),
             "order": rng.shuffled(seed, epoch, count).tolist()}
@@ -93,7 +93,7 @@ def shuffled_of(inputs, parameters):
 SHUFFLED = Op(
     "The order in which an epoch visits its samples: the stable ascending order of one word a sample, the words of "
     "the draw (seed, stream 2, step = epoch, tensor 0, query 0).",
-    shuffled_of,
+    _shuffled_of,
     {"WrongStream": "Words of the initialisation's stream are used.",
      "EpochIgnored": "Every epoch has the order of epoch 0.",
      "EpochAsTensor": "The epoch stands in the tensor's place of the counter.",
@@ -132,14 +132,14 @@ BATCH = Op(
          (3, 7, 1, 7), (3, 5, 8, 0), (3, 5, 8, 1), (1, 100, 64, 1), (1, 100, 64, 2), (1, 129, 64, 5))])
 
 
-def schedule_of(inputs, parameters):
+def _schedule_of(inputs, parameters):
     config = Config(epochs=parameters["epochs"], schedules={"values": tuple(parameters["values"])})
     return {"value": config.at("values", parameters["epoch"])}
 
 
 SCHEDULE = Op(
     "The value of a schedule in an epoch (from 0): entry epoch * len(values) / epochs, rounded down.",
-    schedule_of,
+    _schedule_of,
     {"EpochFromOne": "Epochs are counted from 1.",
      "RestToTheLast": "Every entry lasts epochs / len(values) epochs, rounded down, and the last has the rest.",
      "RoundedUpParts": "Every entry lasts epochs / len(values) epochs, rounded up.",

@@ -6,14 +6,14 @@ from ...models import Conv2d, Flatten, Linear, MaxPool2d, ReLU
 from .common import INT16, Case, Op, block_case, block_of, filled, int8, int32, made_up, scaled
 
 
-def matmul_of(inputs, parameters):
+def _matmul_of(inputs, parameters):
     a, b = int8(inputs["a"]).astype(np.int32), int8(inputs["b"]).astype(np.int32)
     return {"accumulator": arith.matmul(a, b).tolist()}
 
 
 MATMUL = Op(
     "The product of two int8 matrices (n, k) and (k, m), summed in int32: accumulator (n, m).",
-    matmul_of,
+    _matmul_of,
     {"Int16Accumulator": INT16,
      "Int8Product": "Each product is wrapped to 8 bits before it is added.",
      "Float32Accumulator": "Products are summed in 32-bit floats, exact to 2^24 only: enough for 1,040 terms.",
@@ -35,13 +35,13 @@ MATMUL = Op(
         ("1,041 terms of 127 * 127", [[127] * 1041], [[127]] * 1041))])
 
 
-def linear_of(inputs, parameters):
+def _linear_of(inputs, parameters):
     return {"accumulator": layers.linear(int8(inputs["x"]), int8(inputs["weight"])).tolist()}
 
 
 LINEAR = Op(
     "A fully-connected layer: x (N, in) int8, weight (out, in) int8, accumulator (N, out) int32.",
-    linear_of,
+    _linear_of,
     {"WeightTransposed": "The weight's memory is read as (in, out).",
      "OutputTransposed": "The result is written as (out, N).",
      "FirstSampleOnly": "Every sample gets the first one's result.",
@@ -64,14 +64,14 @@ LINEAR = Op(
 
 # Convolution.
 
-def conv2d_of(inputs, parameters):
+def _conv2d_of(inputs, parameters):
     return {"accumulator": layers.conv2d(int8(inputs["x"]), int8(inputs["weight"]), parameters["pad"]).tolist()}
 
 
 CONV2D = Op(
     "Convolution in the sense of neural networks (cross-correlation: the kernel is not flipped), stride 1, `pad` "
     "zeros on each side: x (N, C, H, W) int8, weight (C_out, C, k, k) int8, accumulator (N, C_out, H', W') int32.",
-    conv2d_of,
+    _conv2d_of,
     {"KernelFlipped": "The kernel is turned by 180 degrees, as a mathematical convolution does.",
      "KernelTransposed": "A kernel's rows and columns are swapped.",
      "WeightOrder": "The weight's memory is read as (C, C_out, k, k).",
@@ -102,14 +102,14 @@ CONV2D = Op(
          made_up(14, (3, 1, 5, 5), 31), 2))])
 
 
-def max_pool2d_of(inputs, parameters):
+def _max_pool2d_of(inputs, parameters):
     return {"result": layers.max_pool2d(int32(inputs["x"]), parameters["size"]).tolist()}
 
 
 MAX_POOL2D = Op(
     "The maximum over windows of size x size that do not overlap, on the int32 accumulator: (N, C, H, W) to (N, C, "
     "H / size, W / size).",
-    max_pool2d_of,
+    _max_pool2d_of,
     {"ZeroStart": "The maximum starts from 0, so that it is never negative.",
      "StrideOne": "Windows move by one and overlap.",
      "LargestMagnitude": "The element of largest magnitude is taken.",
@@ -128,13 +128,13 @@ MAX_POOL2D = Op(
         ("32-bit extremes", [[[[-2**31 + 1, 2**31 - 1], [2**16, -2**16]]]], 2))])
 
 
-def relu_of(inputs, parameters):
+def _relu_of(inputs, parameters):
     return {"result": layers.relu(int32(inputs["x"])).tolist()}
 
 
 RELU = Op(
     "max(0, x) of each element, on the int32 accumulator.",
-    relu_of,
+    _relu_of,
     {"Magnitude": "The magnitude is taken.",
      "ReluMissing": "Nothing is done.",
      "NarrowedFirst": "The accumulator is cut to 16 bits before the comparison.",
@@ -147,13 +147,13 @@ RELU = Op(
      Case("an image", {"x": made_up(0, (2, 2, 2, 3))})])
 
 
-def flatten_of(inputs, parameters):
+def _flatten_of(inputs, parameters):
     return {"result": layers.flatten(int32(inputs["x"])).tolist()}
 
 
 FLATTEN = Op(
     "(N, C, H, W) to (N, C H W), features in C order: W fastest, then H, then C.",
-    flatten_of,
+    _flatten_of,
     {"ChannelsLast": "Features are ordered (H, W, C).",
      "ColumnsFirst": "Features are ordered (C, W, H).",
      "BatchInside": "Samples are interleaved: the image index is fastest."},
@@ -189,13 +189,13 @@ FORWARD_BLOCK = Op(
                 exponents=(2, -8))])
 
 
-def classify_of(inputs, parameters):
+def _classify_of(inputs, parameters):
     return {"classes": int8(inputs["logits"]).argmax(axis=1).tolist()}
 
 
 CLASSIFY = Op(
     "The class of each sample: the index of its largest int8 logit, the lowest index where several are largest.",
-    classify_of,
+    _classify_of,
     {"LastOfEqual": "The highest index is taken where several logits are largest.",
      "ZeroStart": "The search starts from a maximum of 0 and class 0, and finds no negative logit.",
      "UnsignedLogits": "Logits are read as unsigned bytes."},

@@ -7,14 +7,14 @@ EDGE_LOGITS = [-127, -126, -64, -3, -2, -1, 0, 1, 2, 3, 64, 127]
 ONE = 1 << loss.FRACTION_BITS
 
 
-def u_of(inputs, parameters):
+def _u_of(inputs, parameters):
     return {"u": loss.base2_logits(quantised(inputs["logits"])).tolist()}
 
 
 BASE2_LOGITS = Op(
     "u = logit * 2^exponent * log2(e) in units of 2^-22: of the product logit * 47274, shifted to the left by 7 + "
     "min(exponent, 20), or where that is negative round_shift of it by min(-(7 + exponent), 30). 64-bit.",
-    u_of,
+    _u_of,
     {"ExponentNotSaturated": "Exponents above 20 are used as they are.",
      "Truncated": "The shift to the right drops bits without rounding.",
      "FloorNotTruncate": "The rounding shift adds a half and shifts the signed product: negative ties go up.",
@@ -28,12 +28,12 @@ BASE2_LOGITS = Op(
 
 # Powers of two.
 
-def exp2_of(inputs, parameters):
+def _exp2_of(inputs, parameters):
     u = int64(inputs["u"])
     return {"distance": (u.max(axis=1, keepdims=True) - u).tolist(), "terms": loss.exp2_terms(u).tolist()}
 
 
-def below(*distances):
+def _below(*distances):
     """A row of u whose maximum is 0."""
     return [0, *(-d for d in distances)]
 
@@ -43,7 +43,7 @@ EXP2_TERMS = Op(
     "up to an integer and f = whole - distance in units of 2^-30: (2^30 + ((f * p(f)) >> 30)) >> whole, 0 from whole "
     "= 32 on. p by Horner's rule from the last coefficient, each product shifted right by 30: coefficients, from f^0, "
     f"{', '.join(map(str, loss.EXP2_COEFFICIENTS))}. 64-bit.",
-    exp2_of,
+    _exp2_of,
     {"MaximumNotSubtracted": "0 is taken for the maximum of every row, and 2^30 for every larger u.",
      "MaximumOfBatch": "The maximum of the whole batch is subtracted.",
      "FractionNotComplemented": "whole is rounded down and f = distance - whole.",
@@ -56,20 +56,20 @@ EXP2_TERMS = Op(
     [Case(comment, {"u": u}) for comment, u in (
         ("equal logits", [[5, 5, 5]]),
         ("one class", [[-ONE]]),
-        ("whole distances", [below(*(k * ONE for k in range(1, 9)))]),
-        ("whole distances where the term becomes 1 and then 0", [below(*(k * ONE for k in (29, 30, 31)))]),
-        ("32, 33, 47", [below(*(k * ONE for k in (32, 33, 47)))]),
-        ("63, 64, 65, 94, 96, 128", [below(*(k * ONE for k in (63, 64, 65, 94, 96, 128)))]),
-        ("one unit from whole distances", [below(1, ONE - 1, ONE + 1, 2 * ONE - 1, 30 * ONE - 1, 30 * ONE + 1)]),
-        ("halves and quarters", [below(ONE // 2, 3 * ONE // 2, ONE // 4, 3 * ONE // 4)]),
-        ("sixteenths", [below(*(k * ONE // 16 for k in range(1, 16)))]),
+        ("whole distances", [_below(*(k * ONE for k in range(1, 9)))]),
+        ("whole distances where the term becomes 1 and then 0", [_below(*(k * ONE for k in (29, 30, 31)))]),
+        ("32, 33, 47", [_below(*(k * ONE for k in (32, 33, 47)))]),
+        ("63, 64, 65, 94, 96, 128", [_below(*(k * ONE for k in (63, 64, 65, 94, 96, 128)))]),
+        ("one unit from whole distances", [_below(1, ONE - 1, ONE + 1, 2 * ONE - 1, 30 * ONE - 1, 30 * ONE + 1)]),
+        ("halves and quarters", [_below(ONE // 2, 3 * ONE // 2, ONE // 4, 3 * ONE // 4)]),
+        ("sixteenths", [_below(*(k * ONE // 16 for k in range(1, 16)))]),
         ("a maximum below 0", [[-3 * ONE - 77, -5 * ONE, -4 * ONE - 1]]),
         ("two rows with maxima of their own", [[ONE, 0], [12 * ONE, 11 * ONE + 12345]]),
         ("the largest distance there may be", [[127 * 47274 << 27, -127 * 47274 << 27]]),
         ("ten classes, batch 3", scaled(made_up(0, (3, 10)), 123457)))])
 
 
-def log2_of(inputs, parameters):
+def _log2_of(inputs, parameters):
     return {"log2": loss.log2_sum(int64(inputs["totals"])).tolist()}
 
 
@@ -78,7 +78,7 @@ LOG2_SUM = Op(
     "- 2^30) * 2^30) / (x + 2^30) rounded down; log2 = whole * 2^22 + (((t * p((t * t) >> 30)) >> 30) >> 8). p by "
     "Horner's rule from the last coefficient, each product shifted right by 30: coefficients, from t^0, "
     f"{', '.join(map(str, loss.LOG2_COEFFICIENTS))}. 64-bit.",
-    log2_of,
+    _log2_of,
     {"WidthAtPowerOfTwo": "whole is one less where total is a power of two.",
      "WholeForgotten": "Only the fraction is given.",
      "DivisionRounded": "t is rounded to nearest.",
@@ -101,18 +101,18 @@ LOG2_SUM = Op(
         ("where rounded products show", [9272339455, 2648383179, 1332261100]))])
 
 
-def per_sample(loss_of, logits, labels):
+def _per_sample(loss_of, logits, labels):
     return [loss_of(QTensor(logits.data[n:n + 1], logits.exponent), labels[n:n + 1]) for n in range(len(labels))]
 
 
-def cross_entropy_of(inputs, parameters):
+def _cross_entropy_of(inputs, parameters):
     logits = quantised(inputs["logits"])
     labels = class_labels(inputs["labels"], logits)
     u = loss.base2_logits(logits)
     terms = loss.exp2_terms(u)
     totals = terms.sum(axis=1)
     return {"u": u.tolist(), "terms": terms.tolist(), "totals": totals.tolist(),
-            "log2": loss.log2_sum(totals).tolist(), "per_sample": per_sample(loss.cross_entropy, logits, labels),
+            "log2": loss.log2_sum(totals).tolist(), "per_sample": _per_sample(loss.cross_entropy, logits, labels),
             "loss": loss.cross_entropy(logits, labels)}
 
 
@@ -122,7 +122,7 @@ SPREAD = [[-127, 0, 60, 127], [1, -1, 2, -64], [100, 100, -100, 99]]
 CROSS_ENTROPY = Op(
     "The loss of a batch in units of 2^-22 bits: the sum over the samples of log2_sum(sum of exp2_terms) + max u - "
     "u[label]. totals: the sum of each row's terms. 64-bit.",
-    cross_entropy_of,
+    _cross_entropy_of,
     {"ExponentNotSaturated": "Exponents above 20 are used as they are.",
      "ExponentIgnored": "Logits are used without their exponent.",
      "FloorNotTruncate": "u is rounded by shifting the signed product.",
@@ -151,11 +151,11 @@ CROSS_ENTROPY = Op(
        logits_case("batch 2, forty classes", made_up(2, (2, 40)), -6, [39, 0])])
 
 
-def coarse_of(inputs, parameters):
+def _coarse_of(inputs, parameters):
     logits = quantised(inputs["logits"])
     labels = class_labels(inputs["labels"], logits)
     return {"u": loss.base2_logits(logits).tolist(),
-            "per_sample": per_sample(loss.coarse_cross_entropy, logits, labels),
+            "per_sample": _per_sample(loss.coarse_cross_entropy, logits, labels),
             "loss": loss.coarse_cross_entropy(logits, labels)}
 
 
@@ -163,7 +163,7 @@ COARSE = Op(
     "The loss without fraction bits: v = u / 2^22 rounded down (towards minus infinity: the one place where it "
     "is), distance = max v - v, terms 2^10 >> distance (0 beyond 10), bits of a sample = bit_width(sum of terms) - "
     "11 + distance of the label; loss = the sum of bits * 2^22.",
-    coarse_of,
+    _coarse_of,
     {"TruncatedNotFloored": "A negative u is rounded towards zero.",
      "RoundedU": "u is rounded to the nearest integer.",
      "WindowTooShort": "Terms at a distance of 10 vanish.",
@@ -186,7 +186,7 @@ COARSE = Op(
 
 # The sign of a difference.
 
-def sign_of(inputs, parameters):
+def _sign_of(inputs, parameters):
     losses = []
     for side in ("plus", "minus"):
         logits = quantised(inputs[side])
@@ -195,7 +195,7 @@ def sign_of(inputs, parameters):
     return {"loss_plus": plus, "loss_minus": minus, "g": (plus > minus) - (plus < minus)}
 
 
-def sign_case(comment, plus, minus, labels, exponents=(-3, -3)):
+def _sign_case(comment, plus, minus, labels, exponents=(-3, -3)):
     return Case(comment, {"plus": {"data": plus, "exponent": exponents[0]},
                           "minus": {"data": minus, "exponent": exponents[1]}, "labels": labels})
 
@@ -203,7 +203,7 @@ def sign_case(comment, plus, minus, labels, exponents=(-3, -3)):
 SIGN = Op(
     "The ZO gradient g = sgn(loss_plus - loss_minus), in {-1, 0, 1}, of the logits of the two passes over a batch; "
     "each loss by cross_entropy.",
-    sign_of,
+    _sign_of,
     {"SignInverted": "g is sgn(loss_minus - loss_plus).",
      "EqualIsPlus": "Equal losses give 1.",
      "EqualIsMinus": "Equal losses give -1.",
@@ -211,23 +211,23 @@ SIGN = Op(
      "Float32Losses": "Losses are compared as 32-bit floats.",
      "Int32Difference": "The difference is kept in 32 bits.",
      "OneExponent": "The exponent of the first pass is used for both."},
-    [sign_case("the first pass is worse", [[10, 20]], [[20, 10]], [0]),
-     sign_case("the first pass is better", [[20, 10]], [[10, 20]], [0]),
-     sign_case("equal logits", [[20, 10], [3, 4]], [[20, 10], [3, 4]], [0, 1]),
-     sign_case("equal losses of different logits", [[20, 10]], [[30, 20]], [0]),
-     sign_case("two samples that balance", [[20, 10], [10, 20]], [[10, 20], [20, 10]], [0, 0]),
-     sign_case("less than a bit apart, worse", [[100, 10]], [[101, 10]], [0], exponents=(-5, -5)),
-     sign_case("less than a bit apart, better", [[101, 10]], [[100, 10]], [0], exponents=(-5, -5)),
-     sign_case("a few units apart, worse", [[0] * 10] * 4, [[0] * 10] * 3 + [[1] + [0] * 9], [0] * 4,
+    [_sign_case("the first pass is worse", [[10, 20]], [[20, 10]], [0]),
+     _sign_case("the first pass is better", [[20, 10]], [[10, 20]], [0]),
+     _sign_case("equal logits", [[20, 10], [3, 4]], [[20, 10], [3, 4]], [0, 1]),
+     _sign_case("equal losses of different logits", [[20, 10]], [[30, 20]], [0]),
+     _sign_case("two samples that balance", [[20, 10], [10, 20]], [[10, 20], [20, 10]], [0, 0]),
+     _sign_case("less than a bit apart, worse", [[100, 10]], [[101, 10]], [0], exponents=(-5, -5)),
+     _sign_case("less than a bit apart, better", [[101, 10]], [[100, 10]], [0], exponents=(-5, -5)),
+     _sign_case("a few units apart, worse", [[0] * 10] * 4, [[0] * 10] * 3 + [[1] + [0] * 9], [0] * 4,
                exponents=(-22, -22)),
-     sign_case("a few units apart, better", [[0] * 10] * 3 + [[1] + [0] * 9], [[0] * 10] * 4, [0] * 4,
+     _sign_case("a few units apart, better", [[0] * 10] * 3 + [[1] + [0] * 9], [[0] * 10] * 4, [0] * 4,
                exponents=(-22, -22)),
-     sign_case("far apart, worse: the low 32 bits of the difference have the other sign", [[127, -2]], [[127, 0]], [1],
+     _sign_case("far apart, worse: the low 32 bits of the difference have the other sign", [[127, -2]], [[127, 0]], [1],
                exponents=(20, 20)),
-     sign_case("and better", [[127, 0]], [[127, -2]], [1], exponents=(20, 20)),
-     sign_case("losses far above 2^32", [[127, -127], [5, 6]], [[127, -126], [6, 5]], [1, 0], exponents=(12, 12)),
-     sign_case("other exponents, worse", [[20, 10, 0]], [[20, 10, 0]], [1], exponents=(-2, -3)),
-     sign_case("other exponents, better", [[20, 10, 0]], [[20, 10, 0]], [0], exponents=(-2, -3))])
+     _sign_case("and better", [[127, 0]], [[127, -2]], [1], exponents=(20, 20)),
+     _sign_case("losses far above 2^32", [[127, -127], [5, 6]], [[127, -126], [6, 5]], [1, 0], exponents=(12, 12)),
+     _sign_case("other exponents, worse", [[20, 10, 0]], [[20, 10, 0]], [1], exponents=(-2, -3)),
+     _sign_case("other exponents, better", [[20, 10, 0]], [[20, 10, 0]], [0], exponents=(-2, -3))])
 
 
 OPS = {"base2_logits": BASE2_LOGITS, "exp2_terms": EXP2_TERMS, "log2_sum": LOG2_SUM, "cross_entropy": CROSS_ENTROPY,

@@ -12,48 +12,48 @@ def float32(numbers):
     return np.array(numbers, np.float32)
 
 
-def coordinates(bits):
+def _coordinates(bits):
     """IEEE 754 bit patterns as the float32 numbers they stand for."""
     return integers(bits, np.int64, 0, 2**32 - 1).astype(np.uint32).view(np.float32)
 
 
-def decode_points_of(inputs, parameters):
-    return {"data": quantised_clouds(coordinates(inputs["bits"])).tolist()}
+def _decode_points_of(inputs, parameters):
+    return {"data": quantised_clouds(_coordinates(inputs["bits"])).tolist()}
 
 
-def decode_case(comment, *values):
+def _decode_case(comment, *values):
     return Case(comment, {"bits": np.float32(values).view(np.uint32).tolist()})
 
 
 DECODE_POINTS = Op(
     "A coordinate, a float32 given by its bit pattern, as it is decoded before training: 127 x to the nearest "
     "integer, half away from zero, clipped to +-127. The product is exact: 31 bits suffice.",
-    decode_points_of,
+    _decode_points_of,
     {"Truncated": "Fractions are dropped.",
      "FloorOfNegative": "floor(127 x + 1/2), which rounds a negative half up.",
      "NotClipped": "127 x that rounds to more than 127 is kept, or wraps.",
      "Scale128": "128 x is taken."},
-    [decode_case("zero, of both signs", 0.0, -0.0),
-     decode_case("one", 1.0, -1.0),
-     decode_case("the only halves", 0.5, -0.5),
-     decode_case("beside the halves", *np.nextafter(float32([0.5, 0.5, -0.5, -0.5]), float32([0, 1, 0, -1]))),
-     decode_case("halves of other integers, as near as a float32 comes",
+    [_decode_case("zero, of both signs", 0.0, -0.0),
+     _decode_case("one", 1.0, -1.0),
+     _decode_case("the only halves", 0.5, -0.5),
+     _decode_case("beside the halves", *np.nextafter(float32([0.5, 0.5, -0.5, -0.5]), float32([0, 1, 0, -1]))),
+     _decode_case("halves of other integers, as near as a float32 comes",
                  *(np.float32(k + 0.5) / 127 for k in range(6))),
-     decode_case("their neighbours",
+     _decode_case("their neighbours",
                  *np.nextafter(float32([0.5 / 127, -2.5 / 127, 99.5 / 127]), float32([1, -1, 1]))),
-     decode_case("multiples of 1 / 127", *(k / 127 for k in (-126, -64, -1, 1, 63, 126))),
-     decode_case("a little beyond the sphere", 1.001, -1.001, 1.004, -1.004),
-     decode_case("very small", 1e-30, -1e-30, 1e-45)])
+     _decode_case("multiples of 1 / 127", *(k / 127 for k in (-126, -64, -1, 1, 63, 126))),
+     _decode_case("a little beyond the sphere", 1.001, -1.001, 1.004, -1.004),
+     _decode_case("very small", 1e-30, -1e-30, 1e-45)])
 
 
-def point_linear_of(inputs, parameters):
+def _point_linear_of(inputs, parameters):
     return {"accumulator": points.point_linear(int8(inputs["x"]), int8(inputs["weight"])).tolist()}
 
 
 POINT_LINEAR = Op(
     "A linear layer that all points share: x (N, P, C) int8, weight (C_out, C) int8, accumulator (N, P, C_out) "
     "int32.",
-    point_linear_of,
+    _point_linear_of,
     {"FirstPointOnly": "Every point gets the result of its cloud's first one.",
      "FirstCloudOnly": "Every cloud gets the first one's result.",
      "ChannelsFirst": "The result is written as (N, C_out, P).",
@@ -70,13 +70,13 @@ POINT_LINEAR = Op(
         ("two clouds of five points, 6 to 9", made_up(5, (2, 5, 6)), made_up(6, (9, 6))))])
 
 
-def max_over_points_of(inputs, parameters):
+def _max_over_points_of(inputs, parameters):
     return {"result": max_over_points(int32(inputs["x"])).tolist()}
 
 
 MAX_OVER_POINTS = Op(
     "The largest int32 accumulator of each channel over the points: (N, P, C) to (N, C).",
-    max_over_points_of,
+    _max_over_points_of,
     {"ZeroStart": "The maximum starts from 0, so that it is never negative.",
      "LargestMagnitude": "The element of largest magnitude is taken.",
      "OverChannels": "The maximum over the channels is taken, and counted on as if it were over the points.",

@@ -31,7 +31,7 @@ CONVOLUTIONAL = ((1, 4, 4), (
 FULLY_CONNECTED = ((6,), (Linear("fc1", 6, 5), ReLU(), Linear("fc2", 5, 4), ReLU(), Linear("fc3", 4, 3)))
 
 
-def step_case(comment, network, bp_tail, number, batch=2, largest=90, exponent=-6, **given):
+def _step_case(comment, network, bp_tail, number, batch=2, largest=90, exponent=-6, **given):
     shape, layers = network
     parameters = dict(layers=described(layers), bp_tail=bp_tail, seed=0, step=0, r_max=7, p_zero=64, b_zo=1, b_bp=4,
                       r_limit=7, loss="integer", tail_passes="second", frozen=0) | given
@@ -65,29 +65,29 @@ TRAIN_STEP = Op(
      "FrozenIgnored": "A frozen run trains its ZO layers.",
      "TailClippedToZoRange": "The tail's weights are clipped to +-(127 - r_limit) as the ZO layers' are.",
      "SignedPixels": "Pixels are read as signed 8-bit numbers."},
-    [step_case(f"a convolution and two linear layers, K = {k}", CONVOLUTIONAL, k, 200 + 10 * k) for k in range(3)]
-    + [step_case(f"three linear layers, K = {k}", FULLY_CONNECTED, k, 240 + 10 * k, batch=3) for k in range(4)]
-    + [step_case("batch 1", CONVOLUTIONAL, 1, 290, batch=1, seed=5),
-       step_case("step 77 of another seed", CONVOLUTIONAL, 1, 300, step=77, seed=2**63 + 1),
-       step_case("both passes", CONVOLUTIONAL, 1, 310, tail_passes="both", b_bp=7),
-       step_case("both passes, two layers", FULLY_CONNECTED, 2, 320, tail_passes="both", b_bp=5, step=2),
-       step_case("frozen", CONVOLUTIONAL, 1, 330, frozen=1),
-       step_case("frozen, two layers", CONVOLUTIONAL, 2, 340, frozen=1, step=3),
-       step_case("the coarse loss", CONVOLUTIONAL, 0, 350, loss="coarse", exponent=-4, r_max=31, r_limit=31),
-       step_case("the coarse loss of tiny logits: equal losses, g 0", CONVOLUTIONAL, 1, 363, loss="coarse",
+    [_step_case(f"a convolution and two linear layers, K = {k}", CONVOLUTIONAL, k, 200 + 10 * k) for k in range(3)]
+    + [_step_case(f"three linear layers, K = {k}", FULLY_CONNECTED, k, 240 + 10 * k, batch=3) for k in range(4)]
+    + [_step_case("batch 1", CONVOLUTIONAL, 1, 290, batch=1, seed=5),
+       _step_case("step 77 of another seed", CONVOLUTIONAL, 1, 300, step=77, seed=2**63 + 1),
+       _step_case("both passes", CONVOLUTIONAL, 1, 310, tail_passes="both", b_bp=7),
+       _step_case("both passes, two layers", FULLY_CONNECTED, 2, 320, tail_passes="both", b_bp=5, step=2),
+       _step_case("frozen", CONVOLUTIONAL, 1, 330, frozen=1),
+       _step_case("frozen, two layers", CONVOLUTIONAL, 2, 340, frozen=1, step=3),
+       _step_case("the coarse loss", CONVOLUTIONAL, 0, 350, loss="coarse", exponent=-4, r_max=31, r_limit=31),
+       _step_case("the coarse loss of tiny logits: equal losses, g 0", CONVOLUTIONAL, 1, 363, loss="coarse",
                  exponent=-7, b_bp=7, r_max=31, r_limit=31),
-       step_case("weights at the ends of their range", FULLY_CONNECTED, 1, 371, largest=127, r_max=3, r_limit=3,
+       _step_case("weights at the ends of their range", FULLY_CONNECTED, 1, 371, largest=127, r_max=3, r_limit=3,
                  b_zo=2, b_bp=7, step=1),
-       step_case("r_max 63", CONVOLUTIONAL, 0, 380, largest=64, r_max=63, r_limit=63, p_zero=0, b_zo=3),
-       step_case("r_max below r_limit", CONVOLUTIONAL, 1, 390, largest=64, r_max=3, r_limit=63, p_zero=128)])
+       _step_case("r_max 63", CONVOLUTIONAL, 0, 380, largest=64, r_max=63, r_limit=63, p_zero=0, b_zo=3),
+       _step_case("r_max below r_limit", CONVOLUTIONAL, 1, 390, largest=64, r_max=3, r_limit=63, p_zero=128)])
 
 
-def digest_of(inputs, parameters):
+def _digest_of(inputs, parameters):
     weights = {weight["name"]: int8(weight["data"]) for weight in inputs["weights"]}
     return {"bytes": b"".join(array.tobytes() for array in weights.values()).hex(), "digest": digest(weights)}
 
 
-def digest_case(comment, **weights):
+def _digest_case(comment, **weights):
     return Case(comment, {"weights": [{"name": name, "data": data} for name, data in weights.items()]})
 
 
@@ -95,23 +95,23 @@ DIGEST = Op(
     "The sha256 of a model's weights, in hexadecimal: the bytes of every tensor in parameter order (the order "
     "listed), each in C order, an int8 as one byte in two's complement; no names, shapes or exponents. bytes: what "
     "is hashed.",
-    digest_of,
+    _digest_of,
     {"ParameterOrder": "Tensors are hashed in the opposite order.",
      "AlphabeticalOrder": "Tensors are hashed in the order of their names.",
      "ColumnMajor": "Elements are hashed with the first axis fastest.",
      "FourBytes": "Each element is hashed as a 32-bit number.",
      "OffsetBinary": "Each element is hashed as its value plus 128.",
      "DigestOfDigests": "The tensors' own digests are hashed."},
-    [digest_case("one zero", w=[[0]]),
-     digest_case("-1", w=[[-1]]),
-     digest_case("extremes", w=[[127, -127, 1, -1, 0]]),
-     digest_case("a matrix", w=[[1, 2, 3], [4, 5, 6]]),
-     digest_case("two tensors", conv1=[[[[1, -2], [3, -4]]]], fc1=[[5, 6]]),
-     digest_case("names out of alphabetical order", fc10=[[1]], fc9=[[2]], conv=[[3], [4]]),
-     *(digest_case(f"{size} bytes: {why}", w=made_up(404 + size, (size,))) for size, why in (
+    [_digest_case("one zero", w=[[0]]),
+     _digest_case("-1", w=[[-1]]),
+     _digest_case("extremes", w=[[127, -127, 1, -1, 0]]),
+     _digest_case("a matrix", w=[[1, 2, 3], [4, 5, 6]]),
+     _digest_case("two tensors", conv1=[[[[1, -2], [3, -4]]]], fc1=[[5, 6]]),
+     _digest_case("names out of alphabetical order", fc10=[[1]], fc9=[[2]], conv=[[3], [4]]),
+     *(_digest_case(f"{size} bytes: {why}", w=made_up(404 + size, (size,))) for size, why in (
          (55, "sha256's padding still fits into their block"), (56, "the padding needs a second block"),
          (64, "a whole block, then one of padding alone"))),
-     digest_case("a small LeNet", conv1=made_up(400, (2, 1, 3, 3)), conv2=made_up(401, (2, 2, 3, 3)),
+     _digest_case("a small LeNet", conv1=made_up(400, (2, 1, 3, 3)), conv2=made_up(401, (2, 2, 3, 3)),
                  fc1=made_up(402, (4, 6)), fc2=made_up(403, (3, 4)))])
 
 

@@ -14,7 +14,7 @@ from .common import (INT16, Case, Op, class_labels, described, filled, int8, int
 ONE = 1 << tail.SOFTMAX_BITS
 
 
-def softmax_error_of(inputs, parameters):
+def _softmax_error_of(inputs, parameters):
     logits = quantised(inputs["logits"])
     labels = class_labels(inputs["labels"], logits)
     terms = exp2_terms(base2_logits(logits))
@@ -29,7 +29,7 @@ def softmax_error_of(inputs, parameters):
 SOFTMAX_ERROR = Op(
     "The error of the logits: softmax = (exp2_terms << 15) / their sum, rounded down; accumulator = softmax - 2^15 "
     "at the label; requantised from the exponent -15, with one maximum for the whole batch.",
-    softmax_error_of,
+    _softmax_error_of,
     {"OneHotSign": "The error is one-hot minus softmax.",
      "OneHotMissing": "The softmax itself is passed back.",
      "OneHotBelowOne": "One-hot is 2^15 - 1, the largest 16-bit number.",
@@ -56,14 +56,14 @@ SOFTMAX_ERROR = Op(
 
 # Products.
 
-def gradient_of(inputs, parameters):
+def _gradient_of(inputs, parameters):
     return {"accumulator": tail.linear_gradient(int8(inputs["error"]), int8(inputs["x"])).tolist()}
 
 
 LINEAR_GRADIENT = Op(
     "The gradient of a linear layer's weights, summed over the batch: error (N, out) int8, x (N, in) int8, the "
     "layer's input; accumulator[o][i] = sum over n of error[n][o] * x[n][i], (out, in) int32.",
-    gradient_of,
+    _gradient_of,
     {"GradientTransposed": "The result is written as (in, out).",
      "MeanOverBatch": "The sum is divided by the batch size.",
      "LastSampleOnly": "The gradient is overwritten by each sample instead of added to.",
@@ -83,14 +83,14 @@ LINEAR_GRADIENT = Op(
         ("samples that cancel", [[5, -5], [-5, 5]], [[3, 100], [3, 100]]))])
 
 
-def backward_of(inputs, parameters):
+def _backward_of(inputs, parameters):
     return {"accumulator": tail.linear_backward(int8(inputs["error"]), int8(inputs["weight"])).tolist()}
 
 
 LINEAR_BACKWARD = Op(
     "The error passed back through a linear layer: error (N, out) int8, weight (out, in) int8 as it was in the "
     "forward pass; accumulator[n][i] = sum over o of error[n][o] * weight[o][i], (N, in) int32.",
-    backward_of,
+    _backward_of,
     {"WeightTransposed": "The weight's memory is read as (in, out).",
      "OutputTransposed": "The result is written as (in, N).",
      "FirstOutputOnly": "Only the first output's error is passed back.",
@@ -108,14 +108,14 @@ LINEAR_BACKWARD = Op(
         ("one output", [[100], [-3]], [[5, -6, 7]]))])
 
 
-def relu_backward_of(inputs, parameters):
+def _relu_backward_of(inputs, parameters):
     return {"result": tail.relu_backward(int32(inputs["error"]), int8(inputs["x"])).tolist()}
 
 
 RELU_BACKWARD = Op(
     "The error (N, features) int32 behind a ReLU: kept where x, the int8 activation the ReLU gave, is above 0, "
     "else 0.",
-    relu_backward_of,
+    _relu_backward_of,
     {"MaskGreaterEqual": "The error is kept also where x is 0.",
      "MaskInverted": "The error is kept where x is 0 and dropped elsewhere.",
      "MaskOfError": "The error is kept where it is itself above 0.",
@@ -132,21 +132,21 @@ RELU_BACKWARD = Op(
         ("batch 3", scaled(made_up(18, (3, 4)), 77), [[0, 1, 127, 0], [3, 0, 0, 9], [0, 0, 5, 1]]))])
 
 
-def gradient_step_of(inputs, parameters):
+def _gradient_step_of(inputs, parameters):
     gradient, b_bp = int32(inputs["gradient"]), parameters["b_bp"]
     maximum = arith.max_abs(gradient)
     return {"maximum": maximum, "shift": max(0, arith.bit_width(maximum) - b_bp),
             "step": tail.gradient_step(gradient, b_bp).tolist()}
 
 
-def gradient_case(comment, gradient, b_bp):
+def _gradient_case(comment, gradient, b_bp):
     return Case(comment, {"gradient": gradient}, {"b_bp": b_bp})
 
 
 GRADIENT_STEP = Op(
     "A tail gradient scaled to about b_bp bits: shift = max(0, bit_width(maximum) - b_bp) with the tensor's "
     "largest magnitude, step = pseudo_stochastic_shift(gradient, shift). |step| can be 2^b_bp: it is not an int8.",
-    gradient_step_of,
+    _gradient_step_of,
     {"FloorNotTruncate": "The signed value is shifted and masked in two's complement.",
      "OddShift": "low is not doubled for an odd shift.",
      "RoundedToNearest": "round_shift is used.",
@@ -156,18 +156,18 @@ GRADIENT_STEP = Op(
      "NegativeShift": "A small gradient is scaled up to b_bp bits.",
      "WrappedInt8": "The step is stored in an int8: 128 becomes -128.",
      "ClippedToBits": "The step is clipped to +-(2^b_bp - 1)."},
-    [gradient_case(f"largest magnitude {largest}, b_bp {b_bp}", [largest, -largest // 2, largest // 3, -1, 0], b_bp)
+    [_gradient_case(f"largest magnitude {largest}, b_bp {b_bp}", [largest, -largest // 2, largest // 3, -1, 0], b_bp)
      for largest in (1, 2, 127, 128, 2**20 - 1, 2**20, 2**25 - 1, 2**30) for b_bp in range(1, 8)]
-    + [gradient_case(f"negative only, b_bp {b_bp}", [[-1000, -999], [-513, -3]], b_bp) for b_bp in range(1, 8)]
-    + [gradient_case(f"every bit set, b_bp {b_bp}: the step is 2^b_bp", [2**(b_bp + 1) - 1, 1], b_bp)
+    + [_gradient_case(f"negative only, b_bp {b_bp}", [[-1000, -999], [-513, -3]], b_bp) for b_bp in range(1, 8)]
+    + [_gradient_case(f"every bit set, b_bp {b_bp}: the step is 2^b_bp", [2**(b_bp + 1) - 1, 1], b_bp)
        for b_bp in range(1, 8)]
-    + [gradient_case("zeros", filled(0, (2, 2)), 3),
-       gradient_case("an odd shift", scaled(made_up(0, (4, 5)), 99), 5),
-       gradient_case("an even shift", scaled(made_up(1, (4, 5)), 401), 5),
-       gradient_case("one element", [[-77777]], 1)])
+    + [_gradient_case("zeros", filled(0, (2, 2)), 3),
+       _gradient_case("an odd shift", scaled(made_up(0, (4, 5)), 99), 5),
+       _gradient_case("an even shift", scaled(made_up(1, (4, 5)), 401), 5),
+       _gradient_case("one element", [[-77777]], 1)])
 
 
-def update_of(inputs, parameters):
+def _update_of(inputs, parameters):
     weights = {"w": QTensor(int8(inputs["weight"]), 0)}
     steps = [{"w": tail.gradient_step(int32(gradient), parameters["b_bp"])} for gradient in inputs["gradients"]]
     total = steps[0] if len(steps) == 1 else add_steps(*steps)
@@ -178,7 +178,7 @@ def update_of(inputs, parameters):
 UPDATE_TAIL = Op(
     "A tail weight less its step, clipped to +-127. steps: gradient_step of each gradient; where both forward "
     "passes give one (first the first pass's), both steps are subtracted.",
-    update_of,
+    _update_of,
     {"UpdateSignInverted": "The step is added.",
      "NoClip": "The difference is not clipped and wraps.",
      "Minus128": "The difference is clipped to -128..127.",
@@ -205,7 +205,7 @@ UPDATE_TAIL = Op(
 
 # The whole tail.
 
-def tail_step_of(inputs, parameters):
+def _tail_step_of(inputs, parameters):
     layers = layers_from(parameters["layers"])
     linears = models.weight_layers(layers)
     weights = {layer.name: quantised(weight) for layer, weight in zip(linears, inputs["weights"], strict=True)}
@@ -224,7 +224,7 @@ def tail_step_of(inputs, parameters):
             "weights": [weight.data.tolist() for weight in weights.values()]}
 
 
-def tail_case(comment, widths, batch, number, labels=(0, 1, 2), b_bp=4):
+def _tail_case(comment, widths, batch, number, labels=(0, 1, 2), b_bp=4):
     layers, weights = [], []
     for i, (n_in, n_out) in enumerate(zip(widths, widths[1:])):
         layers += [ReLU()] * (i > 0) + [Linear(f"fc{i + 1}", n_in, n_out)]
@@ -239,7 +239,7 @@ TAIL_STEP = Op(
     "linear layer; errors, gradients and steps come last layer first (errors[0] is softmax_error, errors[k] what "
     "remains after linear_backward, relu_backward and requantise through k layers); weights after the update, "
     "first layer first. No error is passed back through the first layer of the tail.",
-    tail_step_of,
+    _tail_step_of,
     {"UpdateBeforeError": "A layer is updated before the error passes through it.",
      "UpdateSignInverted": "The steps are added.",
      "OneHotSign": "The error is one-hot minus softmax.",
@@ -247,12 +247,12 @@ TAIL_STEP = Op(
      "RequantisedBeforeMask": "The error is requantised before it is masked.",
      "ErrorNotRequantised": "The error's int32 is cut to its low 8 bits.",
      "ErrorExponentForgotten": "The exponent of the weights is not added to the error's."},
-    [tail_case("one layer, batch 1", (5, 3), 1, 100),
-     tail_case("one layer, batch 3", (6, 4), 3, 110),
-     tail_case("two layers, batch 1", (5, 4, 3), 1, 120),
-     tail_case("two layers, batch 3, b_bp 1", (5, 6, 3), 3, 130, b_bp=1),
-     tail_case("two layers, batch 2, b_bp 7", (4, 5, 4), 2, 140, b_bp=7),
-     tail_case("three layers, batch 3", (7, 6, 5, 3), 3, 170)])
+    [_tail_case("one layer, batch 1", (5, 3), 1, 100),
+     _tail_case("one layer, batch 3", (6, 4), 3, 110),
+     _tail_case("two layers, batch 1", (5, 4, 3), 1, 120),
+     _tail_case("two layers, batch 3, b_bp 1", (5, 6, 3), 3, 130, b_bp=1),
+     _tail_case("two layers, batch 2, b_bp 7", (4, 5, 4), 2, 140, b_bp=7),
+     _tail_case("three layers, batch 3", (7, 6, 5, 3), 3, 170)])
 
 
 OPS = {"softmax_error": SOFTMAX_ERROR, "linear_gradient": LINEAR_GRADIENT, "linear_backward": LINEAR_BACKWARD,

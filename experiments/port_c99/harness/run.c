@@ -1,0 +1,433 @@
+/* A whole run: configuration, data, steps, evaluations, digests (SPEC 11 and 12). */
+#include "run.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define EVALUATION_BATCH 256   /* CHOICE 29 */
+#define DIGEST_EVERY 100
+
+static int32_t field(const struct json *layer, const char *name)
+{
+    return find(layer, name) ? small(find(layer, name)) : 0;
+}
+
+void layers_from_json(const struct json *layers, struct model *model)
+{
+    static const struct {
+        const char *name, *in, *out;
+        enum layer_type type;
+    } known[] = {{"Conv2d", "in_channels", "out_channels", CONV2D}, {"Linear", "in_features", "out_features", LINEAR},
+                 {"PointLinear", "in_channels", "out_channels", POINT_LINEAR}, {"MaxPool2d", "", "", MAX_POOL2D},
+                 {"BatchNorm", "channels", "channels", BATCH_NORM}, {"ReLU", "", "", RELU},
+                 {"MaxOverPoints", "", "", MAX_OVER_POINTS}, {"Flatten", "", "", FLATTEN}};
+    model->layer_count = 0;
+    for (const struct json *from = layers->first; from; from = from->next) {
+        struct layer *layer = &model->layers[model->layer_count++];
+        const char *type = get(from, "type")->text, *name = find(from, "name") ? find(from, "name")->text : "";
+        size_t i = 0;
+        while (i < sizeof known / sizeof *known && strcmp(known[i].name, type))
+            i++;
+        if (i == sizeof known / sizeof *known || model->layer_count == MAX_LAYERS || strlen(name) >= NAME_SIZE)
+            fail("a network of more than %d layers, or one called %s (%s)", MAX_LAYERS, name, type);
+        memset(layer, 0, sizeof *layer);
+        strcpy(layer->name, name);
+        layer->type = known[i].type;
+        layer->in = field(from, known[i].in);
+        layer->out = field(from, known[i].out);
+        layer->kernel = field(from, "kernel");
+        layer->pad = field(from, "pad");
+        layer->size = field(from, "size");
+    }
+}
+
+/* The network of a configuration: a named one, or a list of layers; clouds have their points and classes. */
+static void model_of(const struct json *json, const char *path, struct config *config)
+{
+    const struct json *model = get(json, "model"), *layers = find(json, "layers");
+    struct model *made = &config->model;
+    if (!named_model(model->text ? model->text : "", made) && !layers)
+        fail("%s: the model %s is not known, and there is no list of layers", path, model->text ? model->text : "");
+    if (layers)
+        layers_from_json(layers, made);
+    if (find(json, "input_shape")) {
+        made->input.dims = length_of(find(json, "input_shape"));
+        for (int32_t i = 0; i < made->input.dims && i < 3; i++)
+            made->input.at[i] = small(item(find(json, "input_shape"), i));
+    }
+    if (made->input.dims == 2 && field(json, "points")) {
+        made->input.at[0] = field(json, "points");
+        if (!layers)
+            made->layers[made->layer_count - 1].out = field(json, "classes");
+    }
+    if (config->int8)
+        drop_batch_norm(made);
+    if (!cut_into_blocks(made))
+        fail("%s: the layers of the network do not fit each other", path);
+}
+
+void read_config(const struct json *json, const char *path, struct config *config)
+{
+    const struct json *tail = get(json, "bp_tail"), *headroom = find(json, "headroom");
+    memset(config, 0, sizeof *config);
+    config->path = path;
+    config->data = get(json, "data")->text;
+    config->int8 = !strcmp(get(json, "precision")->text, "int8");
+    config->frozen = is_true(get(json, "zo_frozen"));
+    config->both = !strcmp(get(json, "tail_passes")->text, "both");
+    config->coarse = !strcmp(get(json, "loss")->text, "coarse");
+    config->bp_tail = tail->type == JSON_STRING ? FULL_BP : small(tail);
+    config->epochs = small(get(json, "epochs"));
+    config->batch_size = small(get(json, "batch_size"));
+    config->validate = field(json, "validate");
+    config->limit = field(json, "limit");
+    config->queries = field(json, "queries") ? field(json, "queries") : 1;
+    config->augment = field(json, "augment");
+    config->seed = natural(get(json, "seed"));
+    config->schedules = get(json, "schedules");
+    model_of(json, path, config);
+    for (int32_t b = 0; config->int8 && headroom && b < config->model.block_count; b++)
+        config->headroom[b] = small(item(headroom, b));
+    if (config->int8 && !strcmp(get(json, "loss")->text, "float"))
+        fail("%s: the float loss is no part of the contract", path);
+    if (config->batch_size < 1 || config->batch_size > 4096 || config->epochs < 1 || config->queries > MAX_QUERIES)
+        fail("%s: a batch of 1 to 4096, at least one epoch and at most %d queries are possible", path, MAX_QUERIES);
+}
+
+/* The value of a schedule in an epoch (CHOICE 28). */
+const struct json *scheduled(const struct config *config, const char *name, int32_t epoch)
+{
+    const struct json *values = get(config->schedules, name);
+    return item(values, (int32_t)((int64_t)epoch * length_of(values) / config->epochs));
+}
+
+void settings_at(const struct config *config, int32_t epoch, struct settings *settings)
+{
+    memset(settings, 0, sizeof *settings);
+    settings->r_max = small(scheduled(config, "r_max", epoch));
+    settings->p_zero = small(scheduled(config, "p_zero", epoch));
+    settings->b_zo = small(scheduled(config, "b_zo", epoch));
+    settings->b_bp = small(scheduled(config, "b_bp", epoch));
+    for (const struct json *value = get(config->schedules, "r_max")->first; value; value = value->next)
+        settings->r_limit = small(value) > settings->r_limit ? small(value) : settings->r_limit;
+    settings->queries = config->queries;
+    settings->coarse = config->coarse;
+    settings->both = config->both;
+    settings->frozen = config->frozen;
+}
+
+void settings_fp32_at(const struct config *config, int32_t epoch, struct settings_fp32 *settings)
+{
+    memset(settings, 0, sizeof *settings);
+    settings->eps = real(scheduled(config, "eps", epoch));
+    settings->eta = real(scheduled(config, "eta", epoch));
+    settings->clip = real(scheduled(config, "clip", epoch));
+    settings->eta_tail = real(scheduled(config, "eta_tail", epoch));
+    settings->queries = config->queries;
+    settings->both = config->both;
+    settings->frozen = config->frozen;
+}
+
+static const struct array *named(const struct array *arrays, int32_t count, const char *name)
+{
+    for (int32_t i = 0; i < count; i++)
+        if (!strcmp(arrays[i].name, name))
+            return &arrays[i];
+    return NULL;
+}
+
+/* The data of a run, from a flat file, or from a folder of four IDX files, whose training samples `validate` and
+ * `limit` divide (SPEC 3); a flat file is divided already. False if there are none. */
+bool read_data(const struct config *config, const char *path, struct data *data)
+{
+    static const char *const files[] = {"train-images-idx3-ubyte", "train-labels-idx1-ubyte",
+                                        "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"};
+    static const char *const names[] = {"train_x", "train_y", "test_x", "test_y"};
+    const struct array **parts[] = {&data->train_x, &data->train_y, &data->test_x, &data->test_y};
+    const bool flat = strlen(path) > 5 && !strcmp(path + strlen(path) - 5, ".flat");
+    int32_t count = 0;
+    const struct array *arrays = flat ? read_flat(path, &count) : NULL;
+    for (int i = 0; i < 4; i++) {
+        *parts[i] = flat ? arrays ? named(arrays, count, names[i]) : NULL : read_idx(path_of(path, files[i]));
+        if (!*parts[i])
+            return false;
+    }
+    data->first_test = 0;
+    data->tests = (int32_t)data->test_y->count;
+    data->trains = (int32_t)data->train_y->count;
+    if (!flat && config->validate) {
+        data->trains -= config->validate;
+        data->first_test = data->trains;
+        data->tests = config->validate;
+        data->test_x = data->train_x;
+        data->test_y = data->train_y;
+    }
+    if (!flat && config->limit && config->limit < data->trains)
+        data->trains = config->limit;
+    const size_t sample = (size_t)shape_size(&config->model.input);
+    const size_t variants = config->augment ? (size_t)config->augment : 1;
+    if (data->trains < 1 || data->train_x->count != data->train_y->count * sample * variants ||
+        data->test_x->count != data->test_y->count * sample)
+        fail("%s does not hold samples of the shape that the network takes", path);
+    for (size_t i = 0; i < data->train_y->count + data->test_y->count; i++) {
+        const struct array *labels = i < data->train_y->count ? data->train_y : data->test_y;
+        const size_t at = i < data->train_y->count ? i : i - data->train_y->count;
+        if (((const uint8_t *)labels->data)[at] >= config->model.classes)
+            fail("%s has a label that is no class of the network", path);
+    }
+    return true;
+}
+
+/* The samples that step `step` of a run visits, and its epoch; indices has room for a batch. */
+void batch_indices(uint64_t seed, int32_t samples, int32_t batch_size, int32_t step, int32_t *epoch, int32_t *indices,
+                   int32_t *count)
+{
+    const int32_t in_epoch = (samples + batch_size - 1) / batch_size, first = step % in_epoch * batch_size;
+    const size_t mark = pool_mark();
+    uint64_t *keys = allocate((size_t)samples * sizeof *keys);
+    int32_t *order = allocate((size_t)samples * sizeof *order);
+    *epoch = step / in_epoch;
+    *count = samples - first < batch_size ? samples - first : batch_size;
+    shuffled(seed, (uint64_t)*epoch, samples, keys, order);
+    memcpy(indices, order + first, (size_t)*count * sizeof *indices);
+    pool_release(mark);
+}
+
+void digest_of(const struct trainer *trainer, char hex[65])
+{
+    struct sha256 hash;
+    sha256_begin(&hash);
+    for (int32_t b = 0; b < trainer->model->block_count; b++)
+        sha256_add(&hash, trainer->weights[b].data, (size_t)trainer->weights[b].size);
+    sha256_end(&hash, hex);
+}
+
+void lay_out_int8(struct trainer *trainer, const struct model *model, int32_t bp_tail, int32_t max_batch, bool both,
+                  bool watched)
+{
+    struct arena arena = {NULL, 0};
+    if (!lay_out(trainer, model, bp_tail, max_batch, both, watched, &arena))
+        fail("a tail of %ld layers: the network does not end in so many linear ones", (long)bp_tail);
+    arena.base = allocate((size_t)arena.used);
+    arena.used = 0;
+    lay_out(trainer, model, bp_tail, max_batch, both, watched, &arena);
+}
+
+/* The weights a run starts from: drawn, or given by name. */
+void start_int8(struct trainer *trainer, const struct config *config, const struct array *given, int32_t count)
+{
+    struct settings settings;
+    init_weights(&config->model, config->seed, config->headroom, trainer->weights);
+    for (int32_t b = 0; given && b < config->model.block_count; b++) {
+        const char *name = config->model.blocks[b].layers->name;
+        const struct array *array = named(given, count, name);
+        if (!array || array->kind != INT8 || array->count != (size_t)trainer->weights[b].size)
+            fail("the given weights have no int8 %s of the right size", name);
+        memcpy(trainer->weights[b].data, array->data, array->count);
+        trainer->weights[b].exponent = array->exponent;
+    }
+    settings_at(config, 0, &settings);
+    clip_for_zo(trainer->weights, head_blocks(&config->model, config->bp_tail), settings.r_limit);
+}
+
+void any_step(struct trainer *trainer, const uint8_t *labels, int32_t n, uint64_t seed, uint64_t step,
+              const struct settings *settings, struct outcome *outcome)
+{
+    if (trainer->bp_tail == FULL_BP)
+        full_bp_step(trainer, labels, n, settings, outcome);
+    else if (settings->frozen || settings->both || settings->queries > 1)
+        train_variant(trainer, labels, n, seed, step, settings, outcome);
+    else
+        train_step(trainer, labels, n, seed, step, settings, outcome);
+}
+
+/* What both precisions need to go through the data. */
+struct walk {
+    const struct config *config;
+    const struct data *data;
+    struct trainer *int8;           /* one of the two */
+    struct trainer_fp32 *fp32;
+};
+
+/* Puts one sample into place number `place` of the batch. */
+static void take_sample(const struct walk *walk, const struct array *from, size_t sample, int32_t place)
+{
+    const int32_t size = shape_size(&walk->config->model.input);
+    const unsigned char *bytes = (const unsigned char *)from->data + sample * (size_t)size * bytes_of(from->kind);
+    if (walk->int8) {
+        int8_t *to = walk->int8->x[0] + place * size;
+        if (from->kind == UINT8)
+            from_pixels(bytes, size, to);
+        else
+            memcpy(to, bytes, (size_t)size);
+    } else {
+        float *to = walk->fp32->x[0] + place * size;
+        if (from->kind == UINT8)
+            from_pixels_fp32(bytes, size, to);
+        else
+            memcpy(to, bytes, (size_t)size * sizeof *to);
+    }
+}
+
+static int32_t class_of_logits(const struct walk *walk, int32_t sample)
+{
+    const int32_t last = walk->config->model.block_count, classes = walk->config->model.classes;
+    if (walk->int8)
+        return class_of(walk->int8->x[last] + sample * classes, classes);
+    const float *logits = walk->fp32->x[last] + sample * classes;
+    int32_t best = 0;
+    for (int32_t j = 1; j < classes; j++)
+        best = logits[j] > logits[best] ? j : best;
+    return best;
+}
+
+/* How many of the samples reported on are classified right, in batches of this size. */
+static int32_t count_correct(const struct walk *walk, int32_t batch)
+{
+    const struct data *data = walk->data;
+    int32_t right = 0;
+    for (int32_t start = 0; start < data->tests; start += batch) {
+        const int32_t n = data->tests - start < batch ? data->tests - start : batch;
+        for (int32_t i = 0; i < n; i++)
+            take_sample(walk, data->test_x, (size_t)(data->first_test + start + i), i);
+        if (walk->int8) {
+            forward(walk->int8, n, "", 0);
+        } else {
+            walk->fp32->evaluating = true;
+            forward_fp32(walk->fp32, n, "", 0);
+            walk->fp32->evaluating = false;
+        }
+        for (int32_t i = 0; i < n; i++)
+            right += class_of_logits(walk, i) == ((const uint8_t *)data->test_y->data)[data->first_test + start + i];
+    }
+    return right;
+}
+
+/* The signs of all queries, with commas between. */
+static int write_signs(char *text, size_t size, const struct outcome *outcome)
+{
+    int used = 0;
+    for (int32_t i = 0; i < outcome->queries; i++)
+        used += snprintf(text + used, size - (size_t)used, "%s%d", i ? "," : "", outcome->g[i]);
+    return used;
+}
+
+/* Makes one step and writes its line, without a digest. */
+static void step_line(const struct walk *walk, const uint8_t *labels, int32_t n, int32_t step, int32_t epoch,
+                      char *text, size_t size)
+{
+    const struct config *config = walk->config;
+    if (walk->int8) {
+        struct settings settings;
+        struct outcome outcome;
+        settings_at(config, epoch, &settings);
+        any_step(walk->int8, labels, n, config->seed, (uint64_t)step, &settings, &outcome);
+        const int used = snprintf(text, size, "%ld %" PRId64 " %" PRId64 " ", (long)step, outcome.loss_plus,
+                                  outcome.loss_minus);
+        write_signs(text + used, size - (size_t)used, &outcome);
+        return;
+    }
+    struct settings_fp32 settings;
+    struct outcome_fp32 outcome;
+    settings_fp32_at(config, epoch, &settings);
+    if (settings.frozen || settings.both || settings.queries > 1)
+        train_variant_fp32(walk->fp32, labels, n, config->seed, (uint64_t)step, &settings, &outcome);
+    else
+        train_step_fp32(walk->fp32, labels, n, config->seed, (uint64_t)step, &settings, &outcome);
+    int used = snprintf(text, size, "%ld %.17g %.17g ", (long)step, outcome.loss_plus, outcome.loss_minus);
+    for (int32_t i = 0; i < outcome.queries; i++)
+        used += snprintf(text + used, size - (size_t)used, "%s%.17g", i ? "," : "", outcome.g[i]);
+}
+
+/* Writes the weights as a flat file. */
+static void save_weights(const char *path, const struct walk *walk)
+{
+    const struct model *model = &walk->config->model;
+    const int32_t count = walk->int8 ? model->block_count : walk->fp32->total;
+    struct array *arrays = allocate((size_t)count * sizeof *arrays);
+    for (int32_t i = 0; i < count; i++) {
+        struct array *array = &arrays[i];
+        array->dims = 1;
+        array->kind = walk->int8 ? INT8 : FLOAT32;
+        array->data = walk->int8 ? (void *)walk->int8->weights[i].data : walk->fp32->parameters[i].data;
+        array->shape[0] = walk->int8 ? walk->int8->weights[i].size : walk->fp32->parameters[i].size;
+        array->exponent = walk->int8 ? walk->int8->weights[i].exponent : 0;
+        array->count = (size_t)array->shape[0];
+        snprintf(array->name, sizeof array->name, "%.23s",
+                 walk->int8 ? model->blocks[i].layers->name : walk->fp32->parameters[i].name);
+    }
+    write_flat(path, arrays, count);
+}
+
+static void lay_out_both(struct walk *walk, const struct array *given, int32_t givens)
+{
+    const struct config *config = walk->config;
+    const int32_t most = config->batch_size > EVALUATION_BATCH ? config->batch_size : EVALUATION_BATCH;
+    if (config->int8) {
+        walk->int8 = allocate(sizeof *walk->int8);
+        lay_out_int8(walk->int8, &config->model, config->bp_tail, most, config->both, false);
+        start_int8(walk->int8, config, given, givens);
+        return;
+    }
+    struct arena_fp32 arena = {NULL, 0};
+    walk->fp32 = allocate(sizeof *walk->fp32);
+    if (!lay_out_fp32(walk->fp32, &config->model, config->bp_tail, most, config->both, false, &arena))
+        fail("%s: in FP32 the tail is of 0 or more layers, and the network must end in so many", config->path);
+    arena.base = allocate((size_t)arena.used);
+    arena.used = 0;
+    lay_out_fp32(walk->fp32, &config->model, config->bp_tail, most, config->both, false, &arena);
+    init_weights_fp32(walk->fp32, config->seed);
+    for (int32_t i = 0; given && i < walk->fp32->total; i++) {
+        struct parameter *parameter = &walk->fp32->parameters[i];
+        const struct array *array = named(given, givens, parameter->name);
+        if (!array || array->kind != FLOAT32 || array->count != (size_t)parameter->size)
+            fail("the given weights have no float32 %s of the right size", parameter->name);
+        memcpy(parameter->data, array->data, array->count * sizeof(float));
+    }
+}
+
+/* Makes a run; each line goes to the sink.  given: weights to start from, or NULL.  save: a file for the final ones,
+ * or NULL. False if the sink stopped it. */
+bool run(const struct config *config, const struct data *data, const struct array *given, int32_t givens,
+         const char *save, struct sink *sink)
+{
+    struct walk walk = {config, data, NULL, NULL};
+    const int32_t in_epoch = (data->trains + config->batch_size - 1) / config->batch_size;
+    const int32_t total = config->epochs * in_epoch;
+    uint64_t *keys = allocate((size_t)data->trains * sizeof *keys);
+    int32_t *order = allocate((size_t)data->trains * sizeof *order);
+    uint8_t *labels = allocate((size_t)config->batch_size);
+    const size_t size = 4096;
+    char *text = allocate(size), hex[65];
+    lay_out_both(&walk, given, givens);
+    for (int32_t step = 0; step < total; step++) {
+        const int32_t epoch = step / in_epoch, first = step % in_epoch * config->batch_size;
+        const int32_t n = data->trains - first < config->batch_size ? data->trains - first : config->batch_size;
+        const size_t variant = config->augment ? (size_t)(epoch % config->augment) * data->train_y->count : 0;
+        if (!first)
+            shuffled(config->seed, (uint64_t)epoch, data->trains, keys, order);
+        for (int32_t i = 0; i < n; i++) {
+            labels[i] = ((const uint8_t *)data->train_y->data)[order[first + i]];
+            take_sample(&walk, data->train_x, variant + (size_t)order[first + i], i);
+        }
+        step_line(&walk, labels, n, step, epoch, text, size);
+        if (walk.int8 && ((step + 1) % DIGEST_EVERY == 0 || step + 1 == total)) {
+            digest_of(walk.int8, hex);
+            strcat(strcat(text, " "), hex);
+        }
+        if (!sink->line(sink, "steps.txt", text))
+            return false;
+        if ((step + 1) % in_epoch == 0) {
+            snprintf(text, size, "%ld %ld %ld", (long)epoch, (long)count_correct(&walk, EVALUATION_BATCH),
+                     (long)data->tests);
+            if (!sink->line(sink, "evaluation.txt", text))
+                return false;
+        }
+    }
+    snprintf(text, size, "%ld %ld", (long)count_correct(&walk, 1), (long)data->tests);
+    if (save)
+        save_weights(save, &walk);
+    return sink->line(sink, "single.txt", text);
+}

@@ -1,0 +1,105 @@
+"""Time of a training step in the port, INT8 against FP32: one compiler, the same flags, one thread.
+
+    python -m experiments.port_speed
+
+writes experiments/results/port_speed.json: LeNet-5 at batch 1, 32 and 256 and PointNet (256 points) at batch 1 and 32,
+K = 0..3, with flags for any machine of the kind (baseline) and for this one (native; on x86 also with vectors of 256
+bits). Steps of the two precisions are made in turn, so that both meet the same machine; the processor's time is
+counted, not the clock's. A row's ratio is FP32's median over INT8's. NumPy's own step stands beside them for LeNet-5. Run it on
+a machine that does nothing else.
+"""
+import argparse
+import platform
+import statistics
+import subprocess
+import sys
+import time
+
+import numpy as np
+
+from experiments import port
+from experiments.common import QUICK, save_result
+from zo_numpy import models
+from zo_numpy.app.data import say
+from zo_numpy.errors import UserError
+from zo_numpy.run.config import make_config
+from zo_numpy.run.steps import PRECISIONS, step_function
+
+FLAGS = {"baseline": port.BASELINE, "native": port.NATIVE}
+if platform.machine() in ("x86_64", "AMD64"):   # which vectors native code has differs with the compiler
+    FLAGS["native, 256 bits"] = (*port.NATIVE, "-mprefer-vector-width=256")
+POINTS = 256
+CASES = [("lenet5", 0, k, batch) for batch in (1, 32, 256) for k in range(4)] + [
+    ("pointnet", POINTS, k, batch) for batch in (1, 32) for k in range(4)]
+SECONDS = 0.2 if QUICK else 2   # for a row
+REPEATS = 3   # the program is started so often; of its medians the middle one counts
+
+
+def port_step(program, case):
+    """{precision: milliseconds} of a step, and how many steps were made of each."""
+    def run(rounds):
+        words = [str(program), "time", *map(str, case), str(rounds)]
+        text = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+        return {name: float(median) for name, median, *_ in map(str.split, text.splitlines())}
+
+    first = run(1)
+    rounds = int(min(2000, max(3, SECONDS * 1000 / REPEATS / sum(first.values()))))
+    runs = [run(rounds) for _ in range(REPEATS)]
+    return {name: round(statistics.median(one[name] for one in runs), 4) for name in first}, rounds * REPEATS
+
+
+def numpy_step(case):
+    """{precision: milliseconds} of zo_numpy's own step on the same network, by the clock."""
+    model, _, k, batch = case
+    images = np.random.default_rng(0).integers(0, 256, (batch, 1, 28, 28), np.uint8)
+    labels = np.arange(batch, dtype=np.uint8) % 10
+    steps = {}
+    for name, precision in PRECISIONS.items():
+        config = make_config(dict(model=model, precision=name, bp_tail=k, batch_size=batch))
+        weights = precision.initialise(config)
+        train_step, settings = step_function(config, precision, 0)
+        times = []
+        for step in range(3 if QUICK else 12):
+            start = time.perf_counter()
+            train_step(models.MODELS[model], k, weights, images, labels, 0, step, settings)
+            times.append(1000 * (time.perf_counter() - start))
+        steps[name] = round(statistics.median(times[1:]), 4)
+    return steps
+
+
+def main():
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
+    if not port.found_compiler():
+        print(f"error: there is no {port.CC}; install a C compiler, or name one: CC=/path/to/cc", file=sys.stderr)
+        return 2
+    rows = []
+    for name, flags in FLAGS.items():
+        try:
+            program = port.build(port.BUILD / name, flags)
+        except UserError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 2
+        for case in CASES:
+            model, points, k, batch = case
+            milliseconds, rounds = port_step(program, case)
+            row = {"model": model, "points": points, "bp_tail": k, "batch": batch, "flags": name,
+                   "int8, ms": milliseconds["int8"], "fp32, ms": milliseconds["fp32"], "steps": rounds,
+                   "fp32 / int8": round(milliseconds["fp32"] / milliseconds["int8"], 3)}
+            rows.append(row)
+            say(f"{name:16} {model:8} K = {k}, batch {batch:3}: INT8 {row['int8, ms']:9.3f} ms, FP32 "
+                f"{row['fp32, ms']:9.3f} ms, FP32 / INT8 {row['fp32 / int8']:.2f}")
+    beside = []
+    for case in CASES:
+        if case[0] == "lenet5":
+            steps = numpy_step(case)
+            beside.append({"model": case[0], "bp_tail": case[2], "batch": case[3], "int8, ms": steps["int8"],
+                           "fp32, ms": steps["fp32"], "fp32 / int8": round(steps["fp32"] / steps["int8"], 3)})
+    compiler = subprocess.run([port.CC, "--version"], capture_output=True, text=True).stdout.splitlines()[0]
+    flags = {name: " ".join(given) for name, given in FLAGS.items()}
+    result = {"compiler": compiler, "flags": flags, "threads": 1, "port": rows, "numpy": beside}
+    say(f"wrote {save_result('port_speed', result)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,121 @@
+"""The port in C99: it agrees with the golden vectors, and no float is in its INT8 files. Needs a C compiler."""
+import json
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+
+from experiments import port
+from zo_numpy.app import flat_data
+from zo_numpy.app.data import load_data
+from zo_numpy.files import write_atomically
+from zo_numpy.golden.runs import made_lines
+from zo_numpy.run.config import describe, make_config, with_classes
+
+pytestmark = pytest.mark.skipif(not port.found_compiler(), reason=f"there is no C compiler ({port.CC})")
+SOME_RUNS = ("subset-int8-k2-limit", "solids-int8-k0", "solids-int8-k3", "solids-fp32-k3")
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """The folder with the program, its objects and the data of some runs."""
+    folder = tmp_path_factory.mktemp("port")
+    port.build(folder)
+    port.write_data(folder / "data")
+    return folder
+
+
+def size_of(tier):
+    """How many cases or records are committed; how many runs are checked here."""
+    read = [json.loads(path.read_text()) for path in (port.GOLDEN / tier).glob({"ops": "*.json"}.get(
+        tier, "*/manifest.json"))] if tier != "runs" else []
+    return len(SOME_RUNS) if tier == "runs" else sum(len(file[{"ops": "cases", "traces": "records"}[tier]])
+                                                     for file in read)
+
+
+@pytest.mark.parametrize("tier", ["ops", "traces", "runs"])
+def test_golden_vectors(built, tier):
+    (_, right, text), = port.check(built / "port", (tier,), built / "data", SOME_RUNS)
+    assert (right, text) == (True, f"{tier}: {size_of(tier):,} agree, 0 differ\n")
+
+
+def trained(built, folder, options):
+    """(lines that zo_numpy gives, lines that the port gives) of a run."""
+    config = make_config(options)
+    dataset = load_data(config, offline=True, announce=lambda text: None)
+    config = with_classes(config, dataset)
+    write_atomically(folder / "config.json", json.dumps(describe(config, dataset)).encode())
+    flat_data.export_data(config, dataset, folder / "data.flat")
+    subprocess.run([str(built / "port"), "train", str(folder / "config.json"), str(folder / "data.flat"), "--out",
+                    str(folder), "--save", str(folder / "weights.flat")], check=True, capture_output=True)
+    expected = list(made_lines(config, dataset))
+    return [[line for file, line in expected if file == name] for name in ("steps.txt", "evaluation.txt")], [
+        (folder / name).read_text().splitlines(keepends=True) for name in ("steps.txt", "evaluation.txt")]
+
+
+@pytest.mark.parametrize("options", [
+    dict(model="lenet5", data="mnist-subset", bp_tail="all", epochs=2, batch_size=24, limit=60, validate=50),
+    dict(model="lenet5", data="mnist-subset", bp_tail="all", epochs=1, batch_size=200, limit=200, validate=20),
+    dict(model="narrow-pointnet", data="synthetic-solids", bp_tail="all", epochs=1, batch_size=9, limit=40, points=70,
+         validate=20, seed=3),
+    dict(model="narrow-lenet", data="mnist-subset", bp_tail=2, epochs=2, batch_size=7, limit=30, validate=20,
+         queries=2, tail_passes="both", loss="coarse"),
+    dict(model="narrow-pointnet", data="synthetic-solids", bp_tail=1, epochs=3, batch_size=16, limit=40, points=33,
+         validate=20, augment=2, spin=90, noise=20),
+], ids=["full BP", "full BP, more terms than 32 bits hold", "full BP of points", "queries, both passes, coarse",
+        "variants of clouds"])
+def test_ends_in_the_same_digest(built, tmp_path, options):
+    expected, got = trained(built, tmp_path, dict(options, precision="int8"))
+    assert got == expected
+
+
+def test_starts_from_given_weights(built, tmp_path):
+    options = dict(model="narrow-lenet", data="mnist-subset", bp_tail=1, epochs=1, batch_size=8, limit=8, validate=8,
+                   precision="int8", seed=5)
+    trained(built, tmp_path, options)
+    first = (tmp_path / "weights.flat").read_bytes()
+    assert first[:8] == flat_data.MAGIC
+    program = [str(built / "port"), "train", str(tmp_path / "config.json"), str(tmp_path / "data.flat")]
+    again = subprocess.run([*program, "--from", str(tmp_path / "weights.flat")], capture_output=True, text=True,
+                           check=True).stdout
+    from_scratch = subprocess.run(program, capture_output=True, text=True, check=True).stdout
+    assert again.split() and again != from_scratch
+    wrong = tmp_path / "wrong.flat"
+    wrong.write_bytes(flat_data.flat({"conv1": np.zeros(3, np.int8)}))
+    done = subprocess.run([*program, "--from", str(wrong)], capture_output=True, text=True)
+    assert done.returncode == 2 and "error: the given weights have no int8 conv1 of the right size" in done.stderr
+
+
+def test_damaged_data_are_refused(built, tmp_path):
+    trained(built, tmp_path, dict(model="narrow-lenet", data="mnist-subset", bp_tail=0, epochs=1, limit=8, validate=8,
+                                  precision="int8"))
+    whole = (tmp_path / "data.flat").read_bytes()
+    for cut in (5, 11, 40, 70, len(whole) - 1):
+        (tmp_path / "cut.flat").write_bytes(whole[:cut])
+        words = [str(built / "port"), "train", str(tmp_path / "config.json"), str(tmp_path / "cut.flat")]
+        done = subprocess.run(words, capture_output=True, text=True)
+        assert done.returncode == 2 and done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
+
+
+def test_int8_compiles_without_float_registers(tmp_path):
+    said = port.general_registers_only(tmp_path)
+    if said is None:
+        pytest.skip("this machine's compiler has no -mgeneral-regs-only")
+    assert said == ""
+
+
+@pytest.mark.skipif(not shutil.which("objdump"), reason="there is no objdump")
+def test_int8_objects_hold_no_float_arithmetic(built, tmp_path):
+    objects = [*built.glob("int8_*.o"), built / "port_c99_rng.o", built / "port_c99_models.o"]
+    assert len(objects) == 11 + 2
+    assert port.float_instructions(objects) == []
+    assert port.float_instructions(sorted(built.glob("fp32_*.o")))
+    shutil.copytree(port.SOURCE, tmp_path / "port_c99")
+    tail = tmp_path / "port_c99" / "int8" / "tail.c"
+    line = "step[i] = (int16_t)gradient[i];"
+    assert line in tail.read_text()
+    tail.write_text(tail.read_text().replace(line, "step[i] = (int16_t)((float)gradient[i] * 1.5f);"))
+    planted, done = port.compile_file(tail, tmp_path, (*port.BASELINE, "-Wno-conversion"))
+    assert done.returncode == 0, done.stderr
+    assert port.float_instructions([planted])

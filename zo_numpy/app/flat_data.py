@@ -1,0 +1,66 @@
+"""A run's data, or its weights, as one flat file that a port reads without a parser (`golden export-data`).
+
+All numbers are little-endian; there is no padding, and nothing lies between arrays:
+
+    8 bytes     "ZOFLAT1" and a line feed
+    uint32      how many arrays follow; each is
+        24 bytes    its name in ASCII, filled up with zero bytes
+        uint32      its type: 1 uint8, 2 int8, 3 int32, 4 float32
+        int32       the exponent of an INT8 tensor, else 0
+        uint32      how many axes it has, 1 to 4
+        4 x uint32  its shape; axes that it has not are 1
+        then its numbers, in C order
+
+Data are four arrays: `train_x` and `train_y`, what the run trains on, and `test_x` and `test_y`, what it reports on;
+`validate` and `limit` have been applied. Images are uint8 pixels (N, C, H, W). Clouds (N, P, 3) are decoded as the
+precision takes them, int8 or float32; with `augment` train_x is (variants, N, P, 3). Labels are uint8.
+Weights are named like the parameters of the precision.
+"""
+import struct
+
+import numpy as np
+
+from ..clouds import Variants
+from ..errors import UserError
+from ..files import write_atomically
+from ..run.steps import PRECISIONS, parts, samples_at
+
+MAGIC = b"ZOFLAT1\n"
+KINDS = {"uint8": 1, "int8": 2, "int32": 3, "float32": 4}
+NAME = 24
+
+
+def flat(arrays, exponents=None):
+    """The bytes of a flat file.  arrays: {name: array}, in this order.  exponents: {name: int} of INT8 tensors."""
+    pieces = [MAGIC, struct.pack("<I", len(arrays))]
+    for name, array in arrays.items():
+        shape = (*array.shape, 1, 1, 1)[:4]
+        pieces.append(struct.pack(f"<{NAME}sIiI4I", name.encode(), KINDS[array.dtype.name],
+                                  (exponents or {}).get(name, 0), array.ndim, *shape))
+        pieces.append(np.ascontiguousarray(array, array.dtype.newbyteorder("<")).tobytes())
+    return b"".join(pieces)
+
+
+def data_arrays(config, dataset):
+    """{name: array} of a run's data.  Raises UserError if a label does not fit a byte."""
+    (samples, labels), (seen, classes), _ = parts(config, dataset)
+    if isinstance(samples, Variants):
+        samples = np.stack([samples_at(samples, variant) for variant in range(config.augment)])
+    if max(labels.max(), classes.max()) > 255:
+        raise UserError(f"--data {config.data}: a flat file holds up to 256 classes; train on fewer")
+    return {"train_x": samples, "train_y": labels.astype(np.uint8), "test_x": seen, "test_y": classes.astype(np.uint8)}
+
+
+def export_data(config, dataset, path):
+    """Writes a run's data; returns how many bytes.  Raises UserError, OSError."""
+    content = flat(data_arrays(config, dataset))
+    write_atomically(path, content)
+    return len(content)
+
+
+def export_weights(config, weights, path):
+    """Writes a run's weights, for a port to start from; returns how many bytes.  Raises OSError."""
+    arrays, numbers = PRECISIONS[config.precision].to_arrays(weights)
+    content = flat(arrays, {name: numbers[name + ".exponent"] for name in arrays if name + ".exponent" in numbers})
+    write_atomically(path, content)
+    return len(content)

@@ -56,7 +56,7 @@ RUNS: dict[str, dict] = {
     "subset-fp32-k1-both": dict(FP32_RUN, bp_tail=1, tail_passes="both"),
     "subset-fp32-k2-frozen": dict(FP32_RUN, bp_tail=2, zo_frozen=True),
     **{f"solids-fp32-k{k}": dict(SOLIDS["fp32"], **SOLIDS_RUN, validate=600, bp_tail=k) for k in (0, 3)},
-    # Of the running scale: one sample a step, bits of a step down to none; and a batch whose last is smaller, both passes.
+    # Of the running scale: one sample a step, with bits down to -2; both passes, and a last batch that is smaller.
     "subset-int8-k3-running": dict(SUBSET_RUN, bp_tail=3, tail_scale="running", batch_size=1, limit=400,
                                    b_bp=(3, 1, 0, -2)),
     "subset-int8-k2-running-both": dict(SHORT_RUN, bp_tail=2, tail_scale="running", tail_passes="both", batch_size=24,

@@ -146,7 +146,8 @@ class Recorder:
             case "gradient_step":
                 for layer, step in value.items():
                     scale = [key for key in [("weights", layer + SCALE)] if key in last]
-                    last["gradient_step", phase, layer] = self.add(phase, op, layer, step, [("gradient", layer), *scale])
+                    made_from = [("gradient", layer), *scale]
+                    last["gradient_step", phase, layer] = self.add(phase, op, layer, step, made_from)
                     if scale:   # what the running scale is made from in the update
                         last["gradient_step", phase, layer + SCALE] = last["gradient", layer]
             case "loss":

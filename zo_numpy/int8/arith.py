@@ -66,13 +66,15 @@ def pseudo_stochastic_shift(values, shift):
         return values
     magnitude = np.abs(values)
     low_bits = shift // 2
-    high = magnitude & ((1 << shift) - 1)    # all that is dropped, at first
-    low = high & ((1 << low_bits) - 1)
-    low <<= shift % 2
-    high >>= low_bits
+    dropped = magnitude & ((1 << shift) - 1)
+    low = dropped & ((1 << low_bits) - 1)
     magnitude >>= shift
-    magnitude += high > low
-    magnitude *= np.sign(values)
+    # dropped = high * 2^low_bits + low, so high > low * 2^odd says low * (2^(low_bits + odd) + 1) - dropped < 0.
+    low *= (1 << (shift - low_bits)) + 1
+    low -= dropped
+    low >>= 8 * low.itemsize - 1             # -1 where that is negative, else 0
+    magnitude -= low
+    magnitude *= np.sign(values, out=low)
     return magnitude
 
 

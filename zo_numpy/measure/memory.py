@@ -22,7 +22,7 @@ from ..run.steps import PRECISIONS
 KINDS = ("parameters", "perturbation", "activations", "scratch", "tail")
 OBJECTS = 8_000   # bytes of Python objects that a step holds
 EINSUM_BUFFER = 32_768   # bytes in which einsum widens an operand
-DRAWN = {"int8": 6, "fp32": 14}   # bytes that an element of z takes at most while it is drawn and added
+DRAWN = {"int8": 4, "fp32": 8}   # bytes that an element of z takes at most while it is drawn and added
 
 
 class _Moment(NamedTuple):
@@ -161,8 +161,8 @@ class _Plan:
             if place > tail:   # two arrays of 4 bytes, before and after the mask, and the mask's of 1
                 self.add(f"error, {layer.name}", activations=inputs, tail=waiting + self.item * error + 9 * below)
             size = 4 * models.weight_count(layer)
-            if self.int8:   # a piece and four intermediates of its shift
-                held = 5 * error + 5 * min(size, int8_tiled.GRADIENT_BYTES)
+            if self.int8:   # a piece and three intermediates of its shift
+                held = 5 * error + 4 * min(size, int8_tiled.GRADIENT_BYTES)
             else:
                 held = 4 * error + min(size, max(fp32_tiled.GRADIENT_BYTES, 8 * layer.in_features))
             self.add(f"update, {layer.name}", activations=inputs,

@@ -132,7 +132,7 @@ PLANTED = [                                          # file, text, what replaces
      "np.divide(magnitude, 1 << shift, out=magnitude, casting='unsafe')\n    magnitude *= np.sign(values)\n"
      "    return magnitude\n\n\ndef pseudo"),
     ("int8/arith.py", "np.empty((a.shape[0], m), np.int32)", "np.empty((a.shape[0], m))"),
-    ("int8/arith.py", "magnitude += high > low", "magnitude += np.linspace(high, high, 1, dtype=np.int32)[0] > low"),
+    ("int8/arith.py", "low -= dropped", "low -= np.linspace(dropped, dropped, 1, dtype=np.int32)[0]"),
     ("shapes.py", "return np.maximum(x, 0)", "return np.maximum(x, 0.0)"),
     ("shapes.py", "return np.maximum(x, 0)", "return np.float32(1).astype(np.int32) * np.maximum(x, 0)"),
     ("shapes.py", "n, out_width), dtype)", "n, out_width), np.float64).astype(dtype)"),

@@ -17,9 +17,15 @@ MOST_FOLDERS = 200
 
 
 def default_parent():
-    """The folder that holds the caches, a folder a data set."""
-    named = os.environ.get("ZO_NUMPY_DATA")
-    return user_path(named) if named else HERE / "cache"
+    """The folder that holds the caches, a folder a data set: `cache` in a clone, else where a user's caches are."""
+    if named := os.environ.get("ZO_NUMPY_DATA"):
+        return user_path(named)
+    if (HERE.parent / "setup.cfg").exists():
+        return HERE / "cache"
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "zo_numpy"
+    except RuntimeError:   # there is no home
+        return HERE / "cache"
 
 
 def user_path(text):

@@ -1,4 +1,7 @@
-"""The command line: python -m zo_numpy COMMAND. Runs a command and turns what went wrong into one line."""
+"""The command line: python -m zo_numpy COMMAND, where it is installed zo-numpy COMMAND.
+
+Runs a command and turns what went wrong into one line.
+"""
 import importlib.util
 import os
 import sys
@@ -54,9 +57,14 @@ def main(arguments=None):
         return 130
 
 
-if __name__ == "__main__":
+def run():
+    """The command line of a process, which ends with it."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:   # a shell closed it
             setattr(sys, name, open(os.devnull, "w"))
         getattr(sys, name).reconfigure(errors="backslashreplace")   # file names may hold what a terminal cannot show
     sys.exit(main())
+
+
+if __name__ == "__main__":
+    run()

@@ -1,9 +1,12 @@
 """The options of every command."""
 import argparse
 import pathlib
+import sys
 
 from ..errors import UserError
 from ..run.config import BP, CHOICES, LOSSES, MEANINGS, SCHEDULES, option
+
+INSTALLED = "zo-numpy"   # the command of an installed package
 
 
 class _Parser(argparse.ArgumentParser):
@@ -82,7 +85,8 @@ def _add_run_options(parser):
 
 def parse(arguments):
     """The command and its options, as an argparse namespace.  Raises UserError."""
-    parser = _Parser(prog="python -m zo_numpy", description="ElasticZO in pure NumPy.")
+    called = pathlib.Path(sys.argv[0]).stem
+    parser = _Parser(prog=called if called == INSTALLED else "python -m zo_numpy", description="ElasticZO in pure NumPy.")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
 
     train = subparsers.add_parser("train", argument_default=argparse.SUPPRESS,

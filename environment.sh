@@ -11,8 +11,8 @@ export PYTHONNOUSERSITE=1 PIP_USER=0 PIP_REQUIRE_VIRTUALENV=0 PIP_NO_INPUT=1 PIP
 PYTHON=$1 FOLDER=$2 CHOSEN=$3
 RUN=$FOLDER/bin/python
 NEEDED='numpy, scipy, h5py, matplotlib, PIL, pytest'
-SECONDS_OF_SILENCE=18   # before the first byte of a package, until the network counts as away
-SILENT_KB=200           # what pip writes before that, at most
+SECONDS_OF_SILENCE=17   # until the network counts as away
+SOMETHING_CAME='^ *(Downloading|Using cached|Processing|Obtaining dependency) '   # in what pip says
 
 fail() {
     echo "error: $*" >&2
@@ -49,21 +49,19 @@ said=$("$PYTHON" -m venv --clear "$FOLDER" 2>&1) || {
     fail "this folder cannot be written; name a folder for the environment: make VENV=/path/to/one"
 }
 touch "$FOLDER/by-make"
-mkdir "$FOLDER/tmp"
 
 # Runs pip, its output in pip.log; fails if nothing comes.
 install() {
-    TMPDIR=$FOLDER/tmp "$RUN" -m pip install --quiet --disable-pip-version-check "$@" >"$FOLDER/pip.log" 2>&1 &
+    "$RUN" -m pip install --disable-pip-version-check --progress-bar off "$@" >"$FOLDER/pip.log" 2>&1 &
     pip=$! silent=0
-    while [ $silent -lt $SECONDS_OF_SILENCE ] && kill -0 $pip 2>/dev/null; do
-        [ "$(du -sk "$FOLDER/tmp" | cut -f1)" -gt $SILENT_KB ] && break
+    while kill -0 $pip 2>/dev/null && ! grep -Eq "$SOMETHING_CAME" "$FOLDER/pip.log"; do
+        if [ $silent -ge $SECONDS_OF_SILENCE ]; then
+            kill $pip 2>/dev/null
+            echo "no package index answers within $SECONDS_OF_SILENCE s" >>"$FOLDER/pip.log"
+        fi
         sleep 1
         silent=$((silent + 1))
     done
-    if [ $silent -ge $SECONDS_OF_SILENCE ]; then
-        kill $pip 2>/dev/null
-        echo "no package index answers within $SECONDS_OF_SILENCE s" >>"$FOLDER/pip.log"
-    fi
     wait $pip
 }
 
@@ -86,12 +84,8 @@ borrow() {
         find_also && "$RUN" -c "import $NEEDED"
 }
 
-if [ -w . ]; then
-    install -e '.[test]'
-else   # pip would write its notes here
-    requirements >"$FOLDER/requirements.txt" && install -r "$FOLDER/requirements.txt" && pwd | find_also
-fi || borrow ||
+# Not `pip install -e .`, which writes into this folder and takes a $ in its path for a variable.
+{ requirements >"$FOLDER/requirements.txt" && install -r "$FOLDER/requirements.txt" && pwd | find_also; } || borrow ||
     fail "the packages cannot be installed ($FOLDER/pip.log says why); check the network, or name a Python that has" \
          "$NEEDED: make PYTHON=/path/to/python3"
-rm -rf "$FOLDER/tmp"
 touch "$FOLDER/ready"

@@ -71,7 +71,7 @@ help:
 
 first: environment
 	$(call LASTS,a minute)
-	@$(RUN) -m zo_numpy train --data mnist-subset --epochs 10 --out runs/first --resume
+	@$(RUN) -m zo_numpy train --data mnist-subset --epochs 6 --out runs/first --resume
 	@echo "the picture: runs/first/curves.png"
 
 mnist-int8: environment

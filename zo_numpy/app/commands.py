@@ -13,7 +13,7 @@ from .. import models
 from ..errors import Diverged, UserError
 from ..files import write_atomically
 from ..golden import runs
-from ..measure import bench as benchmark, memory as memories, peak
+from ..measure import bench as benchmark, in_words, memory as memories, peak
 from ..run.checkpoint import digest
 from ..run.config import BP, NUMBERS, check_number, describe, make_config, read_config, with_classes
 from ..run.folder import CHECKPOINT, CONFIG, CURVES, RUN_FILES, RunFolder, read_description
@@ -224,7 +224,7 @@ def bench(batch_size, rounds, json):
     images = benchmark.images(batch_size, rounds, method_of, tails)
     clouds = benchmark.clouds(max(1, rounds // 5), method_of, tails)
     both = {**images, **clouds, "ratios": images["ratios"] | clouds["ratios"]}
-    for line in [to_json(both)] if json else [*benchmark.report_images(images), "", *benchmark.report_clouds(clouds)]:
+    for line in [to_json(both)] if json else in_words.report(both):
         say(line)
 
 

@@ -154,34 +154,3 @@ def _peak_of(method_of, precision, bp_tail, batch=32, steps=12, infer=False, **o
     """What peak.measure gives of a configuration, LeNet-5 by default."""
     config = make_config({"precision": precision, "bp_tail": bp_tail, "batch_size": batch, **options})
     return peak.measure(config, method_of(config), steps, infer)
-
-
-def report_images(result):
-    """What `images` gave, as lines."""
-    yield (f"LeNet-5, {result['threads']} thread{'s' * (result['threads'] > 1)}, NumPy {result['numpy']}, medians of "
-           f"{result['rounds']} interleaved rounds; parts of a step in ms on one thread")
-    yield "  ".join(("precision   K  batch   ms/step (quartiles)  us/image  images/s", *(f"{p:>10}" for p in PARTS)))
-    yield from map(_step_line, result["steps"])
-    yield ""
-    yield from _figures({**result["ratios"], **result["kernels"]})
-
-
-def report_clouds(result):
-    """What `clouds` gave, as lines."""
-    yield f"PointNet, clouds of {result['pointnet']['points']} points, {result['pointnet']['rounds']} rounds"
-    yield from map(_step_line, result["pointnet_steps"])
-    yield ""
-    yield from _figures(result["ratios"])
-
-
-def _step_line(step):
-    """A row of steps as text."""
-    low, high = step["spread"]
-    return "  ".join((f"{step['precision']:9}{step['bp_tail']!s:>4}{step['batch']:7}{step['milliseconds']:10.2f} "
-                      f"({low:.2f} {high:.2f}){step['microseconds_an_image']:10.1f}{step['images_a_second']:10,}",
-                      *(f"{step['parts'][part]:10.3f}" for part in PARTS if step["parts"])))
-
-
-def _figures(numbers):
-    """{name: number} as lines."""
-    return (f"{name:32}{value:12.4g}" for name, value in numbers.items())

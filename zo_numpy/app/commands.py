@@ -174,7 +174,7 @@ def export(run, format, out=None):
                         "fine-tune it in INT8 with --init-from")
     origin = f"{config.model} trained by zo_numpy, {run.resolve().name}"
     content = (exporting.to_npz(arrays, numbers) if format == "npz" else
-               exporting.to_c(model, arrays, numbers, origin).encode(errors="replace"))
+               exporting.to_c(model, arrays, numbers, origin, exporting.c_name(run, out)).encode(errors="replace"))
     try:
         write_atomically(out, content)
     except OSError as error:

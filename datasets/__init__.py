@@ -40,6 +40,9 @@ def load(name, data_dir=None, offline=False, announce=print, points=POINTS):
     Raises DataError if the name is unknown, or the data cannot be had or is not well formed.
     """
     key = name.replace("_", "-").lower()
+    if data_dir is not None and key in ("mnist-subset", solids.NAME):
+        raise DataError(f"--data-dir has no effect on {key}, which needs no files of yours: leave it out, or choose "
+                        "another --data")
     if key == "mnist":
         return image_sources.load(mnist.MNIST, data_dir, offline, announce)
     if key == "fashion-mnist":

@@ -4,6 +4,7 @@ import pathlib
 import sys
 
 from ..errors import UserError
+from ..files import user_path
 from ..run.config import BP, CHOICES, LOSSES, MEANINGS, SCHEDULES, option
 
 INSTALLED = "zo-numpy"   # the command of an installed package
@@ -14,6 +15,7 @@ class _Parser(argparse.ArgumentParser):
 
     def __init__(self, **options):
         super().__init__(allow_abbrev=False, **options)
+        self.register("type", pathlib.Path, user_path)   # `~` in every path, which no shell replaces in --out=~/x
 
     def error(self, message):
         raise UserError(f"{message} (see `{self.prog} --help`)")
@@ -68,7 +70,7 @@ def _add_run_options(parser):
     add("--tilt", type=int, metavar="DEG", help="tip every cloud, training and test, by DEG degrees (about a level "
                                                 "axis)")
     add("--jitter", type=int, metavar="N", help="noise of every cloud, training and test, in thousandths of its radius")
-    add("--init-from", metavar="RUN", help="start from the weights of another run (fine-tuning)")
+    add("--init-from", metavar="RUN", type=lambda text: str(user_path(text)), help="start from the weights of another run (fine-tuning)")
     add("--queries", type=int, metavar="Q", help="perturbations a step (default 1)")
     add("--loss", help=f"{losses} (default the first)")
     add("--tail-passes", help=f"{', '.join(CHOICES['tail_passes'])}: which forward passes give the tail's gradient")

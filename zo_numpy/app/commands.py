@@ -10,16 +10,17 @@ import numpy as np
 
 # Modules that share their name with a command have another one here.
 from .. import models
-from ..errors import Diverged, UserError
+from ..errors import Diverged, UserError, written
 from ..files import write_atomically
 from ..golden import runs
 from ..measure import bench as benchmark, in_words, memory as memories, peak
 from ..run.checkpoint import digest
-from ..run.config import BP, NUMBERS, check_number, describe, make_config, read_config, with_classes
+from ..run.config import BP, NUMBERS, check_number, describe, make_config, option, read_config, with_classes
+from ..run.effects import without_effect
 from ..run.folder import CHECKPOINT, CONFIG, CURVES, RUN_FILES, RunFolder, read_description
 from ..run.steps import PRECISIONS, split
 from ..run.trainer import Interrupted, Run, count_correct, first_weights, load_weights, percent
-from ..system import largest_resident
+from ..system import largest_resident, say_once
 from ..tiles import threads
 from . import export as exporting, vectors as golden_commands
 from .data import load_data
@@ -47,8 +48,8 @@ def check_same(config, given, dataset, path):
         asked, had = ((config.schedules[name], stored.schedules[name]) if name in stored.schedules
                       else (getattr(config, name), getattr(stored, name)))
         if asked != had:
-            raise UserError(f"{path} was trained with {name} = {had}, not {asked}: leave the option out to resume, or "
-                            "choose another --out")
+            raise UserError(f"{path} was trained with {option(name)} {written(had)}, not {written(asked)}: leave the "
+                            "option out to resume, or choose another --out")
     trained_on = read_description(path)["dataset"]
     if trained_on["digest"] != dataset.digest:
         raise UserError(f"{path} was trained on other data ({trained_on['source']}); now there is "
@@ -60,7 +61,7 @@ def train(data_dir=None, offline=False, out=None, resume=False, **given):
 
     All that can be refused is refused before the folder holds a file.
     """
-    config = make_config(given)
+    config, asked = make_config(given), given
     threads()
     if out is None:   # a folder the user did not name must hold just this run
         out = pathlib.Path("runs") / run_name(config)
@@ -78,6 +79,8 @@ def train(data_dir=None, offline=False, out=None, resume=False, **given):
             check_same(config, given, dataset, out)
         summary(config, dataset, models.of_run(config))
         if not folder.exists():
+            for text in without_effect(asked, config):
+                say_once(text)
             first_weights(config)   # an --init-from that cannot be used is refused here
             folder.start(describe(config, dataset))
         again = resume_command(out, data_dir, offline)

@@ -9,7 +9,7 @@ import zlib
 import numpy as np
 
 from ..clouds import RADIUS, chosen
-from ..errors import UserError
+from ..errors import UserError, why
 from ..files import read_bounded
 from ..npy import read_npy
 from .drawing import own_settings
@@ -31,8 +31,7 @@ def read_image(path, shape):
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; give {wanted}") from None
     except Exception as error:   # Pillow and NumPy each raise their own for damaged bytes
-        why = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-        raise UserError(f"{path} cannot be read ({why}); give {wanted}") from None
+        raise UserError(f"{path} cannot be read ({why(error)}); give {wanted}") from None
     if image.dtype != np.uint8 or image.ndim not in (2, 3) or image.shape[-2:] != size or image.size == 0:
         raise UserError(f"{path} holds {image.dtype} of shape {image.shape}; give {wanted}")
     return image.reshape(-1, *shape)

@@ -14,7 +14,7 @@ import json
 import pathlib
 from typing import NamedTuple
 
-from ..errors import UserError
+from ..errors import UserError, why
 from ..files import read_bounded, unique_names, write_atomically
 from . import FORMAT_VERSION
 from .cases import arith, draws, layers, loss, points, random, scale, step, tail, zo
@@ -144,7 +144,7 @@ def load_vectors(path):
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}); {MEND}") from None
     except (ValueError, TypeError, RecursionError) as error:
-        raise UserError(f"{path} is damaged ({type(error).__name__}: {error}); {MEND}") from None
+        raise UserError(f"{path} is damaged ({why(error)}); {MEND}") from None
     return content
 
 
@@ -180,9 +180,8 @@ def check_file(path):
             got = OPS[content["op"]](case["inputs"], case["parameters"])
         except (ValueError, TypeError, LookupError, OverflowError, ArithmeticError, AttributeError,
                 MemoryError) as error:
-            why = f"{type(error).__name__}: {error}".splitlines()[0][:200]
-            raise UserError(f"{path} is damaged: case {case['id']} cannot be computed ({why}); "
-                            f"{MEND}") from None
+            raise UserError(f"{path} is damaged: case {case['id']} cannot be computed "
+                            f"({why(error)}); {MEND}") from None
         compared += leaves(case["expected"])
         for name in {**case["expected"], **got}:
             pair = case["expected"].get(name, "no such field"), got.get(name, "no such field")

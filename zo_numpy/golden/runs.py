@@ -16,7 +16,7 @@ from ..errors import UserError
 from ..int8 import precision as int8
 from ..int8.arith import INT8_MAX, bit_width, pseudo_stochastic_shift
 from ..int8.draws import perturbation_table
-from ..run.checkpoint import digest
+from ..run.checkpoint import CHECKPOINT, digest, read_checkpoint
 from ..run.folder import CONFIG, STEPS
 from ..run.steps import DIGEST_EVERY, PRECISIONS, log_line, one_step, parts, steps_in_epoch
 from ..run.trainer import count_correct, first_weights
@@ -98,7 +98,8 @@ def replay(path, config, training_samples):
 
     path: the run's folder.  training_samples: how many samples it trained on, which fixes its epochs.
     Returns (weights, steps replayed, steps of the whole run).  Raises UserError if the run has a tail (its updates
-    need the data), if the log is damaged, or at the first digest that does not come out.
+    need the data), if the log is damaged or has fewer steps than the run, or at the first digest that does not come
+    out.
     """
     if config.precision != "int8" or config.bp_tail:
         raise UserError(f"{path} is a run of {config.precision} with --bp-tail {config.bp_tail}: only INT8 runs with "
@@ -123,6 +124,10 @@ def replay(path, config, training_samples):
                             f"lines since the digest before, or {path / CONFIG}, are not those of the run")
         if not expected and (made % DIGEST_EVERY == 0 or made == total):
             raise UserError(f"{path / STEPS}, line {made}: the digest is missing; the log cannot be trusted")
+    counted = read_checkpoint(path / CHECKPOINT)[1]["step"] if (path / CHECKPOINT).exists() else total
+    if made < counted:
+        raise UserError(f"{path / STEPS} ends after {made:,} of {counted:,} steps: it is cut off; restore it, or "
+                        "finish a run that was interrupted")
     return weights, made, total
 
 

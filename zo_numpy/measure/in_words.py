@@ -64,6 +64,7 @@ def _change(share):
 def _pointnet_line(given, ratios):
     """The line of PointNet."""
     batch = given["batch"]
-    return (f"PointNet: INT8 takes {ratios[f'pointnet_int8_over_fp32_k1_b{batch}']:.2f} times as long as FP32 at K = 1, "
+    slower = ratios[f"pointnet_int8_over_fp32_k1_b{batch}"]
+    return (f"PointNet: INT8 takes {slower:.2f} times as long as FP32 at K = 1, "
             f"batch {batch} of {given['points']:,} points; FP32 holds {ratios['pointnet_peak_fp32_over_int8']:.2f} "
             "times as much at its peak")

@@ -135,7 +135,7 @@ def test_a_folder_is_named_after_the_run(tmp_path, digits, capsys, monkeypatch):
     other = [*options[:-1], "4", "--zo-frozen", "--bp-tail", "1"]
     assert main([*other, "--batch-size", "32"]) == 0
     assert {path.name for path in pathlib.Path("runs").iterdir()} == {out.name, "mnist-int8-k1-frozen-e1-s4"}
-    assert "batch_size = 32" in refused(capsys, *other, "--resume")   # nor may a default that is left out
+    assert "--batch-size 32" in refused(capsys, *other, "--resume")   # nor may a default that is left out
 
 
 def test_the_first_and_the_last_line_say_that_the_data_set_is_not_whole(tmp_path, digits, capsys):

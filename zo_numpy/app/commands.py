@@ -15,7 +15,8 @@ from ..files import write_atomically
 from ..golden import runs
 from ..measure import bench as benchmark, memory as memories, peak
 from ..run.checkpoint import digest
-from ..run.config import BP, NUMBERS, check_number, describe, make_config, read_config, with_classes
+from ..run.config import BP, NUMBERS, check_number, describe, make_config, read_config
+from ..run.fitting import fitted
 from ..run.folder import CHECKPOINT, CONFIG, CURVES, RUN_FILES, RunFolder, read_description
 from ..run.steps import PRECISIONS, split
 from ..run.trainer import Interrupted, Run, count_correct, first_weights, load_weights, percent
@@ -72,7 +73,7 @@ def train(data_dir=None, offline=False, out=None, resume=False, **given):
         if folder.exists() and not resume:
             raise UserError(f"{out} holds a run already; add --resume to go on with it or choose another --out")
         dataset = load_data(config, data_dir, offline)
-        config = with_classes(config, dataset)
+        config = fitted(config, dataset)
         split(config, dataset)
         if folder.exists():
             check_same(config, given, dataset, out)

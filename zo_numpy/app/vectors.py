@@ -7,7 +7,8 @@ import sys
 from ..errors import UserError
 from ..files import scratch_folder
 from ..golden import check, diff, trace
-from ..run.config import check_number, make_config, whole, with_classes
+from ..run.config import check_number, make_config, whole
+from ..run.fitting import fitted
 from ..run.steps import parts, steps_in_epoch
 from .beside import GOLDEN
 from .data import at_hand, load_data
@@ -52,7 +53,7 @@ def _export_one(folder, steps=3, compact=False, data_dir=None, offline=False, **
     config = make_config(given)
     trace.check_traceable(config)
     dataset = load_data(config, data_dir, offline)
-    config = with_classes(config, dataset)
+    config = fitted(config, dataset)
     check_number("steps", steps, whole(1, config.epochs * steps_in_epoch(config, len(parts(config, dataset)[0][1]))))
     _check_empty(folder)
     made = [parent for parent in folder.parents if not parent.exists()]

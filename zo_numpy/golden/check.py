@@ -9,7 +9,8 @@ import tempfile
 
 from ..errors import UserError
 from ..files import write_atomically
-from ..run.config import describe, make_config, read_config, with_added, with_classes
+from ..run.config import describe, make_config, read_config, with_added
+from ..run.fitting import fitted
 from ..run.folder import CONFIG, STEPS, read_description
 from ..run.steps import own_method
 from . import FORMAT_VERSION, MADE_BY, diff, ops, runs, trace
@@ -72,7 +73,7 @@ def config_of(options):
 def run_config(name, dataset):
     """The bytes of a committed run's config.json; where the full data set was found is not part of it."""
     source = "the four official files" if dataset.complete else dataset.source
-    config = with_classes(config_of(RUNS[name]), dataset)
+    config = fitted(config_of(RUNS[name]), dataset)
     description = {**describe(config, dataset if config.points else dataset._replace(source=source)),
                    "zo_numpy": MADE_BY}
     return (json.dumps(description, indent=2) + "\n").encode()
@@ -84,7 +85,7 @@ def make_trace(name, load, folder):
     dataset = load(config)
     compact = config.model == "lenet5" or config.precision == "fp32"
     folder.mkdir(parents=True)
-    return trace.export_trace(with_classes(config, dataset), dataset, folder, TRACE_STEPS, compact)
+    return trace.export_trace(fitted(config, dataset), dataset, folder, TRACE_STEPS, compact)
 
 
 def check_ops(folder):
@@ -205,7 +206,7 @@ def update(golden, load, say, flags_of):
         for name, options in RUNS.items():
             config = config_of(options)
             dataset = load(config)
-            config = with_classes(config, dataset)
+            config = fitted(config, dataset)
             folder = new / "runs" / name
             if dataset.name != config.data or not dataset.complete and config.data == "mnist":
                 shutil.copytree(golden / "runs" / name, folder)

@@ -6,37 +6,12 @@ A schedule is a list of values that share the epochs of the run in equal parts: 
 e * len(values) // E. `--p-zero 128,192,224` therefore means a third of the run each, however long it is.
 """
 import dataclasses
-from typing import NamedTuple
 
 from .. import __version__, models
 from ..errors import UserError
 from .defaults import POINT_DATA, defaults
 from .folder import CONFIG, FORMAT_VERSION, read_description
-
-
-class Numbers(NamedTuple):
-    """The values a number may take: one of `values`, or between `lowest` and `highest`; `kind` is int or float."""
-    kind: type
-    text: str             # what they are, for a message: "choose ..."
-    values: object = ()   # a tuple, or a range
-    lowest: float = 0
-    highest: float = 0
-
-    def allows(self, value):
-        """Whether a value of whatever type is one of them; an int stands for a float, True and False for no number."""
-        if self.kind is float and type(value) is int:
-            value = float(value)
-        return type(value) is self.kind and (value in self.values if self.values
-                                             else self.lowest <= value <= self.highest)
-
-
-def whole(lowest, highest):
-    return Numbers(int, f"a whole number from {lowest} to {highest}", range(lowest, highest + 1))
-
-
-def positive(highest):
-    return Numbers(float, f"a number above 0, at most {highest:g}", lowest=1e-12, highest=highest)
-
+from .numbers import Numbers, positive, whole
 
 SCHEDULES = {   # what may follow a schedule, by precision
     "int8": {
@@ -260,6 +235,13 @@ def as_json(config):
     fields = dataclasses.asdict(config)
     return {**written({name: fields[name] for name in _json_fields(config.model, config.input_shape)}),
             "schedules": written(config.schedules)}
+
+
+def flat(config):
+    """A Config as the options that make it."""
+    options = {**dataclasses.asdict(config), **config.schedules}
+    del options["schedules"]
+    return options
 
 
 def with_added(options):

@@ -72,7 +72,7 @@ def load_data(config, data_dir=None, offline=False, announce=say, file=None):
 
     file: of a user's own data.  Raises UserError.
     """
-    return load_with_origin(config, Place(file, data_dir, offline), announce)[0]
+    return load_with_origin(config, Place(file, data_dir and pathlib.Path(data_dir), offline), announce)[0]
 
 
 def load_with_origin(config, place, announce=say):

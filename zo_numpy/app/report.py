@@ -20,7 +20,7 @@ def folder_name(config, dataset, origin):
     dataset, origin: its data where they are a user's own file or folder, else None. A file's name alone says too
     little; a folder's digest stands in the name where another folder has taken it.
     """
-    name = run_name(config)
+    name = _run_name(config)
     if is_own(config.data):
         plain = re.sub(r"[^\w.-]+", "_", config.data[:-len(OWN)]).strip(".-_")[:60] or "data"
         return f"{plain}-{origin.digest[:8]}-{name.removeprefix(config.data + '-')}"
@@ -30,7 +30,7 @@ def folder_name(config, dataset, origin):
     return name
 
 
-def run_name(config):
+def _run_name(config):
     """mnist-int8-k2-e20-s0 and the like: a folder's name from what mostly distinguishes runs."""
     marks = ("-frozen" if config.zo_frozen else "") + ("-running" if config.tail_scale == "running" else "") + (
         f"-rotated{config.rotate}" if config.rotate else "") + ("-tuned" if config.init_from else "")

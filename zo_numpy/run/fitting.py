@@ -1,6 +1,6 @@
 """A configuration meets its data: a network fits itself to the shape of the samples and to the number of classes.
 
-What cannot be is refused here, before anything is computed: a network of images on clouds, and sums that an int32 would
+What cannot be is refused here, before anything is computed: a network of images on clouds, and sums that an int32 might
 not hold (CHOICE 38).
 """
 import dataclasses

@@ -21,7 +21,7 @@ from .folder import ORIGIN, read_description
 CHANGES = ("rotate", "tilt", "jitter")   # fields that make other data of the data
 
 
-class Origin(NamedTuple):
+class _Origin(NamedTuple):
     """See the module's docstring; the digest is "" where it is not known."""
     name: str
     path: str
@@ -32,7 +32,7 @@ class Origin(NamedTuple):
 
 def origin_of(config, dataset, place):
     """The Origin of a run.  dataset: as it was before it was changed.  place: the file or the folder, or None."""
-    return Origin(config.data, str(place.absolute()) if place else "", dataset.digest, tuple(dataset.classes),
+    return _Origin(config.data, str(place.absolute()) if place else "", dataset.digest, tuple(dataset.classes),
                   dataset.preparation)
 
 
@@ -49,17 +49,17 @@ def read_origin(folder, sample_shape):
     description, path = read_description(folder), folder / ORIGIN
     if not path.exists():
         changed = any(description.get(name) for name in CHANGES)
-        return Origin(str(description.get("data")), "", "" if changed else description["dataset"]["digest"],
+        return _Origin(str(description.get("data")), "", "" if changed else description["dataset"]["digest"],
                       tuple(description["dataset"]["classes"]))
     try:
         fields = strict_json(read_bounded(path, LARGEST_CONFIG))
-        if set(fields) != set(Origin._fields) or {type(fields[name]) for name in ("name", "path", "digest")} != {str}:
+        if set(fields) != set(_Origin._fields) or {type(fields[name]) for name in ("name", "path", "digest")} != {str}:
             raise ValueError("fields are missing or unknown")
         if fields["name"] != description.get("data") or fields["classes"] != description["dataset"]["classes"]:
             raise ValueError("it is of other data than the run")
         if fields["preparation"] is not None:
             from_text(as_text(fields["preparation"]), sample_shape)
-        return Origin(**{**fields, "classes": tuple(fields["classes"])})
+        return _Origin(**{**fields, "classes": tuple(fields["classes"])})
     except (OSError, ValueError, TypeError, RecursionError) as error:
         raise UserError(f"{path} cannot be used ({error}); remove it, and name the data with --data or --data-dir"
                         ) from None

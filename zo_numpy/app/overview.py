@@ -65,8 +65,8 @@ def compare(run, out):
     """`compare`: a table of some runs, and their curves in one picture.  run: folders.  out: the picture's file."""
     rows, curves, digests = [], {}, set()
     for path in run:
-        metrics = read_metrics(path)
-        rows.append((*_row(path), duration(sum(line["seconds"] for line in metrics))))
+        row, metrics = _row(path), read_metrics(path)
+        rows.append((*row, duration(sum(line["seconds"] for line in metrics))))
         curves[str(path)] = metrics
         digests.add(read_description(path)["dataset"]["digest"])
     for line in _table([(*HEADINGS, "training"), *rows]):

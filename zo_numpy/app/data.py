@@ -101,8 +101,8 @@ def recorded(run, config):
 def data_of_run(run, config, data=None, data_dir=None, offline=False):
     """The Dataset that a run was trained on, or the one that options name instead, which is said.
 
-    config: the run's, perhaps with another `rotate`.  data, data_dir: as given.  Raises UserError, also if the run's own data have
-    changed.
+    config: the run's, perhaps with another `rotate`.  data, data_dir: as given.
+    Raises UserError, also if the run's own data have changed.
     """
     origin, place = recorded(run, config) if not data else (read_origin(run, models.of_run(config).input_shape), None)
     if data or data_dir:

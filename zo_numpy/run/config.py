@@ -109,6 +109,12 @@ def is_own(data):
     return isinstance(data, str) and data.lower().endswith(OWN)
 
 
+def check_data(data):
+    """Raises UserError unless that may be the name of a run's data."""
+    if not is_own(data):
+        _check_choice("data", data, (*CHOICES["data"], "a file FILE.npz of your own"))
+
+
 def _check_choice(name, value, choices):
     """Raises UserError unless the value of an option is one of `choices`, texts."""
     if value not in choices:
@@ -121,10 +127,9 @@ def make_config(given):
     given: {field or schedule name: value}; schedules and headroom as sequences of numbers.
     Raises UserError naming the option and what it may be.
     """
-    for name, choices in CHOICES.items():
-        if not (name == "data" and is_own(given.get(name))):
-            choices += ("a file FILE.npz of your own",) * (name == "data")
-            _check_choice(name, given.get(name, getattr(Config, name)), choices)
+    for name in (name for name in CHOICES if name != "data"):
+        _check_choice(name, given.get(name, getattr(Config, name)), CHOICES[name])
+    check_data(given.get("data", Config.data))
     model, precision, bp_tail, data, source = (given.get(name, getattr(Config, name)) for name in (
         "model", "precision", "bp_tail", "data", "init_from"))
     longest = models.longest_tail(models.MODELS[model].layers)

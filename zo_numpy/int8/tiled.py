@@ -24,7 +24,6 @@ from .tail import SCALE, linear_backward, own_shift, relu_backward, running_shif
 
 POINT_TILE_BYTES = 1 << 19    # of a point layer's sums that a thread works on at a time, so that they stay in cache
 GRADIENT_BYTES, LARGE_GRADIENT_BYTES = 16_384, 49_152   # of a gradient that is formed at a time, by its input's size
-WIDENED_BYTES = 49_152        # of a layer's input that is widened to int32 at a time for that
 GRADIENT_COLUMNS = 200        # of them: the product runs along them, and powers of two are slower
 
 
@@ -254,7 +253,7 @@ def _gradient_pieces(error, x):
         columns = slice(left, left + width)
         for top in range(0, len(error), height):
             rows = slice(top, top + height)
-            yield (rows, columns), _product_of(error[rows], x[:, columns])
+            yield (rows, columns), matmul(error[rows], x[:, columns])
 
 
 def formed_once(samples, out_features):
@@ -265,13 +264,3 @@ def formed_once(samples, out_features):
 def piece_bytes(inputs):
     """Of a gradient that is formed at a time: twice the layer's inputs, in bytes, within bounds."""
     return min(max(GRADIENT_BYTES, 2 * inputs), LARGE_GRADIENT_BYTES)
-
-
-def _product_of(a, b):
-    """a @ b of (n, k) and (k, m) int8, summed over some of k at a time, so that little of b is widened at once."""
-    terms = max(1, WIDENED_BYTES // (4 * b.shape[1]))
-    total = matmul(a[:, :terms], b[:terms].astype(np.int32))
-    for start in range(terms, len(b), terms):
-        some = slice(start, start + terms)
-        total += matmul(a[:, some], b[some].astype(np.int32))
-    return total

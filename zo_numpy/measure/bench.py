@@ -47,7 +47,7 @@ def images(batches, rounds, method_of, tails=TAILS):
         ratios |= {f"step_a_us_{precision}": 1e6 * a, f"step_b_us_{precision}": 1e6 * b,
                    f"step_b_deviation_{precision}": worst,
                    f"epoch_k2_b64_s_{precision}": median(fit[precision, 64]) * -(-MNIST_IMAGES // 64)}
-    ratios["einsum_share_b256"] = einsum_share(method_of, max(3, rounds // 3), 256)
+    ratios["einsum_share_b256"] = _einsum_share(method_of, max(3, rounds // 3), 256)
     ratios |= _memory_ratios(method_of, tails)
     return {"threads": tiles.threads(), "python": sys.version.split()[0], "numpy": np.__version__, "rounds": rounds,
             "steps": steps, "ratios": {name: round(value, 4) for name, value in ratios.items()},
@@ -60,7 +60,7 @@ def clouds(rounds, method_of, tails=TAILS):
                          for precision in PRECISIONS for bp_tail in tails}, rounds)
     ratios = {f"pointnet_int8_over_fp32_k{bp_tail}_b{CLOUDS_BATCH}":
               median([i / f for i, f in zip(taken["int8", bp_tail], taken["fp32", bp_tail])]) for bp_tail in tails}
-    ratios["pointnet_einsum_share"] = einsum_share(method_of, max(3, rounds // 3), CLOUDS_BATCH, **CLOUDS)
+    ratios["pointnet_einsum_share"] = _einsum_share(method_of, max(3, rounds // 3), CLOUDS_BATCH, **CLOUDS)
     with threads(1):
         ratios |= _peak_ratios(method_of, CLOUDS_BATCH, tails, "pointnet_", 3, **CLOUDS)
     return {"pointnet": {**CLOUDS, "batch": CLOUDS_BATCH, "rounds": rounds},
@@ -82,7 +82,7 @@ def step_of(method_of, precision, bp_tail, batch, **options):
     return make
 
 
-def einsum_share(method_of, rounds, batch, **options):
+def _einsum_share(method_of, rounds, batch, **options):
     """What share of NumPy's bare integer product a whole INT8 step of vanilla ZO reaches, on one thread: the products
     that its two forward passes need, by its time, over the rate of `kernels.bare_einsum`.
     """

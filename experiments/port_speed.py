@@ -20,7 +20,7 @@ import numpy as np
 from experiments import port
 from experiments.common import QUICK, save_result
 from zo_numpy import models
-from zo_numpy.app.data import say
+from zo_numpy.app.progress import say
 from zo_numpy.errors import UserError
 from zo_numpy.run.config import make_config
 from zo_numpy.run.steps import PRECISIONS, step_function

@@ -187,7 +187,7 @@ FILES = {   # damage of one file, what is said of it
     "header only": (lambda path, array: path.write_bytes(path.read_bytes()[:-array.nbytes]), "truncated"),
     "one byte short": (lambda path, array: path.write_bytes(path.read_bytes()[:-1]), "truncated"),
     "three bytes": (lambda path, array: path.write_bytes(path.read_bytes()[:3]), "is no .npy file"),
-    "one byte more": (lambda path, array: path.write_bytes(path.read_bytes() + b"\0"), "bytes behind its array"),
+    "one byte more": (lambda path, array: path.write_bytes(path.read_bytes() + b"\0"), "bytes after its array"),
     "no .npy": (lambda path, array: path.write_bytes(array.tobytes()), "is no .npy file"),
     "an archive": (lambda path, array: path.write_bytes(b"PK\x03\x04" + bytes(100)), "is no .npy file"),
     "a folder": (lambda path, array: path.unlink() or path.mkdir(), "cannot be read"),

@@ -139,7 +139,7 @@ def read_npy(path, dtype, shape):
             raise _Problem(f"{path.name} is of shape {str(found_shape)[:80]} instead of {shape}")
         expected, length = math.prod(shape) * dtype.itemsize, path.stat().st_size - file.tell()
         if length != expected:
-            raise _Problem(f"{path.name} {'is truncated' if length < expected else 'has bytes behind its array'}: "
+            raise _Problem(f"{path.name} {'is truncated' if length < expected else 'has bytes after its array'}: "
                           f"{length:,} bytes of data instead of {expected:,}")
         return np.frombuffer(file.read(expected), found).reshape(shape, order="F" if fortran else "C")
 

@@ -196,7 +196,7 @@ def replay(run, out=None):
 
 
 def memory(measure=False, **given):
-    """`memory`: bytes of a training step by kind of tensor, at the step's peak and at each kind's own."""
+    """`memory`: bytes of a training step by kind of tensor, at its peak and each kind at its own."""
     model = models.MODELS.get(given.get("model"))
     if model and models.takes_points(model):
         given.setdefault("data", "modelnet40")   # any data set of clouds will do

@@ -17,7 +17,7 @@ from .points import Statistics, running, scale_and_shift
 from .tail import gradient_step, linear_backward, relu_backward, softmax_error
 
 POINT_TILE_BYTES = 1 << 19    # a thread works on so much of a point layer's output at a time, to stay in cache
-GRADIENT_BYTES = 65_536       # formed at a time
+GRADIENT_BYTES = 65_536       # bytes of a gradient formed at a time
 
 
 def forward(layers, weights, x, inputs=None, statistics=None):

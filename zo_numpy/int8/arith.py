@@ -13,7 +13,7 @@ INT8_MAX = 127  # data is symmetric: -128 never occurs (CHOICE 1)
 MAX_TERMS = (2**31 - 2**23 - 1) // INT8_MAX**2
 INPUT_EXPONENT = -7   # of a network's input, images or clouds
 COLUMN_BLOCK = 2048     # columns the matmul works on at a time, so that a row of them and of their sums stays in L1
-WIDENED_BYTES = 65_536  # of int32 that it makes of an int8 matrix at a time
+WIDENED_BYTES = 65_536  # of int32 that the matmul makes of an int8 matrix at a time
 MANY_ROWS = 32          # of the left matrix, where the right one is transposed
 CHUNK = 8192            # elements that requantisation works on at a time, so that it stays in the cache
 

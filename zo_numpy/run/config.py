@@ -75,8 +75,8 @@ NUMBERS = {"epochs": whole(1, 10**6), "batch_size": whole(1, LARGEST_BATCH), "se
 POINT_FIELDS = ("points", "classes", "augment", "spin", "noise", "tilt", "jitter")   # of point clouds alone
 BESIDE_CONFIG = ("format_version", "zo_numpy", "dataset")   # what else a run's config.json holds
 BP = "all"   # the tail that is the whole network
-# Fields and schedules added since version 1, each with the value that its absence means, as in every older run. To add
-# one, write it here. At this value it is not written, so that old folders, vectors and results keep their bytes; a
+# Fields and schedules added since version 1, and the value that their absence means: that of every older run. Who adds
+# one writes it here. At this value it is not written, so that old folders, vectors and results keep their bytes; a
 # default may change later, what is here never does. A schedule's value is a tuple.
 ADDED: dict[str, object] = {"tail_scale": "own"}
 
@@ -239,7 +239,7 @@ def as_json(config):
 
 
 def with_added(options):
-    """Completes an older version's options for make_config: what they leave out of ADDED means what it meant then."""
+    """The options of an older version for make_config: what they leave out of ADDED means what it meant then."""
     model, precision = (options.get(name, getattr(Config, name)) for name in ("model", "precision"))
     names = {*_json_fields(model), *SCHEDULES[precision]}
     return {**{name: value for name, value in ADDED.items() if name in names}, **options}

@@ -119,9 +119,9 @@ class Run:
             self.train_epoch(self.step // self.steps_per_epoch)
 
     def train_epoch(self, epoch):
-        """Trains to the end of an epoch, counted from 0, in which or before which the run is, and reports on it.
+        """Trains to the end of an epoch, counted from 0, and reports on it. The run is in that epoch or before it.
 
-        Saves at its end, and before that so often that a kill costs at most SAVE_EVERY_SECONDS.
+        Saves at its end, and before that so often that a kill costs about SAVE_EVERY_SECONDS.
         """
         started, first = time.monotonic(), self.step
         while self.step < (epoch + 1) * self.steps_per_epoch:

@@ -105,7 +105,7 @@ def conv_block_backward(block, weight, error, x, where, pass_on):
     below_error = np.empty(x.shape, np.int32) if pass_on else None
 
     def run(tile):
-        passed = max_pool2d_backward(error[tile], where[tile], pool.size) if pool else error[tile]
+        passed = max_pool2d_backward(error[tile], where[tile], pool.size, conv_shape[1:]) if pool else error[tile]
         if pass_on:
             below_error[tile] = conv2d_backward(passed, weight, below.pad)
         return conv2d_gradient(passed, x[tile], conv.kernel, conv.pad)

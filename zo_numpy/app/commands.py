@@ -1,5 +1,4 @@
 """What each command of the command line does.  One function a command; returns the exit status, None for 0."""
-import dataclasses
 import pathlib
 import sys
 import time
@@ -12,34 +11,31 @@ import numpy as np
 from .. import models
 from ..errors import Diverged, UserError
 from ..files import write_atomically
-from ..golden import runs
+from ..golden import runs as golden_runs
 from ..measure import bench as benchmark, memory as memories, peak
 from ..run.checkpoint import digest
-from ..run.config import BP, NUMBERS, check_number, describe, make_config, read_config, with_classes
-from ..run.folder import CHECKPOINT, CONFIG, CURVES, RUN_FILES, RunFolder, read_description
+from ..run.config import BP, describe, flat, is_own, make_config, read_config
+from ..run.fitting import fitted
+from ..run.folder import CONFIG, CURVES, RUN_FILES, RunFolder, read_description
+from ..run.origin import read_origin, write_origin
 from ..run.steps import PRECISIONS, split
-from ..run.trainer import Interrupted, Run, count_correct, first_weights, load_weights, percent
+from ..run.trainer import Interrupted, Run, first_weights
 from ..system import largest_resident
 from ..tiles import threads
 from . import export as exporting, vectors as golden_commands
-from .data import load_data
-from .inputs import read_clouds, read_image
+from .data import Place, check_there, load_with_origin, other_data, own_file, recorded
+from .evaluation import evaluate  # noqa: F401 (a command)
 from .methods import method_of
 from .plots import draw_curves
 from .progress import Progress, say
-from .report import last_good, last_line, resume_command, run_name, subset_note, summary
+from .overview import compare, runs  # noqa: F401 (commands)
+from .predicting import predict  # noqa: F401 (a command)
+from .report import folder_name, last_good, last_line, load_run, resume_command, summary
 from .signals import stop_signals
 from .tour import Tour
 
 
-def flat(config):
-    """A Config as the options that make it."""
-    options = {**dataclasses.asdict(config), **config.schedules}
-    del options["schedules"]
-    return options
-
-
-def check_same(config, given, dataset, path):
+def check_same(config, given, dataset, origin, path):
     """Refuses to resume the run in the folder `path` with options (`given`, which `config` has) or data unlike its own,
     naming the first difference."""
     stored = read_config(path)
@@ -49,10 +45,22 @@ def check_same(config, given, dataset, path):
         if asked != had:
             raise UserError(f"{path} was trained with {name} = {had}, not {asked}: leave the option out to resume, or "
                             "choose another --out")
-    trained_on = read_description(path)["dataset"]
-    if trained_on["digest"] != dataset.digest:
-        raise UserError(f"{path} was trained on other data ({trained_on['source']}); now there is "
-                        f"{dataset.source}: choose another --out, or delete {path} to train it anew")
+    if read_description(path)["dataset"]["digest"] != dataset.digest:
+        raise UserError(other_data(path, read_origin(path, models.of_run(stored).input_shape), origin, dataset))
+
+
+def resumed(out, given, place):
+    """(Config, options given, Place) of the run in `out`: what is not given is as it was.  Raises UserError."""
+    stored = read_config(out)
+    if is_own(given.get("data")) and is_own(stored.data):   # a file may have another name now: its digest decides
+        given = {**given, "data": stored.data}
+    if given.get("data", stored.data) != stored.data:
+        raise UserError(f"{out} was trained with data = {stored.data}, not {given['data']}: leave the option out to "
+                        "resume, or choose another --out")
+    if not (place.file or place.data_dir or "data" in given):
+        place = recorded(out, stored)[1]._replace(offline=place.offline)
+        check_there(out, place)
+    return make_config({**flat(stored), **given}), given, place
 
 
 def train(data_dir=None, offline=False, out=None, resume=False, **given):
@@ -60,27 +68,30 @@ def train(data_dir=None, offline=False, out=None, resume=False, **given):
 
     All that can be refused is refused before the folder holds a file.
     """
-    config = make_config(given)
+    given, file = own_file(given)
+    config, place, loaded = make_config(given), Place(file, data_dir, offline), None
     threads()
     if out is None:   # a folder the user did not name must hold just this run
-        out = pathlib.Path("runs") / run_name(config)
+        loaded = load_with_origin(config, place) if file or data_dir else None
+        out = pathlib.Path("runs") / folder_name(config, *loaded or (None, None))
         given = flat(config)
     elif resume and (out / CONFIG).exists():
-        config = make_config({**flat(read_config(out)), **given})
+        config, given, place = resumed(out, given, place)
     method = method_of(config)
     with RunFolder(out) as folder:
         if folder.exists() and not resume:
             raise UserError(f"{out} holds a run already; add --resume to go on with it or choose another --out")
-        dataset = load_data(config, data_dir, offline)
-        config = with_classes(config, dataset)
+        dataset, origin = loaded or load_with_origin(config, place)
+        config = fitted(config, dataset)
         split(config, dataset)
         if folder.exists():
-            check_same(config, given, dataset, out)
+            check_same(config, given, dataset, origin, out)
         summary(config, dataset, models.of_run(config))
         if not folder.exists():
             first_weights(config)   # an --init-from that cannot be used is refused here
             folder.start(describe(config, dataset))
-        again = resume_command(out, data_dir, offline)
+        write_origin(out, origin)
+        again = resume_command(out, offline)
         try:
             with stop_signals() as stop, warnings.catch_warnings():
                 warnings.simplefilter("ignore", RuntimeWarning)   # of overflow: what is not finite ends the run
@@ -113,55 +124,6 @@ def train(data_dir=None, offline=False, out=None, resume=False, **given):
     return 0
 
 
-def load_run(path):
-    """(config, model, precision module, weights) of a run folder."""
-    config = read_config(path)
-    if not (path / CHECKPOINT).exists():
-        raise UserError(f"{path} has no checkpoint yet; finish it with: python -m zo_numpy train --resume --out {path}")
-    weights, _ = load_weights(config, path)
-    return config, models.of_run(config), PRECISIONS[config.precision], weights
-
-
-def evaluate(run, data=None, rotate=None, data_dir=None, offline=False):
-    """`evaluate`: test accuracy of a run as it stands, in batches and one sample at a time."""
-    config, model, precision, weights = load_run(run)
-    if rotate is not None:
-        check_number("rotate", rotate, NUMBERS["rotate"])
-    config = dataclasses.replace(config, data=data or config.data, rotate=config.rotate if rotate is None else rotate)
-    dataset = load_data(config, data_dir, offline)
-    images, labels = dataset.test_images, dataset.test_labels
-    if images.shape[1:] != model.input_shape or len(dataset.classes) != model.classes:
-        raise UserError(f"{run} takes samples of {model.input_shape} in {model.classes} classes, {dataset.name} has "
-                        f"{images.shape[1:]} in {len(dataset.classes)}: choose another --data")
-    images = precision.decode_clouds(images) if config.points else images
-    correct = count_correct(precision, model, weights, images, labels)
-    alone = count_correct(precision, model, weights, images, labels, batch=1)
-    say(f"test accuracy {percent(correct, len(labels))} % ({correct:,} of {len(labels):,} in batches of 256); "
-        f"{percent(alone, len(labels))} % ({alone:,}) one at a time{subset_note(dataset)}")
-
-
-def predict(run, images, invert=False):
-    """`predict`: the class of each image and the runner-up, by the network's output for that image alone."""
-    config, model, precision, weights = load_run(run)
-    names = read_description(run)["dataset"]["classes"]
-    if len(names) != model.classes:
-        raise UserError(f"{run / CONFIG} names {len(names)} classes where the network has {model.classes}; give another"
-                        " run folder")
-    clouds = models.takes_points(model)
-    if clouds and invert:
-        raise UserError(f"--invert has no meaning for point clouds, which {run} takes: leave it out")
-    batches = [(path, precision.decode_clouds(read_clouds(path, config.points)) if clouds else
-                read_image(path, model.input_shape)) for path in images]
-    for path, batch in batches:
-        for i, image in enumerate(batch):
-            image = 255 - image if invert else image
-            order = np.argsort(-precision.scores(model, weights, image[None])[0], kind="stable")
-            label = f"{path}[{i}]" if len(batch) > 1 else str(path)
-            hint = "   (a bright picture: is its ink dark? then add --invert)"
-            hint = "" if clouds or invert or image.mean() < 128 else hint
-            say(f"{label}: {names[order[0]]}   (next: {names[order[1]]}){hint}")
-
-
 def export(run, format, out=None):
     """`export`: the weights of a run for another program."""
     config, model, precision, weights = load_run(run)
@@ -186,7 +148,7 @@ def replay(run, out=None):
     """`replay`: the weights of a vanilla-ZO run from its log of signs, without data."""
     config = read_config(run)
     started = time.monotonic()
-    weights, made, total = runs.replay(run, config, read_description(run)["dataset"]["training_samples"])
+    weights, made, total = golden_runs.replay(run, config, read_description(run)["dataset"]["training_samples"])
     seconds = max(time.monotonic() - started, 1e-9)
     arrays, numbers = PRECISIONS[config.precision].to_arrays(weights)
     if out:
@@ -197,10 +159,13 @@ def replay(run, out=None):
 
 def memory(measure=False, **given):
     """`memory`: bytes of a training step by kind of tensor, at its peak and each kind at its own."""
+    given, file = own_file(given)
     model = models.MODELS.get(given.get("model"))
     if model and models.takes_points(model):
         given.setdefault("data", "modelnet40")   # any data set of clouds will do
     config = make_config(given)
+    if file:
+        config = fitted(config, load_with_origin(config, Place(file))[0])
     measured = resident = None
     if measure or config.bp_tail == BP:   # which is measured alone
         measured, resident = peak.measure(config, method_of(config), 12 if threads() == 1 else 50), largest_resident()

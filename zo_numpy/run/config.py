@@ -6,37 +6,12 @@ A schedule is a list of values that share the epochs of the run in equal parts: 
 e * len(values) // E. `--p-zero 128,192,224` therefore means a third of the run each, however long it is.
 """
 import dataclasses
-from typing import NamedTuple
 
 from .. import __version__, models
 from ..errors import UserError
 from .defaults import POINT_DATA, defaults
 from .folder import CONFIG, FORMAT_VERSION, read_description
-
-
-class Numbers(NamedTuple):
-    """The values a number may take: one of `values`, or between `lowest` and `highest`; `kind` is int or float."""
-    kind: type
-    text: str             # what they are, for a message: "choose ..."
-    values: object = ()   # a tuple, or a range
-    lowest: float = 0
-    highest: float = 0
-
-    def allows(self, value):
-        """Whether a value of whatever type is one of them; an int stands for a float, True and False for no number."""
-        if self.kind is float and type(value) is int:
-            value = float(value)
-        return type(value) is self.kind and (value in self.values if self.values
-                                             else self.lowest <= value <= self.highest)
-
-
-def whole(lowest, highest):
-    return Numbers(int, f"a whole number from {lowest} to {highest}", range(lowest, highest + 1))
-
-
-def positive(highest):
-    return Numbers(float, f"a number above 0, at most {highest:g}", lowest=1e-12, highest=highest)
-
+from .numbers import Numbers, positive, whole
 
 SCHEDULES = {   # what may follow a schedule, by precision
     "int8": {
@@ -75,10 +50,11 @@ NUMBERS = {"epochs": whole(1, 10**6), "batch_size": whole(1, LARGEST_BATCH), "se
 POINT_FIELDS = ("points", "classes", "augment", "spin", "noise", "tilt", "jitter")   # of point clouds alone
 BESIDE_CONFIG = ("format_version", "zo_numpy", "dataset")   # what else a run's config.json holds
 BP = "all"   # the tail that is the whole network
+OWN = ".npz"   # ends the name of a user's own data, see own_data.py
 # Fields and schedules added since version 1, and the value that their absence means: that of every older run. Who adds
 # one writes it here. At this value it is not written, so that old folders, vectors and results keep their bytes; a
 # default may change later, what is here never does. A schedule's value is a tuple.
-ADDED: dict[str, object] = {"tail_scale": "own"}
+ADDED: dict[str, object] = {"tail_scale": "own", "input_shape": ()}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,7 +72,7 @@ class Config:
     limit: int = 0           # training samples used; 0: all
     rotate: int = 0          # degrees, counter-clockwise, of every image
     points: int = 0          # of each cloud; this and what follows up to `jitter` are of point clouds only
-    classes: int = 0         # the data set decides
+    classes: int = 0         # the data set decides; 0 for images that are not a user's own: as the model says
     augment: int = 0         # variants of the training clouds that the epochs visit in turn; 0: the clouds as they are
     spin: int = 180          # of a variant: largest turn about the vertical axis, degrees
     noise: int = 10          # of a variant: standard deviation of its noise, thousandths of a cloud's radius
@@ -107,6 +83,7 @@ class Config:
     loss: str = ""
     tail_passes: str = "second"
     tail_scale: str = "own"
+    input_shape: tuple = ()  # (channels, height, width) of images that are a user's own; fitting.py sets it
     headroom: tuple = ()
     schedules: dict = dataclasses.field(default_factory=dict)
 
@@ -127,6 +104,11 @@ def check_number(name, value, numbers):
         raise UserError(f"{option(name)} {value}: choose {numbers.text}")
 
 
+def is_own(data):
+    """Whether the name of a data set is that of a user's own file."""
+    return isinstance(data, str) and data.lower().endswith(OWN)
+
+
 def _check_choice(name, value, choices):
     """Raises UserError unless the value of an option is one of `choices`, texts."""
     if value not in choices:
@@ -140,19 +122,23 @@ def make_config(given):
     Raises UserError naming the option and what it may be.
     """
     for name, choices in CHOICES.items():
-        _check_choice(name, given.get(name, getattr(Config, name)), choices)
+        if not (name == "data" and is_own(given.get(name))):
+            choices += ("a file FILE.npz of your own",) * (name == "data")
+            _check_choice(name, given.get(name, getattr(Config, name)), choices)
     model, precision, bp_tail, data, source = (given.get(name, getattr(Config, name)) for name in (
         "model", "precision", "bp_tail", "data", "init_from"))
     longest = models.longest_tail(models.MODELS[model].layers)
     if not (whole(0, longest).allows(bp_tail) or bp_tail == BP):
         raise UserError(f"--bp-tail {bp_tail}: choose a whole number from 0 to {longest}, or {BP}")
-    options = {"loss": LOSSES[precision][0], **defaults(precision, bp_tail, data, bool(source)), **given}
+    options = {"loss": LOSSES[precision][0], **defaults(precision, bp_tail, data, models.takes_points(
+        models.MODELS[model]), bool(source)), **given}
     for name, numbers in NUMBERS.items():
         check_number(name, options.get(name, getattr(Config, name)), numbers)
     _check_choice("loss", options["loss"], LOSSES[precision])
     if type(options.get("init_from", "")) is not str:
         raise UserError(f"--init-from {options['init_from']}: give the folder of a run")
     _check_frozen(options.get("zo_frozen", False), bp_tail)
+    options["input_shape"] = _check_input_shape(options, models.MODELS[model])
     _check_points(options, models.MODELS[model])
     running = options.get("tail_scale") == "running"
     if running and precision != "int8":
@@ -167,18 +153,34 @@ def make_config(given):
     return Config(**options, schedules=schedules)
 
 
+def _check_input_shape(options, model):
+    """The shape of a user's own images as a tuple, which is empty for all other data."""
+    shape, own = options.get("input_shape", ()), is_own(options.get("data", Config.data))
+    sizes = whole(1, 4), whole(1, 4096), whole(1, 4096)
+    if len(shape) and not (own and not models.takes_points(model) and len(shape) == len(sizes)
+                           and all(map(Numbers.allows, sizes, shape)) and options.get("classes", 0) > 1):
+        raise UserError(f"input_shape {', '.join(map(str, shape))}: it is channels, height and width of images of a "
+                        "user's own, which have classes")
+    return tuple(shape)
+
+
 def _check_points(options, model):
-    """Refuses what has no meaning for a model's kind of samples; sets the number of points where it is left open."""
+    """Refuses what has no meaning for a model's kind of samples; sets the number of points where it is left open.
+
+    What a user's own data are is not known yet: fitting.py sees to it.
+    """
     data, points = options.get("data", Config.data), models.takes_points(model)
-    if points != (data in POINT_DATA):
+    if not is_own(data) and points != (data in POINT_DATA):
         kind = "point clouds" if points else "images"
         names = [name for name in CHOICES["data"] if (name in POINT_DATA) == points]
         raise UserError(f"--model {model.name} takes {kind} and --data {data} has none: choose another --model, or "
                         f"--data {', '.join(names)}")
     for name in ("rotate",) if points else POINT_FIELDS:
+        if name == "classes" and options["input_shape"]:
+            continue
         if options.get(name, getattr(Config, name)) != getattr(Config, name):
             raise UserError(f"{option(name)} {options[name]}: it has no meaning with --model {model.name}")
-    if points and not options.get("points"):
+    if points and not options.get("points") and not is_own(data):
         options["points"] = model.input_shape[0]
 
 
@@ -211,21 +213,18 @@ def _check_headroom(headroom, precision, model):
     return tuple(headroom)
 
 
-def with_classes(config, dataset):
-    """The Config of a run on a Dataset, which decides how many classes a network of point clouds tells apart."""
-    return dataclasses.replace(config, classes=len(dataset.classes)) if config.points else config
-
-
 def training_samples(config, dataset):
     """How many samples a run trains on: the first `limit` of those that are not held out."""
     left = len(dataset.train_labels) - config.validate
     return min(left, config.limit) if config.limit else left
 
 
-def _json_fields(model):
-    """The names of the fields that a configuration of a model has: of images, none that only clouds have."""
+def _json_fields(model, own_images):
+    """The names of the fields that a configuration of a model has: of images, none that only clouds have, but for the
+    classes of a user's own."""
     images = model not in models.MODELS or not models.takes_points(models.MODELS[model])
-    return [field.name for field in dataclasses.fields(Config) if not (images and field.name in POINT_FIELDS)]
+    left_out = set(POINT_FIELDS) - ({"classes"} if own_images else set()) if images else set()
+    return [field.name for field in dataclasses.fields(Config) if field.name not in left_out]
 
 
 def as_json(config):
@@ -234,14 +233,21 @@ def as_json(config):
         return {name: value for name, value in values.items() if name not in ADDED or value != ADDED[name]}
 
     fields = dataclasses.asdict(config)
-    return {**written({name: fields[name] for name in _json_fields(config.model)}),
+    return {**written({name: fields[name] for name in _json_fields(config.model, config.input_shape)}),
             "schedules": written(config.schedules)}
+
+
+def flat(config):
+    """A Config as the options that make it."""
+    options = {**dataclasses.asdict(config), **config.schedules}
+    del options["schedules"]
+    return options
 
 
 def with_added(options):
     """The options of an older version for make_config: what they leave out of ADDED means what it meant then."""
     model, precision = (options.get(name, getattr(Config, name)) for name in ("model", "precision"))
-    names = {*_json_fields(model), *SCHEDULES[precision]}
+    names = {*_json_fields(model, options.get("input_shape")), *SCHEDULES[precision]}
     return {**{name: value for name, value in ADDED.items() if name in names}, **options}
 
 
@@ -261,12 +267,15 @@ def config_from_json(fields, name):
     """
     try:
         schedules = fields["schedules"]
-        for found, wanted in ((set(fields), set(_json_fields(fields["model"]))),
+        for found, wanted in ((set(fields), set(_json_fields(fields["model"], fields.get("input_shape")))),
                               (set(schedules), set(SCHEDULES[fields["precision"]]))):
             if wrong := found ^ (wanted - (ADDED.keys() - found)):
                 raise UserError(f"{', '.join(sorted(wrong))} missing or unknown")
         options = {**{name: value for name, value in fields.items() if name != "schedules"}, **schedules}
-        return make_config(with_added(options))
+        config = make_config(with_added(options))
+        if is_own(config.data) and not (config.input_shape or config.points):
+            raise UserError("input_shape missing")
+        return config
     except (UserError, TypeError, KeyError) as error:
         raise UserError(f"{name} is not the configuration of a run ({error}); choose another folder") from None
 

@@ -71,10 +71,13 @@ FINE_TUNING = {
 POINT_FINE_TUNING = dict(epochs=20, batch_size=32)
 
 
-def defaults(precision, bp_tail, data, fine_tuning):
-    """{option: value} of a run: of its precision and tail, then of its data set, then of fine-tuning."""
+def defaults(precision, bp_tail, data, points, fine_tuning):
+    """{option: value} of a run: of its precision and tail, then of its data set, then of fine-tuning.
+
+    points: whether its samples are point clouds.
+    """
     key = precision, bp_tail
-    first, then = (POINT_DEFAULTS[key], POINT_FINE_TUNING) if data in POINT_DATA else (
+    first, then = (POINT_DEFAULTS[key], POINT_FINE_TUNING) if points else (
         DEFAULTS[key], FINE_TUNING.get(key, {}))
     tables = first, BY_DATA.get((data, *key), {}), then if fine_tuning else {}
     return {name: value for table in tables for name, value in table.items()}

@@ -60,9 +60,14 @@ def start_from(config, load_weights):
     if source.model != config.model:
         raise UserError(f"--init-from {path}: it is a {source.model}, this run trains a {config.model}; give a run of "
                         "the same --model")
-    if source.classes != config.classes:
-        raise UserError(f"--init-from {path}: it tells {source.classes} classes apart, this run's data have "
-                        f"{config.classes}; give a run on the same classes")
+    old, new = models.of_run(source), models.of_run(config)
+    if old.classes != new.classes:
+        raise UserError(f"--init-from {path}: it tells {old.classes} classes apart, this run's data have "
+                        f"{new.classes}; give a run on the same classes")
+    if not models.takes_points(new) and old.input_shape != new.input_shape:   # weights do not know how many points
+        sizes = [" x ".join(map(str, model.input_shape)) for model in (old, new)]
+        raise UserError(f"--init-from {path}: it takes images of {sizes[0]}, this run's data have {sizes[1]}; give a "
+                        "run on images of the same shape")
     if not (path / CHECKPOINT).exists():
         raise UserError(f"--init-from {path}: it has no checkpoint yet; finish that run first")
     weights, _ = load_weights(source, path)

@@ -18,6 +18,7 @@ from ..run.config import BP, describe, flat, is_own, make_config, read_config
 from ..run.fitting import fitted
 from ..run.folder import CONFIG, CURVES, RUN_FILES, RunFolder, read_description
 from ..run.origin import read_origin, write_origin
+from ..run.network import described, first_difference, own_model, takes_points
 from ..run.steps import PRECISIONS, split
 from ..run.trainer import Interrupted, Run, first_weights
 from ..system import largest_resident
@@ -42,6 +43,9 @@ def check_same(config, given, dataset, origin, path):
     for name in given:
         asked, had = ((config.schedules[name], stored.schedules[name]) if name in stored.schedules
                       else (getattr(config, name), getattr(stored, name)))
+        if asked != had and name == "layers":
+            raise UserError(f"{path} was trained on another network than that of --model {config.model} ("
+                            f"{first_difference(had, asked)}): leave the option out to resume, or choose another --out")
         if asked != had:
             raise UserError(f"{path} was trained with {name} = {had}, not {asked}: leave the option out to resume, or "
                             "choose another --out")
@@ -54,6 +58,8 @@ def resumed(out, given, place):
     stored = read_config(out)
     if is_own(given.get("data")) and is_own(stored.data):   # a file may have another name now: its digest decides
         given = {**given, "data": stored.data}
+    if given.get("layers") and stored.layers:               # and of a network its layers
+        given = {**given, "model": stored.model}
     if given.get("data", stored.data) != stored.data:
         raise UserError(f"{out} was trained with data = {stored.data}, not {given['data']}: leave the option out to "
                         "resume, or choose another --out")
@@ -68,7 +74,7 @@ def train(data_dir=None, offline=False, out=None, resume=False, **given):
 
     All that can be refused is refused before the folder holds a file.
     """
-    given, file = own_file(given)
+    given, file = own_file(own_model(given))
     config, place, loaded = make_config(given), Place(file, data_dir, offline), None
     threads()
     if out is None:   # a folder the user did not name must hold just this run
@@ -88,7 +94,7 @@ def train(data_dir=None, offline=False, out=None, resume=False, **given):
             check_same(config, given, dataset, origin, out)
         summary(config, dataset, models.of_run(config))
         if not folder.exists():
-            first_weights(config)   # an --init-from that cannot be used is refused here
+            first_weights(config, say)   # an --init-from that cannot be used is refused here
             folder.start(describe(config, dataset))
         write_origin(out, origin)
         again = resume_command(out, offline)
@@ -159,9 +165,8 @@ def replay(run, out=None):
 
 def memory(measure=False, **given):
     """`memory`: bytes of a training step by kind of tensor, at its peak and each kind at its own."""
-    given, file = own_file(given)
-    model = models.MODELS.get(given.get("model"))
-    if model and models.takes_points(model):
+    given, file = own_file(own_model(given))
+    if takes_points(given):
         given.setdefault("data", "modelnet40")   # any data set of clouds will do
     config = make_config(given)
     if file:
@@ -173,10 +178,20 @@ def memory(measure=False, **given):
         say(line)
 
 
-def bench(batch_size, rounds, json):
-    """`bench`: time of a training step, its parts, and ratios."""
+def model(name):
+    """`model`: a network as JSON, to begin one's own with."""
+    if name not in models.MODELS:
+        raise UserError(f"model {name}: choose one of {', '.join(models.MODELS)}")
+    say("[\n " + ",\n ".join(map(to_json, described(models.MODELS[name].layers))) + "\n]")
+
+
+def bench(batch_size, rounds, json, **given):
+    """`bench`: time of a training step, its parts, and ratios; of LeNet-5 and PointNet, or of one model alone."""
+    given = own_model(given)
+    if takes_points(given):
+        given["data"] = "modelnet40"
     for size in batch_size:
-        make_config({"batch_size": size})
+        make_config({**given, "batch_size": size})
     if rounds < 1:
         raise UserError(f"--rounds {rounds}: choose a whole number from 1 up")
     threads()
@@ -186,6 +201,11 @@ def bench(batch_size, rounds, json):
     except UserError as error:   # without a clone
         print(f"left out: {error}", file=sys.stderr)
         tails = tuple(k for k in tails if k != BP)
+    if given:
+        alone = benchmark.network(batch_size, rounds, method_of, given, BP in tails)
+        for line in [to_json(alone)] if json else benchmark.report_network(alone):
+            say(line)
+        return
     images = benchmark.images(batch_size, rounds, method_of, tails)
     clouds = benchmark.clouds(max(1, rounds // 5), method_of, tails)
     both = {**images, **clouds, "ratios": images["ratios"] | clouds["ratios"]}

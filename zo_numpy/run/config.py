@@ -11,6 +11,7 @@ from .. import __version__, models
 from ..errors import UserError
 from .defaults import POINT_DATA, defaults
 from .folder import CONFIG, FORMAT_VERSION, read_description
+from .network import begins_with_points, check_shapes, described, is_own_model, read_layers
 from .numbers import Numbers, positive, whole
 
 SCHEDULES = {   # what may follow a schedule, by precision
@@ -51,10 +52,11 @@ POINT_FIELDS = ("points", "classes", "augment", "spin", "noise", "tilt", "jitter
 BESIDE_CONFIG = ("format_version", "zo_numpy", "dataset")   # what else a run's config.json holds
 BP = "all"   # the tail that is the whole network
 OWN = ".npz"   # ends the name of a user's own data, see own_data.py
+OWN_FILES = {"data": OWN, "model": ".json"}
 # Fields and schedules added since version 1, and the value that their absence means: that of every older run. Who adds
 # one writes it here. At this value it is not written, so that old folders, vectors and results keep their bytes; a
 # default may change later, what is here never does. A schedule's value is a tuple.
-ADDED: dict[str, object] = {"tail_scale": "own", "input_shape": ()}
+ADDED: dict[str, object] = {"tail_scale": "own", "input_shape": (), "layers": ()}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,6 +86,7 @@ class Config:
     tail_passes: str = "second"
     tail_scale: str = "own"
     input_shape: tuple = ()  # (channels, height, width) of images that are a user's own; fitting.py sets it
+    layers: tuple = ()       # of a user's own network, whose file's name is `model`; see network.py
     headroom: tuple = ()
     schedules: dict = dataclasses.field(default_factory=dict)
 
@@ -121,32 +124,41 @@ def make_config(given):
     given: {field or schedule name: value}; schedules and headroom as sequences of numbers.
     Raises UserError naming the option and what it may be.
     """
+    own = {"data": is_own(given.get("data")), "model": is_own_model(given.get("model"))}
     for name, choices in CHOICES.items():
-        if not (name == "data" and is_own(given.get(name))):
-            choices += ("a file FILE.npz of your own",) * (name == "data")
+        if not own.get(name):
+            choices += (f"a file FILE{OWN_FILES[name]} of your own",) if name in own else ()
             _check_choice(name, given.get(name, getattr(Config, name)), choices)
+    layers = given.get("layers", ())
+    if own["model"] or layers:
+        given = {**given, "layers": read_layers(given["model"], layers if own["model"] else None)}
     model, precision, bp_tail, data, source = (given.get(name, getattr(Config, name)) for name in (
         "model", "precision", "bp_tail", "data", "init_from"))
-    longest = models.longest_tail(models.MODELS[model].layers)
+    model = models.of_name(model, given.get("layers", ()))
+    longest = models.longest_tail(model.layers)
     if not (whole(0, longest).allows(bp_tail) or bp_tail == BP):
         raise UserError(f"--bp-tail {bp_tail}: choose a whole number from 0 to {longest}, or {BP}")
     options = {"loss": LOSSES[precision][0], **defaults(precision, bp_tail, data, models.takes_points(
-        models.MODELS[model]), bool(source)), **given}
+        model), bool(source), len(models.weight_layers(model.layers))), **given}
     for name, numbers in NUMBERS.items():
         check_number(name, options.get(name, getattr(Config, name)), numbers)
     _check_choice("loss", options["loss"], LOSSES[precision])
     if type(options.get("init_from", "")) is not str:
         raise UserError(f"--init-from {options['init_from']}: give the folder of a run")
     _check_frozen(options.get("zo_frozen", False), bp_tail)
-    options["input_shape"] = _check_input_shape(options, models.MODELS[model])
-    _check_points(options, models.MODELS[model])
+    options["input_shape"] = _check_input_shape(options, model)
+    _check_points(options, model)
+    if own["model"] and not (is_own(data) and not options.get("classes")):   # else fitting.py sees to it
+        sizes = options["input_shape"] or model.input_shape
+        classes = options.get("classes", 0) or (0 if models.takes_points(model) else models.LENET5.classes)
+        check_shapes(model.name, model.layers, sizes, classes, precision)
     running = options.get("tail_scale") == "running"
     if running and precision != "int8":
         raise UserError(f"--tail-scale running has no meaning with --precision {precision}: leave it out, or choose "
                         "--precision int8")
     schedules = {name: _check_schedule(name, options.pop(name), LOW_B_BP if running and name == "b_bp" else numbers)
                  for name, numbers in SCHEDULES[precision].items()}
-    options["headroom"] = _check_headroom(options.get("headroom", ()), precision, models.MODELS[model])
+    options["headroom"] = _check_headroom(options.get("headroom", ()), precision, model)
     unknown = set(options) - {field.name for field in dataclasses.fields(Config)}
     if unknown:
         raise UserError(f"{option(sorted(unknown)[0])} has no meaning with --precision {precision}")
@@ -219,10 +231,12 @@ def training_samples(config, dataset):
     return min(left, config.limit) if config.limit else left
 
 
-def _json_fields(model, own_images):
-    """The names of the fields that a configuration of a model has: of images, none that only clouds have, but for the
-    classes of a user's own."""
-    images = model not in models.MODELS or not models.takes_points(models.MODELS[model])
+def _json_fields(fields):
+    """The names of the fields that a configuration has, of which these are some: of images, none that only clouds have,
+    but for the classes of a user's own."""
+    model, layers, own_images = fields.get("model", Config.model), fields.get("layers"), fields.get("input_shape")
+    images = not begins_with_points(layers) if layers else (
+        model not in models.MODELS or not models.takes_points(models.MODELS[model]))
     left_out = set(POINT_FIELDS) - ({"classes"} if own_images else set()) if images else set()
     return [field.name for field in dataclasses.fields(Config) if field.name not in left_out]
 
@@ -232,8 +246,8 @@ def as_json(config):
     def written(values):
         return {name: value for name, value in values.items() if name not in ADDED or value != ADDED[name]}
 
-    fields = dataclasses.asdict(config)
-    return {**written({name: fields[name] for name in _json_fields(config.model, config.input_shape)}),
+    fields = {**dataclasses.asdict(config), "layers": described(config.layers) or ()}
+    return {**written({name: fields[name] for name in _json_fields(fields)}),
             "schedules": written(config.schedules)}
 
 
@@ -246,8 +260,7 @@ def flat(config):
 
 def with_added(options):
     """The options of an older version for make_config: what they leave out of ADDED means what it meant then."""
-    model, precision = (options.get(name, getattr(Config, name)) for name in ("model", "precision"))
-    names = {*_json_fields(model, options.get("input_shape")), *SCHEDULES[precision]}
+    names = {*_json_fields(options), *SCHEDULES[options.get("precision", Config.precision)]}
     return {**{name: value for name, value in ADDED.items() if name in names}, **options}
 
 
@@ -267,7 +280,7 @@ def config_from_json(fields, name):
     """
     try:
         schedules = fields["schedules"]
-        for found, wanted in ((set(fields), set(_json_fields(fields["model"], fields.get("input_shape")))),
+        for found, wanted in ((set(fields), set(_json_fields(fields))),
                               (set(schedules), set(SCHEDULES[fields["precision"]]))):
             if wrong := found ^ (wanted - (ADDED.keys() - found)):
                 raise UserError(f"{', '.join(sorted(wrong))} missing or unknown")

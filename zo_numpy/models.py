@@ -131,7 +131,7 @@ def of_name(name, layers=()):
     if not layers:
         return MODELS[name]
     like = POINTNET if isinstance(layers[0], PointLinear) else LENET5
-    return Model(name, like.input_shape, layers[-1].out_features or like.classes, tuple(layers))
+    return Model(name, like.input_shape, like.classes, tuple(layers))
 
 
 def of_run(config):

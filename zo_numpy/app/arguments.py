@@ -43,8 +43,8 @@ def _add_run_options(parser):
     """
     add = parser.add_argument
     losses = "; ".join(f"{precision}: {', '.join(names)}" for precision, names in LOSSES.items())
-    add("--model", help=f"{', '.join(CHOICES['model'])} (default lenet5), or a FILE.json of your own (the command model "
-                        "prints one to begin with)")
+    add("--model", help=f"{', '.join(CHOICES['model'])} (default lenet5), or a FILE.json of your own (the command "
+                        "`model` prints one to begin with)")
     add("--data", help=f"{', '.join(CHOICES['data'])} (default mnist), or a FILE.npz of your own (python -m "
                        "datasets.pack makes one)")
     add("--data-dir", type=pathlib.Path, help="a folder that holds the data set's files")
@@ -142,7 +142,7 @@ def parse(arguments):
     diff = actions.add_parser("diff", help="compare a trace with a reference and name the first divergence")
     diff.add_argument("reference", type=pathlib.Path)
     diff.add_argument("mine", type=pathlib.Path)
-    model = subparsers.add_parser("model", help="print a network as JSON, to begin one of your own with (train --model)")
+    model = subparsers.add_parser("model", help="print a network as JSON, to begin one of your own for --model with")
     model.add_argument("name", metavar="NAME", help=", ".join(CHOICES["model"]))
     subparsers.add_parser("tour", help="one training step of a tiny network, value by value, and what function did it")
     memory = subparsers.add_parser("memory", argument_default=argparse.SUPPRESS,

@@ -1,4 +1,5 @@
 """What each command of the command line does.  One function a command; returns the exit status, None for 0."""
+import dataclasses
 import pathlib
 import sys
 import time
@@ -43,9 +44,6 @@ def check_same(config, given, dataset, origin, path):
     for name in given:
         asked, had = ((config.schedules[name], stored.schedules[name]) if name in stored.schedules
                       else (getattr(config, name), getattr(stored, name)))
-        if asked != had and name == "layers":
-            raise UserError(f"{path} was trained on another network than that of --model {config.model} ("
-                            f"{first_difference(had, asked)}): leave the option out to resume, or choose another --out")
         if asked != had:
             raise UserError(f"{path} was trained with {name} = {had}, not {asked}: leave the option out to resume, or "
                             "choose another --out")
@@ -58,8 +56,8 @@ def resumed(out, given, place):
     stored = read_config(out)
     if is_own(given.get("data")) and is_own(stored.data):   # a file may have another name now: its digest decides
         given = {**given, "data": stored.data}
-    if given.get("layers") and stored.layers:               # and of a network its layers
-        given = {**given, "model": stored.model}
+    if stored.layers or given.get("layers"):                # and of a network its layers
+        given = _resumed_network(out, stored, given)
     if given.get("data", stored.data) != stored.data:
         raise UserError(f"{out} was trained with data = {stored.data}, not {given['data']}: leave the option out to "
                         "resume, or choose another --out")
@@ -67,6 +65,20 @@ def resumed(out, given, place):
         place = recorded(out, stored)[1]._replace(offline=place.offline)
         check_there(out, place)
     return make_config({**flat(stored), **given}), given, place
+
+
+def _resumed_network(out, stored, given):
+    """The options with the network of the run in `out`.  Raises UserError if they name another one."""
+    if "model" not in given:
+        return given
+    asked = dataclasses.replace(stored, model=given["model"], layers=given["layers"])
+    if asked.layers or asked.model in models.MODELS:
+        difference = first_difference(models.of_run(asked).layers, models.of_run(stored).layers)
+        if difference:
+            raise UserError(f"{out} was trained on another network than that of --model {asked.model} ({difference}): "
+                            "leave the option out to resume, or choose another --out")
+        return {**given, "model": stored.model, "layers": stored.layers}
+    return given
 
 
 def train(data_dir=None, offline=False, out=None, resume=False, **given):

@@ -193,8 +193,8 @@ def report_clouds(result):
 
 def report_network(result):
     """What `network` gave, as lines."""
-    yield (f"{result['model']}, {result['threads']} thread{'s' * (result['threads'] > 1)}, NumPy {result['numpy']}, medians "
-           f"of {result['rounds']} interleaved rounds; peaks at the smallest batch, on one thread")
+    yield (f"{result['model']}, {result['threads']} thread{'s' * (result['threads'] > 1)}, NumPy {result['numpy']}, "
+           f"medians of {result['rounds']} interleaved rounds; peaks at the smallest batch, on one thread")
     yield from map(_step_line, result["steps"])
     yield ""
     yield from _figures(result["ratios"])

@@ -11,7 +11,7 @@ from .. import __version__, models
 from ..errors import UserError
 from .defaults import POINT_DATA, defaults
 from .folder import CONFIG, FORMAT_VERSION, read_description
-from .network import begins_with_points, check_shapes, described, is_own_model, read_layers
+from .network import OWN as OWN_MODEL, begins_with_points, check_shapes, described, is_own_model, read_layers
 from .numbers import Numbers, positive, whole
 
 SCHEDULES = {   # what may follow a schedule, by precision
@@ -52,7 +52,6 @@ POINT_FIELDS = ("points", "classes", "augment", "spin", "noise", "tilt", "jitter
 BESIDE_CONFIG = ("format_version", "zo_numpy", "dataset")   # what else a run's config.json holds
 BP = "all"   # the tail that is the whole network
 OWN = ".npz"   # ends the name of a user's own data, see own_data.py
-OWN_FILES = {"data": OWN, "model": ".json"}
 # Fields and schedules added since version 1, and the value that their absence means: that of every older run. Who adds
 # one writes it here. At this value it is not written, so that old folders, vectors and results keep their bytes; a
 # default may change later, what is here never does. A schedule's value is a tuple.
@@ -127,11 +126,10 @@ def make_config(given):
     own = {"data": is_own(given.get("data")), "model": is_own_model(given.get("model"))}
     for name, choices in CHOICES.items():
         if not own.get(name):
-            choices += (f"a file FILE{OWN_FILES[name]} of your own",) if name in own else ()
+            choices += (f"a file FILE{OWN if name == 'data' else OWN_MODEL} of your own",) if name in own else ()
             _check_choice(name, given.get(name, getattr(Config, name)), choices)
-    layers = given.get("layers", ())
-    if own["model"] or layers:
-        given = {**given, "layers": read_layers(given["model"], layers if own["model"] else None)}
+    if own["model"] or given.get("layers"):
+        given = {**given, "layers": read_layers(given["model"], given.get("layers") if own["model"] else None)}
     model, precision, bp_tail, data, source = (given.get(name, getattr(Config, name)) for name in (
         "model", "precision", "bp_tail", "data", "init_from"))
     model = models.of_name(model, given.get("layers", ()))
@@ -148,10 +146,9 @@ def make_config(given):
     _check_frozen(options.get("zo_frozen", False), bp_tail)
     options["input_shape"] = _check_input_shape(options, model)
     _check_points(options, model)
-    if own["model"] and not (is_own(data) and not options.get("classes")):   # else fitting.py sees to it
-        sizes = options["input_shape"] or model.input_shape
-        classes = options.get("classes", 0) or (0 if models.takes_points(model) else models.LENET5.classes)
-        check_shapes(model.name, model.layers, sizes, classes, precision)
+    classes = options.get("classes", 0) or (0 if is_own(data) or models.takes_points(model) else model.classes)
+    if own["model"] and (classes or not is_own(data)):   # else fitting.py sees to it
+        check_shapes(model.name, model.layers, options["input_shape"] or model.input_shape, classes, precision)
     running = options.get("tail_scale") == "running"
     if running and precision != "int8":
         raise UserError(f"--tail-scale running has no meaning with --precision {precision}: leave it out, or choose "

@@ -4,10 +4,12 @@
      {"type": "MaxPool2d", "size": 2}, {"type": "ReLU"}, {"type": "Flatten"},
      {"type": "Linear", "name": "fc", "out_features": 10}]
 
-or an object with such a list as its `layers`, as golden manifests are. Types and fields are those of models.py. What the
-data decide may be left out: in_channels, in_features, a batch norm's channels, the last layer's out_features; where it
-stands there it must fit. Which layer may follow which is FOLLOWS: the order of a block that both precisions have.
+or an object with such a list as its `layers`, as golden manifests and config.json of runs are. Types and fields are
+those of models.py. What the data decide may be left out: in_channels, in_features, a batch norm's channels, the last
+layer's out_features; where it stands there it must fit. Which layer may follow which is FOLLOWS: the order of a block
+that both precisions have.
 """
+import itertools
 import pathlib
 import re
 
@@ -34,10 +36,10 @@ FOLLOWS = {
     "MaxPool2d": ("ReLU", "Conv2d", "Flatten"),
     "ReLU of Conv2d": ("Conv2d", "Flatten"),
     "Flatten": ("Linear",),
-    "PointLinear": ("BatchNorm", "MaxOverPoints", "ReLU", "PointLinear"),
-    "BatchNorm": ("MaxOverPoints", "ReLU", "PointLinear"),
+    "PointLinear": ("BatchNorm",),   # INT8 passes it over
+    "BatchNorm": ("ReLU", "MaxOverPoints"),
     "ReLU of PointLinear": ("PointLinear",),
-    "MaxOverPoints": ("ReLU", "Linear"),
+    "MaxOverPoints": ("ReLU",),
     "ReLU of MaxOverPoints": ("Linear",),
     "Linear": ("ReLU", "Linear"),
     "ReLU of Linear": ("Linear",),
@@ -71,13 +73,17 @@ def takes_points(given):
 
 def first_difference(layers, others):
     """Where two lists of layers differ first, in words, or "" where they do not."""
-    for place in range(1, 1 + max(len(layers), len(others))):
-        pair = layers[place - 1:place], others[place - 1:place]
-        if pair[0] != pair[1]:
-            return f"layer {place} is " + " and not ".join(
-                " ".join(f"{key} {value}" for key, value in described(one)[0].items()) if one else "missing"
-                for one in pair)
+    for place, (here, there) in enumerate(itertools.zip_longest(layers, others), 1):
+        if here != there:
+            return f"layer {place} is {_in_words(here)} here, {_in_words(there)} there"
     return ""
+
+
+def _in_words(layer):
+    if layer is None:
+        return "missing"
+    sizes = [f"{field} {value}" for field, value in layer._asdict().items() if field != "name"]
+    return " ".join([type(layer).__name__, getattr(layer, "name", "")]).strip() + f" ({', '.join(sizes)})" * bool(sizes)
 
 
 def begins_with_points(described_layers):
@@ -115,7 +121,9 @@ def read_layers(name, found):
         raise UserError(f"--model {name} is no list of 1 to {MOST_LAYERS} layers: begin with what `python -m zo_numpy "
                         "model lenet5` prints")
     found = [described([layer])[0] if isinstance(layer, tuple) else layer for layer in found]
-    layers = tuple(_layer(name, place, fields, place == len(found)) for place, fields in enumerate(found, 1))
+    linear = [place for place, fields in enumerate(found, 1)
+              if isinstance(fields, dict) and fields.get("type") == "Linear"]
+    layers = tuple(_layer(name, place, fields, [place] == linear[-1:]) for place, fields in enumerate(found, 1))
     _check_order(name, layers)
     _check_names(name, layers)
     return layers
@@ -128,7 +136,7 @@ def _where(name, place, layer):
 
 
 def _layer(name, place, fields, last):
-    """One layer from its JSON object."""
+    """One layer from its JSON object.  last: whether it is the last Linear, whose width the data decide."""
     where = f"--model {name}, layer {place}"
     if not isinstance(fields, dict):
         raise UserError(f"{where} is no object: write {{\"type\": \"ReLU\"}} or the like")
@@ -167,8 +175,8 @@ def _check_order(name, layers):
             raise UserError(f"{_where(name, place, layer)} cannot stand {follow}, where {' or '.join(may)} fits{hint}")
         state = f"ReLU of {BASE.get(state, state)}" if kind == "ReLU" else kind
     if state != "Linear":
-        raise UserError(f"{_where(name, len(layers), layers[-1])} is the last: end with a Linear that has an output for "
-                        "each class")
+        raise UserError(f"{_where(name, len(layers), layers[-1])} is the last: end with a Linear that has an output "
+                        "for each class")
 
 
 def _check_names(name, layers):
@@ -182,8 +190,8 @@ def _check_names(name, layers):
                             "letters A to Z, digits and _, no digit first")
         small = layer.name.lower()
         if small in KEYWORDS or small in TAKEN:
-            raise UserError(f"{_where(name, place, layer)}: {layer.name} has a meaning in the programs that weights are "
-                            f"exported to; call it {layer.name}_1 or the like")
+            raise UserError(f"{_where(name, place, layer)}: {layer.name} has a meaning in the programs that weights "
+                            f"are exported to; call it {layer.name}_1 or the like")
         if small in seen:
             raise UserError(f"{_where(name, place, layer)} has the name of layer {seen[small]}"
                             + (", but for capital letters" if layer.name != layers[seen[small] - 1].name else "")
@@ -198,9 +206,10 @@ def check_shapes(name, layers, shape, classes, precision):
     """
     weights, shape = 0, tuple(shape)
     if isinstance(layers[0], models.PointLinear) != (len(shape) == 2):
-        raise UserError(f"{_where(name, 1, layers[0])} takes {'images' if len(shape) == 2 else 'point clouds'}, and the "
-                        f"data are {'point clouds' if len(shape) == 2 else 'images'}: begin with "
-                        f"{'PointLinear' if len(shape) == 2 else 'Conv2d'}, or choose another --data")
+        takes, held, first = ("images", "point clouds", "PointLinear") if len(shape) == 2 else (
+            "point clouds", "images", "Conv2d")
+        raise UserError(f"{_where(name, 1, layers[0])} takes {takes}, and the data are {held}: begin with {first}, or "
+                        "choose another --data")
     for place, layer in enumerate(layers, 1):
         where, width = _where(name, place, layer), shape[-1] if len(shape) < 3 else shape[0]
         for field in INFERRED:
@@ -236,5 +245,5 @@ def _check_sides(where, layer, shape):
             raise UserError(f"{where} has a kernel of {layer.kernel}, larger than images of {shape[2]} x {shape[1]} "
                             f"padded by {layer.pad}: give a kernel of at most {side}, or more pad")
     if isinstance(layer, models.MaxPool2d) and layer.size > min(shape[1:]):
-        raise UserError(f"{where} has the size {layer.size}, larger than images of {shape[2]} x {shape[1]} that come in: "
-                        f"give at most {min(shape[1:])}")
+        raise UserError(f"{where} has the size {layer.size}, larger than images of {shape[2]} x {shape[1]} that come "
+                        f"in: give at most {min(shape[1:])}")

@@ -1,4 +1,5 @@
-"""The weights a run starts from when they come from another run or from a file (fine-tuning), converted where precisions differ.
+"""The weights a run starts from when they come from another run, or from a file (fine-tuning), converted where the
+precisions differ.
 
 FP32 to INT8: each layer's weights are divided by the power of two that brings the largest to at most 127 >> h and
 rounded, h being the layer's headroom; INT8 has no biases, so they are dropped. Of batch norm the scale that evaluation
@@ -87,5 +88,5 @@ def _check_same_layers(path, source, config):
     """Refuses a run whose layers are not those of this one's network, whatever the two are called."""
     difference = first_difference(models.of_run(config).layers, models.of_run(source).layers)
     if difference:
-        raise UserError(f"--init-from {path}: its network is not that of --model {config.model}: {difference} there; "
-                        "give a run of the same network")
+        raise UserError(f"--init-from {path}: its network is not that of --model {config.model}: {difference}; give "
+                        "a run of the same network")

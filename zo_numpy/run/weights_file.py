@@ -51,8 +51,8 @@ def read_weights_file(config, announce):
     found, how = _assigned(where, _arrays(config.init_from), model)
     _check_numbers(where, found)
     keras, sure = _layout(where, found, model)
-    announce(f"{where}: read in the layout of {'Keras' if keras else 'PyTorch'}{'' if sure else ', as far as one can tell'}"
-             f", {how}")
+    announce(f"{where}: read in the layout of {'Keras' if keras else 'PyTorch'}"
+             f"{'' if sure else ', as far as one can tell'}, {how}")
     made = fp32.initialise(config)
     for name, (key, array) in found.items():
         layer, part = name.rpartition(".")[::2]
@@ -68,11 +68,9 @@ def read_weights_file(config, announce):
             if layer.name + ".bias" in made:
                 made[layer.name + ".bias"][...] = bias
                 dropped += [layer.name] * (config.precision == "int8" and bool(np.any(bias)))
-            elif isinstance(following, models.BatchNorm):   # what it subtracts holds the bias too
+            else:   # a PointLinear: its batch norm subtracts the bias again, with the mean
                 key, mean = found[following.name + ".mean"]
                 found[following.name + ".mean"] = key, mean - bias
-            else:
-                dropped += [layer.name] * bool(np.any(bias))
             flattened = None
         elif isinstance(layer, models.BatchNorm):
             for part in NORM:
@@ -82,7 +80,7 @@ def read_weights_file(config, announce):
             flattened = shape
         shape = models.output_shape([layer], shape)
     if dropped:
-        announce(f"{where}: the biases of {', '.join(dropped)} are dropped, as {'INT8' if config.precision == 'int8' else 'a PointLinear'} has none")
+        announce(f"{where}: the biases of {', '.join(dropped)} are dropped, as INT8 has none")
     return made
 
 
@@ -141,13 +139,14 @@ def _by_order(where, arrays, model):
         if array.ndim > 1:
             groups.append([])
         if not groups:
-            raise UserError(f"{where} begins with {key} of the shape {_sizes(array.shape)}: the first array must be the "
-                            "weight of the first layer")
+            raise UserError(f"{where} begins with {key} of the shape {_sizes(array.shape)}: the first array must be "
+                            "the weight of the first layer")
         groups[-1].append((key, array))
     blocks = models.blocks(model.layers)
     if len(groups) != len(blocks):
-        raise UserError(f"{where} holds {len(groups)} arrays of weights ({_some(_sizes(one[0][1].shape) for one in groups)})"
-                        f", and {model.name} has {len(blocks)} layers with weights "
+        shapes = _some(_sizes(one[0][1].shape) for one in groups)
+        raise UserError(f"{where} holds {len(groups)} arrays of weights ({shapes}), and"
+                        f" {model.name} has {len(blocks)} layers with weights "
                         f"({', '.join(block[0].name for block in blocks)}): give one for each")
     found = {}
     for block, (weight, *rest) in zip(blocks, groups):
@@ -155,8 +154,9 @@ def _by_order(where, arrays, model):
         if len(rest) == len(parts) + 1:
             parts = [block[0].name + ".bias", *parts]
         if len(rest) != len(parts):
-            raise UserError(f"{where}: {len(rest)} arrays of one axis follow {weight[0]}, the weight of {block[0].name}: "
-                            + ("a bias may" if len(parts) == 0 else f"{', '.join(parts)} must, behind a bias or not"))
+            may = f"{', '.join(parts)} must, behind a bias or not" if parts else "a bias may"
+            raise UserError(f"{where}: {len(rest)} arrays of one axis follow {weight[0]}, the weight of "
+                            f"{block[0].name}: {may}")
         found |= {block[0].name + ".weight": weight, **dict(zip(parts, rest))}
     return found
 
@@ -193,8 +193,9 @@ def _layout(where, found, model):
         shape = _plain(layer, array).shape
         fits[layer.name] = shape == layer.weight_shape, shape == _keras_shape(layer)
         if not any(fits[layer.name]):
-            raise UserError(f"{where}: {key}, the weight of {layer.name}, has the shape {_sizes(array.shape)}: it would "
-                            f"be {_sizes(layer.weight_shape)}, or in Keras's layout {_sizes(_keras_shape(layer))}")
+            raise UserError(f"{where}: {key}, the weight of {layer.name}, has the shape {_sizes(array.shape)}: it "
+                            f"would be {_sizes(layer.weight_shape)}, or in Keras's layout "
+                            f"{_sizes(_keras_shape(layer))}")
     torch, keras = ([name for name, both in fits.items() if both == only] for only in ((True, False), (False, True)))
     if torch and keras:
         raise UserError(f"{where}: the weight of {torch[0]} has PyTorch's layout and that of {keras[0]} Keras's: save "

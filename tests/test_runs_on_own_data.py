@@ -9,7 +9,7 @@ from PIL import Image
 from datasets import rotate
 from own_runs import CLASSES, PREPARED, options, pictures, train, write_pictures, write_shapes
 from small_clouds import write_modelnet
-from small_runs import ROOT, assert_same_run, golden_said, metrics, python, refused, write_digits
+from small_runs import ROOT, assert_same_run, golden_said, metrics, peak_memory, python, refused, write_digits
 from small_runs import train as train_digits
 from zo_numpy.__main__ import main
 from zo_numpy.run.checkpoint import read_checkpoint
@@ -128,8 +128,8 @@ def test_options_that_do_not_go_with_a_file(file, tmp_path, capsys, more, says):
 
 
 @pytest.mark.parametrize("data, says", [
-    ("nowhere.npz", "nowhere.npz cannot be read"), ("folder", "python -m datasets.pack"), ("table.csv", "datasets.pack"),
-    ("nowhere.csv", "FILE.npz"), ("shapes.npz", "--model narrow-lenet takes images: choose --model pointnet")])
+    ("nowhere.npz", "nowhere.npz cannot be read"), ("folder", "python -m datasets.pack"),
+    ("table.csv", "datasets.pack"), ("nowhere.csv", "FILE.npz"), ("shapes.npz", "--model narrow-lenet takes images: choose --model pointnet")])
 def test_data_that_are_no_file_of_pictures(tmp_path, capsys, data, says):
     (tmp_path / "folder").mkdir()
     (tmp_path / "table.csv").write_text("1,2\n")
@@ -151,6 +151,28 @@ def test_an_installed_package_needs_no_clone(file, tmp_path):
                       ["runs", tmp_path]):
         done = python("-m", "zo_numpy", *arguments, env={"PYTHONPATH": str(tmp_path)}, cwd=tmp_path)
         assert done.returncode == 0, done.stderr
+
+
+PEAK = """
+import sys
+from small_runs import peak_memory
+from zo_numpy.__main__ import main
+assert main(sys.argv[1:]) == 0
+print(peak_memory())
+"""
+
+
+@pytest.mark.skipif(peak_memory() is None, reason="the system does not say how much memory was used")
+def test_training_does_not_hold_the_file(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (64, 1, 180, 180), np.uint8)
+    path = tmp_path / "large.npz"
+    np.savez(path, x_train=np.concatenate([images] * 130), y_train=np.arange(64 * 130) % 2, x_test=255 - images,
+             y_test=np.arange(64) % 2)
+    assert path.stat().st_size > 260 * 10**6
+    done = python("-c", PEAK, *options("--data", path, "--out", tmp_path / "run", "--bp-tail", 1, "--limit", 128),
+                  env={"PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"})
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout.split()[-1]) < 200_000   # KB
 
 
 # Runs that know their data
@@ -338,7 +360,8 @@ def test_predict_says_how_far_the_others_are_behind(run, tmp_path, capsys):
     assert first == CLASSES[0] and {other.split()[0] for other in others} == set(CLASSES[1:])
     margins = [float(other.split()[1]) for other in others]
     assert 0 < margins[0] <= margins[1] and all(other.endswith(" behind") for other in others)
-    assert "--top 4: choose a whole number from 1 to 3" in refused(capsys, "predict", run, tmp_path / "x.npy", "--top", 4)
+    message = refused(capsys, "predict", run, tmp_path / "x.npy", "--top", 4)
+    assert "--top 4: choose a whole number from 1 to 3" in message
 
 
 def test_predict_refuses_other_channels(run, tmp_path, capsys):

@@ -25,7 +25,7 @@ from ..run.trainer import Interrupted, Run, first_weights
 from ..system import largest_resident
 from ..tiles import threads
 from . import export as exporting, vectors as golden_commands
-from .data import Place, check_there, load_with_origin, other_data, own_file, recorded
+from .data import Place, load_with_origin, other_data, own_file, recorded
 from .evaluation import evaluate  # noqa: F401 (a command)
 from .methods import method_of
 from .plots import draw_curves
@@ -62,8 +62,7 @@ def resumed(out, given, place):
         raise UserError(f"{out} was trained with data = {stored.data}, not {given['data']}: leave the option out to "
                         "resume, or choose another --out")
     if not (place.file or place.data_dir or "data" in given):
-        place = recorded(out, stored)[1]._replace(offline=place.offline)
-        check_there(out, place)
+        place = recorded(out, stored, place.offline)
     return make_config({**flat(stored), **given}), given, place
 
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from .. import models
 from ..errors import UserError
 from ..files import short
-from ..run.config import CHOICES, is_own
+from ..run.config import CHOICES, check_data, is_own
 from ..run.folder import read_description
 from ..run.origin import origin_of, read_origin
 from ..run.own_data import load_own_data
@@ -86,55 +86,43 @@ def at_hand(config):
     return load_data(config, offline=True, announce=lambda text: None)
 
 
-def recorded(run, config):
-    """(Origin, Place) of the data that the run in a folder was trained on.  Raises UserError."""
+def recorded(run, config, offline=False):
+    """The Place of the data that the run in a folder was trained on.  Raises UserError if they are not there."""
     origin = read_origin(run, models.of_run(config).input_shape)
-    if is_own(origin.name):
-        if not origin.path:
-            raise UserError(f"{run} does not say where its data, {origin.name}, are: name them with --data")
-        return origin, Place(file=short(pathlib.Path(origin.path)))
-    whole = read_description(run)["dataset"]["complete"]
-    return origin, Place(data_dir=pathlib.Path(origin.path) if origin.path else None,
-                         subset=not whole and not origin.path and config.data == "mnist")
+    path, own = pathlib.Path(origin.path) if origin.path else None, is_own(config.data)
+    option = "--data" if own else "--data-dir"
+    if own and not path:
+        raise UserError(f"{run} does not say where its data, {config.data}, are: name them with {option}")
+    if path and not path.exists():
+        raise UserError(f"{path}, which {run} was trained on, is not there any more: name its new place with {option}")
+    if own:
+        return Place(file=short(path))
+    part = not read_description(run)["dataset"]["complete"]
+    return Place(data_dir=path, offline=offline, subset=part and not path and config.data == "mnist")
 
 
 def data_of_run(run, config, data=None, data_dir=None, offline=False):
     """The Dataset that a run was trained on, or the one that options name instead, which is said.
 
-    config: the run's, perhaps with another `rotate`.  data, data_dir: as given.  Raises UserError, also if the run's own data have
-    changed.
+    config: the run's, perhaps with another `rotate`.  data, data_dir: as given.
+    Raises UserError, also if the run's own data have changed.
     """
-    origin, place = recorded(run, config) if not data else (read_origin(run, models.of_run(config).input_shape), None)
-    if data or data_dir:
+    origin, named = read_origin(run, models.of_run(config).input_shape), data or data_dir
+    if named:
         given, file = own_file({"data": data or config.data})
-        name, place = given["data"], Place(file or (place.file if place and not data_dir else None), data_dir, offline)
-        _check_name(name)
-        config = dataclasses.replace(config, data=name)
+        check_data(given["data"])
+        config, place = dataclasses.replace(config, data=given["data"]), Place(file, data_dir, offline)
     else:
-        place = place._replace(offline=offline)
-        check_there(run, place)
+        place = recorded(run, config, offline)
     dataset, found = load_with_origin(config, place)
     if origin.digest and found.digest != origin.digest:
-        if not (data or data_dir):
+        if not named:
             raise UserError(other_data(run, origin, found, dataset))
         say(f"other data than {run} was trained on (digest {origin.digest[:SHOWN]}): {dataset.source}, digest "
             f"{found.digest[:SHOWN]}")
         if found.classes != origin.classes and len(found.classes) == len(origin.classes):
             say("their classes have other names; each stands for the one of its number")
     return dataset
-
-
-def _check_name(name):
-    if name not in CHOICES["data"] and not is_own(name):
-        raise UserError(f"--data {name}: choose one of {', '.join(CHOICES['data'])}, a file FILE.npz of your own")
-
-
-def check_there(run, place):
-    """Refuses data of a run that are no longer where they were."""
-    path = place.file or place.data_dir
-    if path and not path.exists():
-        option = "--data" if place.file else "--data-dir"
-        raise UserError(f"{path}, which {run} was trained on, is not there any more: name its new place with {option}")
 
 
 def other_data(run, origin, found, dataset):

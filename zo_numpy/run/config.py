@@ -11,7 +11,7 @@ from .. import __version__, models
 from ..errors import UserError
 from .defaults import POINT_DATA, defaults
 from .folder import CONFIG, FORMAT_VERSION, read_description
-from .network import OWN as OWN_MODEL, begins_with_points, check_shapes, described, is_own_model, read_layers
+from .network import check_shapes, described, takes_points, with_layers
 from .numbers import Numbers, positive, whole
 
 SCHEDULES = {   # what may follow a schedule, by precision
@@ -111,6 +111,12 @@ def is_own(data):
     return isinstance(data, str) and data.lower().endswith(OWN)
 
 
+def check_data(data):
+    """Raises UserError unless that may be the name of a run's data."""
+    if not is_own(data):
+        _check_choice("data", data, (*CHOICES["data"], "a file FILE.npz of your own"))
+
+
 def _check_choice(name, value, choices):
     """Raises UserError unless the value of an option is one of `choices`, texts."""
     if value not in choices:
@@ -123,13 +129,10 @@ def make_config(given):
     given: {field or schedule name: value}; schedules and headroom as sequences of numbers.
     Raises UserError naming the option and what it may be.
     """
-    own = {"data": is_own(given.get("data")), "model": is_own_model(given.get("model"))}
-    for name, choices in CHOICES.items():
-        if not own.get(name):
-            choices += (f"a file FILE{OWN if name == 'data' else OWN_MODEL} of your own",) if name in own else ()
-            _check_choice(name, given.get(name, getattr(Config, name)), choices)
-    if own["model"] or given.get("layers"):
-        given = {**given, "layers": read_layers(given["model"], given.get("layers") if own["model"] else None)}
+    for name in (name for name in CHOICES if name not in ("data", "model")):
+        _check_choice(name, given.get(name, getattr(Config, name)), CHOICES[name])
+    check_data(given.get("data", Config.data))
+    given = with_layers(given, given.get("model", Config.model))
     model, precision, bp_tail, data, source = (given.get(name, getattr(Config, name)) for name in (
         "model", "precision", "bp_tail", "data", "init_from"))
     model = models.of_name(model, given.get("layers", ()))
@@ -147,7 +150,7 @@ def make_config(given):
     options["input_shape"] = _check_input_shape(options, model)
     _check_points(options, model)
     classes = options.get("classes", 0) or (0 if is_own(data) or models.takes_points(model) else model.classes)
-    if own["model"] and (classes or not is_own(data)):   # else fitting.py sees to it
+    if model.name not in models.MODELS and (classes or not is_own(data)):   # else fitting.py sees to it
         check_shapes(model.name, model.layers, options["input_shape"] or model.input_shape, classes, precision)
     running = options.get("tail_scale") == "running"
     if running and precision != "int8":
@@ -231,10 +234,8 @@ def training_samples(config, dataset):
 def _json_fields(fields):
     """The names of the fields that a configuration has, of which these are some: of images, none that only clouds have,
     but for the classes of a user's own."""
-    model, layers, own_images = fields.get("model", Config.model), fields.get("layers"), fields.get("input_shape")
-    images = not begins_with_points(layers) if layers else (
-        model not in models.MODELS or not models.takes_points(models.MODELS[model]))
-    left_out = set(POINT_FIELDS) - ({"classes"} if own_images else set()) if images else set()
+    kept = POINT_FIELDS if takes_points(fields) else ("classes",) if fields.get("input_shape") else ()
+    left_out = set(POINT_FIELDS) - set(kept)
     return [field.name for field in dataclasses.fields(Config) if field.name not in left_out]
 
 

@@ -64,11 +64,13 @@ def described(layers):
     return [{"type": type(layer).__name__, **layer._asdict()} for layer in layers]
 
 
-def takes_points(given):
-    """Whether the model that options name, if they do, takes point clouds."""
-    name = given.get("model")
-    return (bool(given.get("layers")) or name in models.MODELS) and models.takes_points(
-        models.of_name(name, given.get("layers")))
+def takes_points(fields):
+    """Whether the model in options or in the JSON of a configuration, checked or not, takes point clouds."""
+    name, layers = fields.get("model"), fields.get("layers")
+    if not layers:
+        return name in tuple(models.MODELS) and models.takes_points(models.MODELS[name])
+    first = layers[0] if isinstance(layers, (list, tuple)) else None
+    return isinstance(first, models.PointLinear) or isinstance(first, dict) and first.get("type") == "PointLinear"
 
 
 def first_difference(layers, others):
@@ -84,12 +86,6 @@ def _in_words(layer):
         return "missing"
     sizes = [f"{field} {value}" for field, value in layer._asdict().items() if field != "name"]
     return " ".join([type(layer).__name__, getattr(layer, "name", "")]).strip() + f" ({', '.join(sizes)})" * bool(sizes)
-
-
-def begins_with_points(described_layers):
-    """Whether layers as JSON has them, checked or not, take point clouds."""
-    first = described_layers[0] if isinstance(described_layers, list) else None
-    return isinstance(first, dict) and first.get("type") == "PointLinear"
 
 
 def own_model(given):
@@ -110,6 +106,15 @@ def own_model(given):
                         "`python -m zo_numpy model lenet5` prints") from None
     found = found.get("layers") if isinstance(found, dict) else found
     return {**given, "model": path.name, "layers": read_layers(path.name, found)}
+
+
+def with_layers(given, name):
+    """The options with a user's own network, if they have one, checked.  name: of the model.  Raises UserError."""
+    if is_own_model(name):
+        return {**given, "layers": read_layers(name, given.get("layers"))}
+    if name not in tuple(models.MODELS) or given.get("layers"):
+        raise UserError(f"--model {name}: choose one of {', '.join(models.MODELS)}, a file FILE.json of your own")
+    return given
 
 
 def read_layers(name, found):

@@ -129,8 +129,8 @@ MAX_POOL2D = Op(
 
 
 MAX_POOL2D_REST = Op(
-    "max_pool2d where size does not divide H or W: what is beyond the last whole window is dropped, (N, C, H, W) to (N, "
-    "C, H // size, W // size).",
+    "max_pool2d where size does not divide H or W: what is beyond the last whole window is dropped, (N, C, H, W) to "
+    "(N, C, H // size, W // size).",
     _max_pool2d_of,
     {"RestPooled": "What is left at the edge becomes a smaller window.",
      "RowsRestPooled": "The same, of rows alone.",

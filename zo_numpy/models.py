@@ -126,9 +126,17 @@ def takes_points(model):
     return len(model.input_shape) == 2
 
 
+def of_name(name, layers=()):
+    """The model of a name, or of a user's own layers, as it is before it meets its data."""
+    if not layers:
+        return MODELS[name]
+    like = POINTNET if isinstance(layers[0], PointLinear) else LENET5
+    return Model(name, like.input_shape, like.classes, tuple(layers))
+
+
 def of_run(config):
     """The model of a run, fitted to the points or the pixels of its samples and to its classes, as its Config says."""
-    model = MODELS[config.model]
+    model = of_name(config.model, config.layers)
     points, shape = ((config.points, 3) if config.points else ()), config.input_shape
     return fitted(model, (points if takes_points(model) else shape) or model.input_shape,
                   config.classes or model.classes)
@@ -141,6 +149,10 @@ def fitted(model, input_shape, classes):
     for i, layer in enumerate(model.layers, 1):
         if isinstance(layer, Conv2d):
             layer = layer._replace(in_channels=shape[0])
+        elif isinstance(layer, PointLinear):
+            layer = layer._replace(in_channels=shape[1])
+        elif isinstance(layer, BatchNorm):
+            layer = layer._replace(channels=shape[1])
         elif isinstance(layer, Linear):
             layer = layer._replace(in_features=shape[0])
             if i == len(model.layers):

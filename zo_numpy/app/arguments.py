@@ -43,7 +43,8 @@ def _add_run_options(parser):
     """
     add = parser.add_argument
     losses = "; ".join(f"{precision}: {', '.join(names)}" for precision, names in LOSSES.items())
-    add("--model", help=f"{', '.join(CHOICES['model'])} (default lenet5)")
+    add("--model", help=f"{', '.join(CHOICES['model'])} (default lenet5), or a FILE.json of your own (the command "
+                        "`model` prints one to begin with)")
     add("--data", help=f"{', '.join(CHOICES['data'])} (default mnist), or a FILE.npz of your own (python -m "
                        "datasets.pack makes one)")
     add("--data-dir", type=pathlib.Path, help="a folder that holds the data set's files")
@@ -66,7 +67,8 @@ def _add_run_options(parser):
     add("--tilt", type=int, metavar="DEG", help="tip every cloud, training and test, by DEG degrees (about a level "
                                                 "axis)")
     add("--jitter", type=int, metavar="N", help="noise of every cloud, training and test, in thousandths of its radius")
-    add("--init-from", metavar="RUN", help="start from the weights of another run (fine-tuning)")
+    add("--init-from", metavar="RUN", help="start from the weights of another run (fine-tuning), or from a FILE.npz of "
+                                           "weights in PyTorch's or Keras's layout")
     add("--queries", type=int, metavar="Q", help="perturbations a step (default 1)")
     add("--loss", help=f"{losses} (default the first)")
     add("--tail-passes", help=f"{', '.join(CHOICES['tail_passes'])}: which forward passes give the tail's gradient")
@@ -140,6 +142,8 @@ def parse(arguments):
     diff = actions.add_parser("diff", help="compare a trace with a reference and name the first divergence")
     diff.add_argument("reference", type=pathlib.Path)
     diff.add_argument("mine", type=pathlib.Path)
+    model = subparsers.add_parser("model", help="print a network as JSON, to begin one of your own for --model with")
+    model.add_argument("name", metavar="NAME", help=", ".join(CHOICES["model"]))
     subparsers.add_parser("tour", help="one training step of a tiny network, value by value, and what function did it")
     memory = subparsers.add_parser("memory", argument_default=argparse.SUPPRESS,
                                    help="bytes of a training step by kind of tensor, predicted and measured")
@@ -154,5 +158,6 @@ def parse(arguments):
     bench = subparsers.add_parser("bench", help="time of a training step, its parts, and the ratios that count")
     bench.add_argument("--batch-size", type=several(int), default=(32, 256), metavar="N,N,..", help="default 32,256")
     bench.add_argument("--rounds", type=int, default=15, help="steps of each configuration (default 15)")
+    bench.add_argument("--model", default=argparse.SUPPRESS, help="one network alone, by its name or a FILE.json")
     bench.add_argument("--json", action="store_true", help="one JSON object, for machines")
     return parser.parse_args(arguments)

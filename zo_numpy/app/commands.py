@@ -1,4 +1,5 @@
 """What each command of the command line does.  One function a command; returns the exit status, None for 0."""
+import dataclasses
 import pathlib
 import sys
 import time
@@ -18,6 +19,7 @@ from ..run.config import BP, describe, flat, is_own, make_config, read_config
 from ..run.fitting import fitted
 from ..run.folder import CONFIG, CURVES, RUN_FILES, RunFolder, read_description
 from ..run.origin import read_origin, write_origin
+from ..run.network import described, first_difference, own_model, takes_points
 from ..run.steps import PRECISIONS, split
 from ..run.trainer import Interrupted, Run, first_weights
 from ..system import largest_resident
@@ -54,6 +56,8 @@ def resumed(out, given, place):
     stored = read_config(out)
     if is_own(given.get("data")) and is_own(stored.data):   # a file may have another name now: its digest decides
         given = {**given, "data": stored.data}
+    if stored.layers or given.get("layers"):                # and of a network its layers
+        given = _resumed_network(out, stored, given)
     if given.get("data", stored.data) != stored.data:
         raise UserError(f"{out} was trained with data = {stored.data}, not {given['data']}: leave the option out to "
                         "resume, or choose another --out")
@@ -62,12 +66,26 @@ def resumed(out, given, place):
     return make_config({**flat(stored), **given}), given, place
 
 
+def _resumed_network(out, stored, given):
+    """The options with the network of the run in `out`.  Raises UserError if they name another one."""
+    if "model" not in given:
+        return given
+    asked = dataclasses.replace(stored, model=given["model"], layers=given["layers"])
+    if asked.layers or asked.model in models.MODELS:
+        difference = first_difference(models.of_run(asked).layers, models.of_run(stored).layers)
+        if difference:
+            raise UserError(f"{out} was trained on another network than that of --model {asked.model} ({difference}): "
+                            "leave the option out to resume, or choose another --out")
+        return {**given, "model": stored.model, "layers": stored.layers}
+    return given
+
+
 def train(data_dir=None, offline=False, out=None, resume=False, **given):
     """`train`: the given options, the rest from the run being resumed, or else from the tuned defaults.
 
     Everything that can be refused is refused before a file is written.
     """
-    given, file = own_file(given)
+    given, file = own_file(own_model(given))
     config, place, loaded = make_config(given), Place(file, data_dir, offline), None
     threads()
     if out is None:   # a folder the user did not name must hold just this run
@@ -87,7 +105,7 @@ def train(data_dir=None, offline=False, out=None, resume=False, **given):
             check_same(config, given, dataset, origin, out)
         summary(config, dataset, models.of_run(config))
         if not folder.exists():
-            first_weights(config)   # an --init-from that cannot be used is refused here
+            first_weights(config, say)   # an --init-from that cannot be used is refused here
             folder.start(describe(config, dataset))
         write_origin(out, origin)
         again = resume_command(out, offline)
@@ -158,9 +176,8 @@ def replay(run, out=None):
 
 def memory(measure=False, **given):
     """`memory`: bytes of a training step by kind of tensor, at its peak and each kind at its own."""
-    given, file = own_file(given)
-    model = models.MODELS.get(given.get("model"))
-    if model and models.takes_points(model):
+    given, file = own_file(own_model(given))
+    if takes_points(given):
         given.setdefault("data", "modelnet40")   # any data set of clouds will do
     config = make_config(given)
     if file:
@@ -172,10 +189,20 @@ def memory(measure=False, **given):
         say(line)
 
 
-def bench(batch_size, rounds, json):
-    """`bench`: time of a training step, its parts, and ratios."""
+def model(name):
+    """`model`: a network as JSON, to begin one's own with."""
+    if name not in models.MODELS:
+        raise UserError(f"model {name}: choose one of {', '.join(models.MODELS)}")
+    say("[\n " + ",\n ".join(map(to_json, described(models.MODELS[name].layers))) + "\n]")
+
+
+def bench(batch_size, rounds, json, **given):
+    """`bench`: time of a training step, its parts, and ratios; of LeNet-5 and PointNet, or of one model alone."""
+    given = own_model(given)
+    if takes_points(given):
+        given["data"] = "modelnet40"
     for size in batch_size:
-        make_config({"batch_size": size})
+        make_config({**given, "batch_size": size})
     if rounds < 1:
         raise UserError(f"--rounds {rounds}: choose a whole number from 1 up")
     threads()
@@ -185,6 +212,11 @@ def bench(batch_size, rounds, json):
     except UserError as error:   # without a clone
         print(f"left out: {error}", file=sys.stderr)
         tails = tuple(k for k in tails if k != BP)
+    if given:
+        alone = benchmark.network(batch_size, rounds, method_of, given, BP in tails)
+        for line in [to_json(alone)] if json else benchmark.report_network(alone):
+            say(line)
+        return
     images = benchmark.images(batch_size, rounds, method_of, tails)
     clouds = benchmark.clouds(max(1, rounds // 5), method_of, tails)
     both = {**images, **clouds, "ratios": images["ratios"] | clouds["ratios"]}

@@ -1,4 +1,6 @@
 """What a run says of itself: its name, its first lines and its last, and how to go on with it."""
+import hashlib
+import json
 import pathlib
 import re
 import shlex
@@ -9,6 +11,7 @@ from ..errors import UserError
 from ..run.config import OWN, is_own, read_config
 from ..run.folder import CHECKPOINT, CONFIG, read_description
 from ..run.metrics import read_metrics
+from ..run.network import OWN as OWN_MODEL, described
 from ..run.steps import PRECISIONS, compares_loss
 from ..run.trainer import count_correct, load_weights, percent
 from .progress import duration, say
@@ -37,6 +40,9 @@ def _run_name(config):
     changes = {name: getattr(config, name) for name in ("augment", "tilt", "jitter")}
     marks += "".join(f"-{name}{value}" for name, value in changes.items() if value)
     size = f"-p{config.points}" if config.points else ""
+    if config.layers:   # networks of one name may differ
+        plain = re.sub(r"[^\w-]+", "_", config.model[:-len(OWN_MODEL)]).strip("-_")[:40] or "model"
+        size += f"-{plain}-{hashlib.sha256(json.dumps(described(config.layers)).encode()).hexdigest()[:8]}"
     return f"{config.data}{size}-{config.precision}-k{config.bp_tail}{marks}-e{config.epochs}-s{config.seed}"
 
 

@@ -9,6 +9,7 @@ from ..files import scratch_folder
 from ..golden import check, diff, trace
 from ..run.config import check_number, flat, make_config, read_config, whole
 from ..run.fitting import fitted
+from ..run.network import own_model
 from ..run.steps import parts, steps_in_epoch
 from .beside import GOLDEN
 from .data import at_hand, data_of_run, load_data, own_file
@@ -52,13 +53,13 @@ def _export_one(folder, steps=3, compact=False, data_dir=None, offline=False, ru
     """Writes a trace; a folder that is there must be empty.  run: whose configuration and data it has, but for what is
     given."""
     if run:
-        stored = read_config(run)
+        stored, given = read_config(run), own_model(given)
         given, data = {**flat(stored), **given}, given.get("data")
         config = make_config({**given, "data": stored.data})
         trace.check_traceable(config)
         dataset = data_of_run(run, config, data, data_dir, offline)
     else:
-        given, file = own_file(given)
+        given, file = own_file(own_model(given))
         config = make_config(given)
         trace.check_traceable(config)
         dataset = load_data(config, data_dir, offline, file=file)

@@ -11,6 +11,7 @@ from .. import __version__, models
 from ..errors import UserError
 from .defaults import POINT_DATA, defaults
 from .folder import CONFIG, FORMAT_VERSION, read_description
+from .network import check_shapes, described, takes_points, with_layers
 from .numbers import Numbers, positive, whole
 
 SCHEDULES = {   # what may follow a schedule, by precision
@@ -54,7 +55,7 @@ OWN = ".npz"   # ends the name of a user's own data, see own_data.py
 # Fields and schedules added since version 1, and the value that their absence means: that of every older run. Who adds
 # one writes it here. At this value it is not written, so that old folders, vectors and results keep their bytes; a
 # default may change later, what is here never does. A schedule's value is a tuple.
-ADDED: dict[str, object] = {"tail_scale": "own", "input_shape": ()}
+ADDED: dict[str, object] = {"tail_scale": "own", "input_shape": (), "layers": ()}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,6 +85,7 @@ class Config:
     tail_passes: str = "second"
     tail_scale: str = "own"
     input_shape: tuple = ()  # (channels, height, width) of images that are a user's own; fitting.py sets it
+    layers: tuple = ()       # of a user's own network, whose file's name is `model`; see network.py
     headroom: tuple = ()
     schedules: dict = dataclasses.field(default_factory=dict)
 
@@ -127,31 +129,36 @@ def make_config(given):
     given: {field or schedule name: value}; schedules and headroom as sequences of numbers.
     Raises UserError naming the option and what it may be.
     """
-    for name in (name for name in CHOICES if name != "data"):
+    for name in (name for name in CHOICES if name not in ("data", "model")):
         _check_choice(name, given.get(name, getattr(Config, name)), CHOICES[name])
     check_data(given.get("data", Config.data))
+    given = with_layers(given, given.get("model", Config.model))
     model, precision, bp_tail, data, source = (given.get(name, getattr(Config, name)) for name in (
         "model", "precision", "bp_tail", "data", "init_from"))
-    longest = models.longest_tail(models.MODELS[model].layers)
+    model = models.of_name(model, given.get("layers", ()))
+    longest = models.longest_tail(model.layers)
     if not (whole(0, longest).allows(bp_tail) or bp_tail == BP):
         raise UserError(f"--bp-tail {bp_tail}: choose a whole number from 0 to {longest}, or {BP}")
     options = {"loss": LOSSES[precision][0], **defaults(precision, bp_tail, data, models.takes_points(
-        models.MODELS[model]), bool(source)), **given}
+        model), bool(source), len(models.weight_layers(model.layers))), **given}
     for name, numbers in NUMBERS.items():
         check_number(name, options.get(name, getattr(Config, name)), numbers)
     _check_choice("loss", options["loss"], LOSSES[precision])
     if type(options.get("init_from", "")) is not str:
         raise UserError(f"--init-from {options['init_from']}: give the folder of a run")
     _check_frozen(options.get("zo_frozen", False), bp_tail)
-    options["input_shape"] = _check_input_shape(options, models.MODELS[model])
-    _check_points(options, models.MODELS[model])
+    options["input_shape"] = _check_input_shape(options, model)
+    _check_points(options, model)
+    classes = options.get("classes", 0) or (0 if is_own(data) or models.takes_points(model) else model.classes)
+    if model.name not in models.MODELS and (classes or not is_own(data)):   # else fitting.py sees to it
+        check_shapes(model.name, model.layers, options["input_shape"] or model.input_shape, classes, precision)
     running = options.get("tail_scale") == "running"
     if running and precision != "int8":
         raise UserError(f"--tail-scale running has no meaning with --precision {precision}: leave it out, or choose "
                         "--precision int8")
     schedules = {name: _check_schedule(name, options.pop(name), LOW_B_BP if running and name == "b_bp" else numbers)
                  for name, numbers in SCHEDULES[precision].items()}
-    options["headroom"] = _check_headroom(options.get("headroom", ()), precision, models.MODELS[model])
+    options["headroom"] = _check_headroom(options.get("headroom", ()), precision, model)
     unknown = set(options) - {field.name for field in dataclasses.fields(Config)}
     if unknown:
         raise UserError(f"{option(sorted(unknown)[0])} has no meaning with --precision {precision}: leave it out")
@@ -224,11 +231,11 @@ def training_samples(config, dataset):
     return min(left, config.limit) if config.limit else left
 
 
-def _json_fields(model, own_images):
-    """The names of the fields that a configuration of a model has: of images, none that only clouds have, but for the
-    classes of a user's own."""
-    images = model not in models.MODELS or not models.takes_points(models.MODELS[model])
-    left_out = set(POINT_FIELDS) - ({"classes"} if own_images else set()) if images else set()
+def _json_fields(fields):
+    """The names of the fields that a configuration has, of which these are some: of images, none that only clouds have,
+    but for the classes of a user's own."""
+    kept = POINT_FIELDS if takes_points(fields) else ("classes",) if fields.get("input_shape") else ()
+    left_out = set(POINT_FIELDS) - set(kept)
     return [field.name for field in dataclasses.fields(Config) if field.name not in left_out]
 
 
@@ -237,8 +244,8 @@ def as_json(config):
     def written(values):
         return {name: value for name, value in values.items() if name not in ADDED or value != ADDED[name]}
 
-    fields = dataclasses.asdict(config)
-    return {**written({name: fields[name] for name in _json_fields(config.model, config.input_shape)}),
+    fields = {**dataclasses.asdict(config), "layers": described(config.layers) or ()}
+    return {**written({name: fields[name] for name in _json_fields(fields)}),
             "schedules": written(config.schedules)}
 
 
@@ -251,8 +258,7 @@ def flat(config):
 
 def with_added(options):
     """The options of an older version for make_config: what they leave out of ADDED means what it meant then."""
-    model, precision = (options.get(name, getattr(Config, name)) for name in ("model", "precision"))
-    names = {*_json_fields(model, options.get("input_shape")), *SCHEDULES[precision]}
+    names = {*_json_fields(options), *SCHEDULES[options.get("precision", Config.precision)]}
     return {**{name: value for name, value in ADDED.items() if name in names}, **options}
 
 
@@ -272,7 +278,7 @@ def config_from_json(fields, name):
     """
     try:
         schedules = fields["schedules"]
-        for found, wanted in ((set(fields), set(_json_fields(fields["model"], fields.get("input_shape")))),
+        for found, wanted in ((set(fields), set(_json_fields(fields))),
                               (set(schedules), set(SCHEDULES[fields["precision"]]))):
             if wrong := found ^ (wanted - (ADDED.keys() - found)):
                 raise UserError(f"{', '.join(sorted(wrong))} missing or unknown")

@@ -9,12 +9,16 @@ from .. import models
 from ..errors import UserError
 from ..int8.arith import MAX_TERMS
 from .config import is_own
+from .network import check_shapes
 
 
 def fitted(config, dataset):
     """The Config of a run on a Dataset.  Raises UserError if they do not go together."""
-    model, shape = models.MODELS[config.model], dataset.train_images.shape[1:]
+    model, shape = models.of_name(config.model, config.layers), dataset.train_images.shape[1:]
     points = models.takes_points(model)
+    if config.layers:
+        check_shapes(config.model, config.layers, shape, len(dataset.classes), config.precision)
+        config = dataclasses.replace(config, layers=models.fitted(model, shape, len(dataset.classes)).layers)
     if not is_own(config.data):
         return dataclasses.replace(config, classes=len(dataset.classes)) if points else config
     if points != (len(shape) == 2):
@@ -24,7 +28,8 @@ def fitted(config, dataset):
                         f"{' or '.join(kinds)}")
     sizes = {"points": shape[0]} if points else {"input_shape": shape}
     config = dataclasses.replace(config, classes=len(dataset.classes), **sizes)
-    _check_sums(config, model)
+    if not config.layers:
+        _check_sums(config, model)
     return config
 
 

@@ -64,12 +64,12 @@ def load_weights(config, path):
     return weights, numbers
 
 
-def first_weights(config):
-    """The weights a run starts from: drawn, or those of another run."""
+def first_weights(config, announce=lambda text: None):
+    """The weights a run starts from: drawn, or those of another run or a file.  announce: called with what is said."""
     precision = PRECISIONS[config.precision]
     if not config.init_from:
         return precision.initialise(config)
-    return precision.fit_for_zo(start_from(config, load_weights), config)
+    return precision.fit_for_zo(start_from(config, load_weights, announce), config)
 
 
 class Run:

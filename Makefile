@@ -28,7 +28,7 @@ POINTNET = @chosen=$$($(RUN) -m datasets.at_hand "$(MODELNET)") && eval "$(RUN) 
 
 .PHONY: ready help first mnist-int8 mnist-fp32 fashion-int8 fashion-fp32 finetune-int8 finetune-fp32 pointnet-int8
 .PHONY: pointnet-fp32 results results-quick figures data test golden-check golden-update port
-.PHONY: fuzz faults matrix mutants installed lint clean
+.PHONY: fuzz faults matrix mutants installed rename-proof lint clean
 
 ready: environment
 	@echo "ready; in any shell: $(RUN) -m zo_numpy --help (a first picture: make first; all there is: make help)"
@@ -66,6 +66,7 @@ help:
 	@echo "make matrix         compare INT8 digests over Pythons, NumPys, threads, tiles, SIMD, hash seeds, locales"
 	@echo "make mutants        change the arithmetic a line at a time and see the tests notice; resumable"
 	@echo "make installed      install the package into an empty environment elsewhere and try its commands"
+	@echo "make rename-proof   rename every private function in a copy and run the tests there: none may break"
 	@echo "make lint           a linter and a type checker over everything, if the developer has them"
 	@echo "make clean          remove the environment and Python's caches; runs/ and datasets/cache stay"
 
@@ -165,6 +166,10 @@ mutants: environment
 installed: environment
 	$(call LASTS,a minute)
 	@$(RUN) -m tests.trust.installed
+
+rename-proof: environment
+	$(call LASTS,10 minutes)
+	@$(RUN) -m tests.trust.rename_proof
 
 # Tools of the developer's own, none of them installed here. pycodestyle's and pyflakes' rules, whoever checks them.
 lint: environment

@@ -127,7 +127,7 @@ PLANTED = [                                          # file, text, what replaces
     ("int8/tiled.py", "clip(step, -INT8_MAX,", "clip(step, 0.5 - INT8_MAX,"),
     ("int8/tiled.py", "tile >>= max(0, shift_for(largest) - 1)", "tile = tile / 2**(shift_for(largest) - 1)"),
     ("int8/tiled.py", "half = kept & 1", "half = (kept * 0.5).astype(np.uint8)"),
-    ("int8/tiled.py", "b[:terms].astype(np.int32)", "b[:terms].astype(np.float32)"),
+    ("int8/arith.py", "b[some].astype(np.int32,", "b[some].astype(np.float32,"),
     ("int8/arith.py", "magnitude >>= shift\n    magnitude *= np.sign(values)\n    return magnitude\n\n\ndef pseudo",
      "np.divide(magnitude, 1 << shift, out=magnitude, casting='unsafe')\n    magnitude *= np.sign(values)\n"
      "    return magnitude\n\n\ndef pseudo"),

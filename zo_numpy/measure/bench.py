@@ -7,6 +7,7 @@ the integer product, see kernels.py.
 
 method_of, an argument throughout, gives the steps.Method of a Config; tails are the K that are measured.
 """
+import functools
 import math
 import sys
 
@@ -47,7 +48,8 @@ def images(batches, rounds, method_of, tails=TAILS):
         ratios |= {f"step_a_us_{precision}": 1e6 * a, f"step_b_us_{precision}": 1e6 * b,
                    f"step_b_deviation_{precision}": worst,
                    f"epoch_k2_b64_s_{precision}": median(fit[precision, 64]) * -(-MNIST_IMAGES // 64)}
-    ratios["einsum_share_b256"] = einsum_share(method_of, max(3, rounds // 3), 256)
+    ratios |= _thread_ratios(method_of, batches, rounds)
+    ratios["einsum_share_b256"] = _einsum_share(method_of, max(3, rounds // 3), 256)
     ratios |= _memory_ratios(method_of, tails)
     return {"threads": tiles.threads(), "python": sys.version.split()[0], "numpy": np.__version__, "rounds": rounds,
             "steps": steps, "ratios": {name: round(value, 4) for name, value in ratios.items()},
@@ -60,11 +62,28 @@ def clouds(rounds, method_of, tails=TAILS):
                          for precision in PRECISIONS for bp_tail in tails}, rounds)
     ratios = {f"pointnet_int8_over_fp32_k{bp_tail}_b{CLOUDS_BATCH}":
               median([i / f for i, f in zip(taken["int8", bp_tail], taken["fp32", bp_tail])]) for bp_tail in tails}
-    ratios["pointnet_einsum_share"] = einsum_share(method_of, max(3, rounds // 3), CLOUDS_BATCH, **CLOUDS)
+    ratios["pointnet_einsum_share"] = _einsum_share(method_of, max(3, rounds // 3), CLOUDS_BATCH, **CLOUDS)
     with threads(1):
         ratios |= _peak_ratios(method_of, CLOUDS_BATCH, tails, "pointnet_", 3, **CLOUDS)
     return {"pointnet": {**CLOUDS, "batch": CLOUDS_BATCH, "rounds": rounds},
             "pointnet_steps": [_measured_step(*key, CLOUDS_BATCH, times) for key, times in taken.items()],
+            "ratios": {name: round(value, 4) for name, value in ratios.items()}}
+
+
+def network(batches, rounds, method_of, options, full_bp):
+    """The benchmark of one network alone, by the options that name it, in the form of `images`."""
+    longest = models.longest_tail(models.of_run(make_config(options)).layers)
+    tails = (*range(longest + 1), *(BP,) * full_bp)
+    taken = interleaved({(precision, k, batch): step_of(method_of, precision, k, batch, **options)
+                         for batch in batches for precision in PRECISIONS for k in tails}, rounds)
+    ratios = {f"int8_over_fp32_k{k}_b{batch}": median([i / f for i, f in zip(taken["int8", k, batch],
+                                                                             taken["fp32", k, batch])])
+              for batch in batches for k in tails}
+    with threads(1):
+        ratios |= _peak_ratios(method_of, min(batches), tails, "", 3, **options)
+    return {"model": options["model"], "threads": tiles.threads(), "python": sys.version.split()[0],
+            "numpy": np.__version__, "rounds": rounds,
+            "steps": [_measured_step(*key, times) for key, times in taken.items()],
             "ratios": {name: round(value, 4) for name, value in ratios.items()}}
 
 
@@ -82,7 +101,23 @@ def step_of(method_of, precision, bp_tail, batch, **options):
     return make
 
 
-def einsum_share(method_of, rounds, batch, **options):
+def _thread_ratios(method_of, batches, rounds):
+    """How long a step of vanilla ZO takes on two threads, over the time on one, by precision and batch."""
+    def on(workers, make):
+        with threads(workers):
+            make()
+
+    ratios = {}
+    for precision in PRECISIONS:
+        for batch in batches:
+            make = step_of(method_of, precision, 0, batch)
+            taken = interleaved({workers: functools.partial(on, workers, make) for workers in (1, 2)}, rounds)
+            ratios[f"two_threads_over_one_{precision}_b{batch}"] = median(
+                [two / one for one, two in zip(taken[1], taken[2])])
+    return ratios
+
+
+def _einsum_share(method_of, rounds, batch, **options):
     """What share of NumPy's bare integer product a whole INT8 step of vanilla ZO reaches, on one thread: the products
     that its two forward passes need, by its time, over the rate of `kernels.bare_einsum`.
     """
@@ -143,7 +178,7 @@ def _peak_ratios(method_of, batch, tails, prefix, steps=12, **options):
         peaks = {k: _peak_of(method_of, precision, k, batch, steps, **options) for k in tails}
         zo[precision], idle = peaks[0], _peak_of(method_of, precision, 0, batch, steps, infer=True, **options)
         ratios[f"{prefix}peak_{precision}_mb"] = peaks[0] / 1e6
-        ratios |= {f"{prefix}overhead_k{k}_{precision}": peaks[k] / peaks[0] - 1 for k in (1, 2, 3)}
+        ratios |= {f"{prefix}overhead_k{k}_{precision}": peaks[k] / peaks[0] - 1 for k in tails if k not in (0, BP)}
         ratios[f"{prefix}zo_over_inference_{precision}"] = peaks[0] / idle - 1
         if BP in tails:
             ratios[f"{prefix}full_bp_over_k0_{precision}"] = peaks[BP] / peaks[0]
@@ -154,3 +189,25 @@ def _peak_of(method_of, precision, bp_tail, batch=32, steps=12, infer=False, **o
     """What peak.measure gives of a configuration, LeNet-5 by default."""
     config = make_config({"precision": precision, "bp_tail": bp_tail, "batch_size": batch, **options})
     return peak.measure(config, method_of(config), steps, infer)
+
+
+def report_network(result):
+    """What `network` gave, as lines."""
+    yield (f"{result['model']}, {result['threads']} thread{'s' * (result['threads'] > 1)}, NumPy {result['numpy']}, "
+           f"medians of {result['rounds']} interleaved rounds; peaks at the smallest batch, on one thread")
+    yield from map(_step_line, result["steps"])
+    yield ""
+    yield from _figures(result["ratios"])
+
+
+def _step_line(step):
+    """A row of steps as text."""
+    low, high = step["spread"]
+    return "  ".join((f"{step['precision']:9}{step['bp_tail']!s:>4}{step['batch']:7}{step['milliseconds']:10.2f} "
+                      f"({low:.2f} {high:.2f}){step['microseconds_an_image']:10.1f}{step['images_a_second']:10,}",
+                      *(f"{step['parts'][part]:10.3f}" for part in PARTS if step["parts"])))
+
+
+def _figures(numbers):
+    """{name: number} as lines."""
+    return (f"{name:32}{value:12.4g}" for name, value in numbers.items())

@@ -171,8 +171,8 @@ class _Plan:
 
 
 def _widened(terms, columns):
-    """Bytes of the int8 columns that a product widens at a time."""
-    return 4 * terms * min(columns, max(1, WIDENED_BYTES // (4 * terms)))
+    """Bytes of the int8 matrix that a product widens at a time."""
+    return min(4 * terms * columns, WIDENED_BYTES)
 
 
 def report(config, measured=None, resident=None):

@@ -77,8 +77,8 @@ def _add_run_options(parser):
     add("--tilt", type=int, metavar="DEG", help="tip every cloud, training and test, by DEG degrees (about a level "
                                                 "axis)")
     add("--jitter", type=int, metavar="N", help="noise of every cloud, training and test, in thousandths of its radius")
-    add("--init-from", metavar="RUN", type=_path_text, help="start from the weights of another run (fine-tuning), or from "
-                                                            "a FILE.npz of weights in PyTorch's or Keras's layout")
+    add("--init-from", metavar="RUN", type=_path_text, help="start from the weights of another run (fine-tuning), or "
+                                                            "from a FILE.npz of weights in PyTorch's or Keras's layout")
     add("--queries", type=int, metavar="Q", help="perturbations a step (default 1)")
     add("--loss", help=f"{losses} (default the first)")
     add("--tail-passes", help=f"{', '.join(CHOICES['tail_passes'])}: which forward passes give the tail's gradient")

@@ -52,6 +52,7 @@ touch "$FOLDER/by-make"
 
 # Runs pip, its output in pip.log; fails if nothing comes.
 install() {
+    : >"$FOLDER/pip.log"
     "$RUN" -m pip install --disable-pip-version-check --progress-bar off "$@" >"$FOLDER/pip.log" 2>&1 &
     pip=$! silent=0
     while kill -0 $pip 2>/dev/null && ! grep -Eq "$SOMETHING_CAME" "$FOLDER/pip.log"; do

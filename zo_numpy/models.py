@@ -101,8 +101,8 @@ NARROW_LENET = Model("narrow-lenet", (1, 28, 28), 10, (
 def pointnet(name, points, classes, shared, connected):
     """PointNet without its transformation networks (Qi et al., arXiv 1612.00593).
 
-    points, classes: see `Model`.  shared: the widths of the shared MLP, behind whose last layer the maximum over the
-    points is taken.  connected: the widths of the linear layers between that maximum and the classes.
+    points, classes: see `Model`.  shared: the widths of the shared MLP; the maximum over the points is taken
+    after its last layer.  connected: the widths of the linear layers between that maximum and the classes.
     """
     layers = []
     for i, sizes in enumerate(zip((3, *shared), shared), 1):
@@ -111,7 +111,7 @@ def pointnet(name, points, classes, shared, connected):
     widths = (shared[-1], *connected, classes)
     for i, sizes in enumerate(zip(widths, widths[1:]), 1):
         layers += [Linear(f"fc{i}", *sizes), ReLU()]
-    return Model(name, (points, 3), classes, tuple(layers[:-1]))   # no ReLU behind the last
+    return Model(name, (points, 3), classes, tuple(layers[:-1]))   # no ReLU after the last
 
 
 POINTNET = pointnet("pointnet", 1024, 40, (64, 64, 64, 128, 1024), (512, 256))
@@ -230,7 +230,7 @@ def blocks(layers):
 
 
 def _tail_starts(layers):
-    """The indices of the linear layers behind which no other kind of weights comes: where a tail may begin."""
+    """The indices of the linear layers where a tail may begin: no other kind of weights comes after them."""
     starts = []
     for i, layer in enumerate(layers):
         if isinstance(layer, Linear):

@@ -81,7 +81,7 @@ def forward_block_kept(block, weights, x, record=None):
 
 
 def conv_block_backward(block, weight, error, x, where, pass_on):
-    """Back through a convolution's block, tile by tile over the batch; its ReLU is already behind.
+    """Back through a convolution's block, tile by tile over the batch, after the ReLU's backward.
 
     weight: (C_out, C, k, k).  error: of the block's output.  x: (N, C, H, W), its input.
     where: from `forward_block_kept`.  pass_on: whether a layer lies below.

@@ -11,12 +11,12 @@ def pooling(block):
     """The max-pool of a block, or None.  Raises ValueError if there are two: places of one are kept."""
     found = [layer for layer in block if isinstance(layer, models.MaxPool2d)]
     if len(found) > 1:
-        raise ValueError(f"{block[0].name}: no backward for two max-pools behind one layer")
+        raise ValueError(f"{block[0].name}: no backward for two max-pools after one layer")
     return found[0] if found else None
 
 
 def places_shape(block, sample_shape):
-    """The shape of one sample behind a block's max-pool."""
+    """The shape of one sample after a block's max-pool."""
     return models.output_shape(block[:block.index(pooling(block)) + 1], sample_shape)
 
 

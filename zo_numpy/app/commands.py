@@ -83,7 +83,7 @@ def _resumed_network(out, stored, given):
 def train(data_dir=None, offline=False, out=None, resume=False, **given):
     """`train`: the given options, the rest from the run being resumed, or else from the tuned defaults.
 
-    All that can be refused is refused before the folder holds a file.
+    Everything that can be refused is refused before a file is written.
     """
     given, file = own_file(own_model(given))
     config, place, loaded = make_config(given), Place(file, data_dir, offline), None
@@ -128,16 +128,16 @@ def train(data_dir=None, offline=False, out=None, resume=False, **given):
             return 128 + stop[0]   # as a shell reports a program that a signal ended
         except Diverged as error:
             run.progress.clear()
-            raise UserError(f"{error}, in another --out; {last_good(out)}") from None
-        except BrokenPipeError:    # who reads the output has left; main() sees to it
+            raise UserError(f"{error}, and train in another --out; {last_good(out)}") from None
+        except BrokenPipeError:    # the reader of the output has left; main() handles it
             raise
         except OSError as error:
             raise UserError(f"{error.filename or out} cannot be written ({error.strerror or error}); free some space, "
                             f"then go on with: {again}") from None
         say(last_line(run, dataset, out))
         if lacking:
-            print(f"note: the run is whole, but {out / CURVES} could not be drawn ({lacking}); mend that, then draw it "
-                  f"with: {again}", file=sys.stderr)
+            print(f"note: the run is complete, but {out / CURVES} could not be drawn ({lacking}); fix that, then "
+                  f"draw it with: {again}", file=sys.stderr)
     return 0
 
 
@@ -149,7 +149,7 @@ def export(run, format, out=None):
     if out.resolve().parent == run.resolve() and out.name in RUN_FILES:
         raise UserError(f"{out} is a file of the run itself; choose another --out")
     if format == "c" and config.precision != "int8":
-        raise UserError(f"{run} is of {config.precision}, and a C header holds INT8 weights; use --format npz, or "
+        raise UserError(f"{run} has {config.precision} weights, but a C header holds INT8; use --format npz, or "
                         "fine-tune it in INT8 with --init-from")
     origin = f"{config.model} trained by zo_numpy, {run.resolve().name}"
     content = (exporting.to_npz(arrays, numbers) if format == "npz" else
@@ -183,7 +183,7 @@ def memory(measure=False, **given):
     if file:
         config = fitted(config, load_with_origin(config, Place(file))[0])
     measured = resident = None
-    if measure or config.bp_tail == BP:   # which is measured alone
+    if measure or config.bp_tail == BP:   # full BP can only be measured
         measured, resident = peak.measure(config, method_of(config), 12 if threads() == 1 else 50), largest_resident()
     for line in memories.report(config, measured, resident):
         say(line)

@@ -19,7 +19,7 @@ SCHEDULES = {   # what may follow a schedule, by precision
         "r_max": Numbers(int, "2^k - 1 with k = 1..6: 1, 3, 7, 15, 31 or 63", (1, 3, 7, 15, 31, 63)),
         "p_zero": whole(0, 255),
         "b_zo": whole(1, 6),
-        "b_bp": whole(1, 7),          # LOW_B_BP with --tail-scale running
+        "b_bp": whole(1, 7),          # with --tail-scale running: LOW_B_BP
     },
     "fp32": {
         "eps": positive(1),
@@ -28,7 +28,7 @@ SCHEDULES = {   # what may follow a schedule, by precision
         "eta_tail": positive(10),
     },
 }
-LOW_B_BP = whole(-8, 7)   # of b_bp with a running scale: at 0 and below the largest step is less than a bit on average
+LOW_B_BP = whole(-8, 7)   # b_bp with a running scale: at 0 and below the largest step is less than a bit on average
 MEANINGS = {
     "r_max": "largest magnitude of z", "p_zero": "n of the probability n / 256 that an element of z is zero",
     "b_zo": "bits left of z in an update", "b_bp": "bits left of a tail gradient in an update",
@@ -43,7 +43,7 @@ CHOICES = {
     "tail_scale": ("own", "running"),
 }
 LOSSES = {"int8": ("integer", "coarse", "float"), "fp32": ("float",)}   # the first is the default
-LARGEST_BATCH = 4096   # of the integer loss's proof against overflow
+LARGEST_BATCH = 4096   # up to which the integer loss is proven not to overflow
 NUMBERS = {"epochs": whole(1, 10**6), "batch_size": whole(1, LARGEST_BATCH), "seed": whole(0, 2**64 - 1),
            "validate": whole(0, 10**9), "limit": whole(0, 10**9), "rotate": whole(0, 359), "queries": whole(1, 64),
            "points": whole(0, 10**5), "classes": whole(0, 1000), "augment": whole(0, 1000), "spin": whole(0, 180),
@@ -161,7 +161,7 @@ def make_config(given):
     options["headroom"] = _check_headroom(options.get("headroom", ()), precision, model)
     unknown = set(options) - {field.name for field in dataclasses.fields(Config)}
     if unknown:
-        raise UserError(f"{option(sorted(unknown)[0])} has no meaning with --precision {precision}")
+        raise UserError(f"{option(sorted(unknown)[0])} has no meaning with --precision {precision}: leave it out")
     return Config(**options, schedules=schedules)
 
 
@@ -197,12 +197,12 @@ def _check_points(options, model):
 
 
 def _check_frozen(frozen, bp_tail):
-    """Refuses the control where it leaves nothing below the tail, or no tail."""
+    """Refuses the frozen control if there is nothing below the tail, or no tail."""
     if type(frozen) is not bool:
-        raise UserError(f"--zo-frozen {frozen}: it is true or false")
+        raise UserError(f"--zo-frozen {frozen}: choose true or false")
     if frozen and bp_tail in (0, BP):
-        raise UserError(f"--zo-frozen with --bp-tail {bp_tail} leaves nothing to compare: choose --bp-tail 1 or more, "
-                        "a number")
+        raise UserError(f"--zo-frozen with --bp-tail {bp_tail} leaves nothing to compare: choose a number for "
+                        "--bp-tail, 1 or more")
 
 
 def _check_schedule(name, values, numbers):
@@ -210,7 +210,7 @@ def _check_schedule(name, values, numbers):
     values = tuple(values)
     wrong = [value for value in values if not numbers.allows(value)]
     if wrong or not values:
-        raise UserError(f"{option(name)} {wrong[0] if wrong else 'of nothing'}: choose {numbers.text}, or several "
+        raise UserError(f"{option(name)} {wrong[0] if wrong else 'without a value'}: choose {numbers.text}, or several "
                         "separated by commas")
     return tuple(map(numbers.kind, values))
 
@@ -221,7 +221,7 @@ def _check_headroom(headroom, precision, model):
     if len(headroom) != len(layers) or not all(whole(0, 6).allows(h) for h in headroom):
         raise UserError(f"--headroom {','.join(map(str, headroom))}: " + (
             f"give {len(layers)} numbers from 0 to 6, one for each of {', '.join(layer.name for layer in layers)}"
-            if layers else f"it has no meaning with --precision {precision}"))
+            if layers else f"it has no meaning with --precision {precision}; leave it out"))
     return tuple(headroom)
 
 
@@ -273,7 +273,7 @@ def describe(config, dataset):
 def config_from_json(fields, name):
     """The Config a run folder holds, from its JSON object.  name: the file's, for messages.
 
-    Raises UserError if it is not one: every field but those of ADDED is there, since a default may not stand in for a
+    Raises UserError if it is not one: every field but those of ADDED must be there, since a default may not replace a
     lost one.
     """
     try:

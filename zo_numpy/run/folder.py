@@ -9,8 +9,8 @@
     .lock           empty; held by the process that trains here
 
 The logs only grow; each is flushed to disk before the checkpoint that counts it. A run that is cut off leaves a
-checkpoint and perhaps lines behind it: resuming cuts the logs back to what the checkpoint counts and goes on, and as
-every step is a function of (seed, step), it ends in the bytes of a run that was never cut.
+checkpoint and perhaps lines written after it. Resuming cuts the logs back to what the checkpoint counts and goes on.
+Every step is a function of (seed, step), so the run ends in the same bytes as one that was never cut off.
 """
 import contextlib
 import hashlib

@@ -107,8 +107,10 @@ def parse(arguments):
 
     export = subparsers.add_parser("export", help="final weights for another program or a device")
     export.add_argument("run", type=pathlib.Path)
-    export.add_argument("--format", choices=("npz", "c"), default="npz")
-    export.add_argument("--out", type=pathlib.Path, help="the file to write (default in the run folder)")
+    export.add_argument("--format", choices=("npz", "flat", "c"), default="npz",
+                        help="npz (default); flat, what a port reads without a parser; c, see --out")
+    export.add_argument("--out", type=pathlib.Path, help="the file to write (default in the run folder); with --format c "
+                        "a header, FILE.h, or a new folder for a C program that classifies, trains and tests itself")
 
     replay = subparsers.add_parser("replay", help="rebuild a vanilla-ZO run's weights from its log of signs alone")
     replay.add_argument("run", type=pathlib.Path)
@@ -124,6 +126,11 @@ def parse(arguments):
     export_trace.add_argument("--steps", type=int, help="how many (default 3)")
     export_trace.add_argument("--compact", action="store_true", help="large tensors by digest")
     _add_run_options(export_trace)
+    export_data = actions.add_parser("export-data", argument_default=argparse.SUPPRESS,
+                                     help="write a run's data into one flat file that a port reads without a parser")
+    export_data.add_argument("path", type=pathlib.Path, metavar="FILE")
+    export_data.add_argument("--run", type=pathlib.Path, help="the run whose data it is, in place of the options below")
+    _add_run_options(export_data)
     diff = actions.add_parser("diff", help="compare a trace with a reference and name the first divergence")
     diff.add_argument("reference", type=pathlib.Path)
     diff.add_argument("mine", type=pathlib.Path)

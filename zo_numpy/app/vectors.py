@@ -1,4 +1,4 @@
-"""The `golden` commands: check, update, export and diff."""
+"""The `golden` commands: check, update, export, export-data and diff."""
 import contextlib
 import importlib.util
 import os
@@ -7,8 +7,10 @@ import sys
 from ..errors import UserError
 from ..files import scratch_folder
 from ..golden import check, diff, trace
-from ..run.config import check_number, make_config, whole, with_classes
+from ..run.config import check_number, make_config, option, read_config, whole, with_classes
+from ..run.folder import read_description
 from ..run.steps import parts, steps_in_epoch
+from . import flat_data
 from .beside import GOLDEN
 from .data import at_hand, load_data
 from .progress import say
@@ -70,6 +72,19 @@ def _export_one(folder, steps=3, compact=False, data_dir=None, offline=False, **
     say(f"wrote {folder}: {records} records of {steps} steps")
 
 
+def _export_data(path, run=None, data_dir=None, offline=False, **given):
+    """Writes the data of a run, or of a run that would have these options, as one flat file."""
+    if run and given:
+        raise UserError(f"--run {run} says all that decides the data; leave out {option(sorted(given)[0])}")
+    config = read_config(run) if run else make_config(given)
+    dataset = load_data(config, data_dir, offline)
+    if run and read_description(run)["dataset"]["digest"] != dataset.digest:
+        raise UserError(f"{run} was trained on other data ({read_description(run)['dataset']['source']}); now there is "
+                        f"{dataset.source}: name its folder with --data-dir")
+    size = flat_data.export_data(with_classes(config, dataset), dataset, path)
+    say(f"wrote {path} ({size:,} bytes)")
+
+
 def _diff_two(reference, mine):
     """Exit status 1 if the traces differ."""
     found = diff.compare(reference, mine)
@@ -88,4 +103,5 @@ def _diff_two(reference, mine):
     return 1 if found.findings or found.extra else 0
 
 
-ACTIONS = {"check": _check_all, "update": _update_all, "export": _export_one, "diff": _diff_two}
+ACTIONS = {"check": _check_all, "update": _update_all, "export": _export_one, "export-data": _export_data,
+           "diff": _diff_two}

@@ -161,7 +161,7 @@ def general_registers_only(folder):
     if platform.machine() not in ("x86_64", "AMD64", "aarch64"):
         return None
     folder.mkdir(parents=True, exist_ok=True)
-    files = (*sources("int8"), SOURCE / "rng.c", SOURCE / "models.c")
+    files = (*sources("int8", "device"), SOURCE / "rng.c", SOURCE / "models.c")
     return "".join(compile_file(path, folder, ("-O1", "-mgeneral-regs-only"))[1].stderr for path in files)
 
 

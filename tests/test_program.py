@@ -8,7 +8,7 @@ import pytest
 
 from small_runs import main, refused, train, write_digits
 from zo_numpy import models, rng
-from zo_numpy.app import commands, program
+from zo_numpy.app import commands
 from zo_numpy.app.data import load_data
 from zo_numpy.app.flat_data import MAGIC
 from zo_numpy.run.config import option, read_config
@@ -35,11 +35,12 @@ def exported(run, folder):
     return folder
 
 
-def built(folder):
+def built(folder, *more):
     """The program of an exported folder."""
-    done = subprocess.run(["make", "-s", "-C", str(folder), "CFLAGS=-O0"], capture_output=True, text=True)
+    done = subprocess.run(["make", "-s", "-C", str(folder), "CFLAGS=-O0", *more], capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    return folder / program.prefix_of(folder)
+    source, = folder.glob("*_model.c")
+    return folder / source.name.removesuffix("_model.c")
 
 
 def said(path, word, given=b""):
@@ -111,6 +112,13 @@ def test_self_test_notices_another_weight_and_another_rule(digits, tmp_path):
     tail.write_text(tail.read_text().replace("error[i] : 0;", "error[i] : error[i];"))
     done = subprocess.run([str(built(folder)), "test"], capture_output=True, text=True)
     assert done.returncode == 1 and "the weights after one training step" in done.stdout
+
+
+@builds
+def test_batch_can_be_another(digits, tmp_path):
+    path = built(exported(train(digits, tmp_path / "run", epochs=1), tmp_path / "net"), "DEFINES=-DNET_BATCH=1")
+    assert "passed: logits of 4 samples" in said(path, "test") and "at a batch of 1\n" in said(path, "memory")
+    assert len(said(path, "train", bytes(3 * 785)).splitlines()) == 3 + 1
 
 
 @builds

@@ -35,17 +35,19 @@ LAYERS = {models.Conv2d: ("CONV2D", lambda layer: (layer.in_channels, layer.out_
 MAKEFILE = """\
 # make test            builds the program and runs its self-test
 # make CC=arm-none-eabi-gcc CFLAGS=...   for another machine; HOSTCC compiles what runs here, to size the memory
+# make DEFINES=-D@BATCH@=1   trains on another batch; make clean before
 CC = cc
 HOSTCC = cc
 CFLAGS = -O2
+DEFINES =
 STRICT = -std=c99 -pedantic -Wall -Werror
 PORT = $(wildcard port_c99/*.c port_c99/int8/*.c port_c99/harness/*.c) port_c99/device/device.c
 
 @PREFIX@: memory.h @PREFIX@_model.c port_c99/device/program/main.c $(PORT)
-	$(CC) $(STRICT) $(CFLAGS) -I. @PREFIX@_model.c port_c99/device/program/main.c $(PORT) -o $@
+	$(CC) $(STRICT) $(DEFINES) $(CFLAGS) -I. @PREFIX@_model.c port_c99/device/program/main.c $(PORT) -o $@
 
 memory.h: model.h @PREFIX@_model.c port_c99/device/program/sizes.c $(PORT)
-	$(HOSTCC) $(STRICT) -I. @PREFIX@_model.c port_c99/device/program/sizes.c $(PORT) -o sizes
+	$(HOSTCC) $(STRICT) $(DEFINES) -I. @PREFIX@_model.c port_c99/device/program/sizes.c $(PORT) -o sizes
 	./sizes > $@.part && mv $@.part $@
 
 .PHONY: test clean
@@ -58,7 +60,7 @@ clean:
 """
 
 
-def prefix_of(folder):
+def _prefix_of(folder):
     """The prefix of a model's C names, from the name of its folder."""
     return c_names([folder.resolve().name.lower()])[0]
 
@@ -76,7 +78,7 @@ def write_program(folder, config, method, weights, origin):
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder} is not empty; name a new folder for the program")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    prefix = prefix_of(folder)
+    prefix = _prefix_of(folder)
     with scratch_folder(folder) as new:
         for pattern in COPIED:
             for path in sorted(PORT.glob(pattern)):
@@ -85,7 +87,7 @@ def write_program(folder, config, method, weights, origin):
                 place.write_bytes(path.read_bytes())
         texts = {f"{prefix}_model.c": _model_source(prefix, config, method, weights, origin),
                  f"{prefix}_model.h": _model_header(prefix, config), "model.h": _which_model(prefix),
-                 "Makefile": MAKEFILE.replace("@PREFIX@", prefix)}
+                 "Makefile": MAKEFILE.replace("@PREFIX@", prefix).replace("@BATCH@", f"{prefix.upper()}_BATCH")}
         for name, text in texts.items():
             (new / name).write_text(text, encoding="ascii")
         size = sum(path.stat().st_size for path in new.rglob("*") if path.is_file())
@@ -148,7 +150,8 @@ def _model_source(prefix, config, method, weights, origin):
     lines += [f"const struct device_model {prefix}_model = {{", f"    {_text(prefix)},",
               f"    {_text(digest({name: weight.data for name, weight in named.items()}))},",
               f"    {prefix}_layers, {len(layers)}, {{{len(model.input_shape)}, {{{shape}}}}},",
-              f"    {'FULL_BP' if config.bp_tail == BP else config.bp_tail}, {prefix.upper()}_BATCH,",
+              f"    {'FULL_BP' if config.bp_tail == BP else config.bp_tail}, {prefix.upper()}_BATCH < {len(labels)} ? "
+              f"{len(labels)} : {prefix.upper()}_BATCH,",
               f"    {_bool(config.tail_scale == 'running')},   /* the scale of the tail's steps */",
               f"    UINT64_C({config.seed}),",
               f"    {{{settings.r_max}, {settings.p_zero}, {settings.b_zo}, {settings.b_bp}, {settings.r_limit}, "

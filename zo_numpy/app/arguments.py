@@ -133,7 +133,9 @@ def parse(arguments):
     _add_run_options(export_data)
     diff = actions.add_parser("diff", help="compare a trace with a reference and name the first divergence")
     diff.add_argument("reference", type=pathlib.Path)
-    diff.add_argument("mine", type=pathlib.Path)
+    diff.add_argument("mine", type=pathlib.Path, help="its folder, or - for flat text on standard input")
+    text = actions.add_parser("text", help="a trace or an op's cases as flat text, a record a line")
+    text.add_argument("path", type=pathlib.Path, help="the folder of a trace, or a file of tests/golden/ops")
     subparsers.add_parser("tour", help="one training step of a tiny network, value by value, and what function did it")
     memory = subparsers.add_parser("memory", argument_default=argparse.SUPPRESS,
                                    help="bytes of a training step by kind of tensor, predicted and measured")

@@ -1,12 +1,14 @@
-"""The `golden` commands: check, update, export, export-data and diff."""
+"""The `golden` commands: check, update, export, export-data, diff and text."""
 import contextlib
 import importlib.util
 import os
+import pathlib
 import sys
+import tempfile
 
 from ..errors import UserError
 from ..files import scratch_folder
-from ..golden import check, diff, trace
+from ..golden import check, diff, text, trace
 from ..run.config import check_number, make_config, option, read_config, whole, with_classes
 from ..run.folder import read_description
 from ..run.steps import parts, steps_in_epoch
@@ -85,9 +87,22 @@ def _export_data(path, run=None, data_dir=None, offline=False, **given):
     say(f"wrote {path} ({size:,} bytes)")
 
 
+def _print_text(path):
+    for line in text.trace_lines(path) if path.is_dir() else text.case_lines(path):
+        say(line)
+
+
 def _diff_two(reference, mine):
-    """Exit status 1 if the traces differ."""
-    found = diff.compare(reference, mine)
+    """Exit status 1 if the traces differ.  mine: - is flat text on standard input."""
+    if str(mine) == "-":
+        with tempfile.TemporaryDirectory() as folder:
+            text.read_trace(sys.stdin, reference, pathlib.Path(folder))
+            return _report(diff.compare(reference, folder))
+    return _report(diff.compare(reference, mine))
+
+
+def _report(found):
+    """Prints what a diff.compare found; the exit status."""
     if found.findings:
         say(f"first divergence: {found.findings[0]}")
         for finding in found.findings[1:SHOWN + 1]:
@@ -104,4 +119,4 @@ def _diff_two(reference, mine):
 
 
 ACTIONS = {"check": _check_all, "update": _update_all, "export": _export_one, "export-data": _export_data,
-           "diff": _diff_two}
+           "diff": _diff_two, "text": _print_text}

@@ -119,7 +119,7 @@ def _test_of(config, method, weights):
     model, precision = models.of_run(config), PRECISIONS[config.precision]
     n = min(TESTED, config.batch_size)
     drawn = rng.half_words(config.seed, rng.DATA, 0, 0, 0, n * models.size(model.input_shape))
-    samples = drawn.astype(np.uint8) if not config.points else (drawn % 147).astype(np.int8) - np.int8(73)
+    samples = drawn.astype(np.uint8) if not models.takes_points(model) else (drawn % 147).astype(np.int8) - np.int8(73)
     samples = samples.reshape(n, *model.input_shape)
     labels = np.arange(n, dtype=np.uint8) % model.classes
     logits = precision.logits_of(model, weights, samples)

@@ -9,12 +9,13 @@ import tempfile
 from ..errors import UserError
 from ..files import scratch_folder
 from ..golden import check, diff, text, trace
-from ..run.config import check_number, make_config, option, read_config, whole, with_classes
-from ..run.folder import read_description
+from ..run.config import check_number, flat, make_config, read_config, whole
+from ..run.fitting import fitted
+from ..run.network import own_model
 from ..run.steps import parts, steps_in_epoch
 from . import flat_data
 from .beside import GOLDEN
-from .data import at_hand, load_data
+from .data import at_hand, data_of_run, load_data, own_file
 from .progress import say
 
 TESTS = GOLDEN.parent
@@ -51,12 +52,26 @@ def _check_empty(folder):
         raise UserError(f"{folder} is not empty; name a new folder")
 
 
-def _export_one(folder, steps=3, compact=False, data_dir=None, offline=False, **given):
-    """Writes a trace; a folder that is there must be empty."""
-    config = make_config(given)
-    trace.check_traceable(config)
-    dataset = load_data(config, data_dir, offline)
-    config = with_classes(config, dataset)
+def _configured(run, data_dir, offline, given, check=lambda config: None):
+    """(Config, Dataset) of options, or of a run but for what is given.  check: called with the Config, to refuse it."""
+    if run:
+        stored, given = read_config(run), own_model(given)
+        given, data = {**flat(stored), **given}, given.get("data")
+        config = make_config({**given, "data": stored.data})
+        check(config)
+        dataset = data_of_run(run, config, data, data_dir, offline)
+    else:
+        given, file = own_file(own_model(given))
+        config = make_config(given)
+        check(config)
+        dataset = load_data(config, data_dir, offline, file=file)
+    return fitted(config, dataset), dataset
+
+
+def _export_one(folder, steps=3, compact=False, data_dir=None, offline=False, run=None, **given):
+    """Writes a trace; a folder that is there must be empty.  run: whose configuration and data it has, but for what is
+    given."""
+    config, dataset = _configured(run, data_dir, offline, given, trace.check_traceable)
     check_number("steps", steps, whole(1, config.epochs * steps_in_epoch(config, len(parts(config, dataset)[0][1]))))
     _check_empty(folder)
     made = [parent for parent in folder.parents if not parent.exists()]
@@ -75,15 +90,8 @@ def _export_one(folder, steps=3, compact=False, data_dir=None, offline=False, **
 
 
 def _export_data(path, run=None, data_dir=None, offline=False, **given):
-    """Writes the data of a run, or of a run that would have these options, as one flat file."""
-    if run and given:
-        raise UserError(f"--run {run} says all that decides the data; leave out {option(sorted(given)[0])}")
-    config = read_config(run) if run else make_config(given)
-    dataset = load_data(config, data_dir, offline)
-    if run and read_description(run)["dataset"]["digest"] != dataset.digest:
-        raise UserError(f"{run} was trained on other data ({read_description(run)['dataset']['source']}); now there is "
-                        f"{dataset.source}: name its folder with --data-dir")
-    size = flat_data.export_data(with_classes(config, dataset), dataset, path)
+    """Writes the data of a run as one flat file; run, given: as of `_export_one`."""
+    size = flat_data.export_data(*_configured(run, data_dir, offline, given), path)
     say(f"wrote {path} ({size:,} bytes)")
 
 

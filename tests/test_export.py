@@ -110,11 +110,11 @@ def test_c_header_holds_extreme_values_and_survives_any_name(tmp_path):
               for layer in models.weight_layers(models.NARROW_LENET.layers)}
     numbers = {f"{name}.exponent": -20 for name in arrays}
     origin = "a folder named */ int broken; /* \\ ??/ \u6570"
-    text = export.to_c(models.NARROW_LENET, arrays, numbers, origin, "1 \u6570")
+    text = export.to_c(models.NARROW_LENET, arrays, numbers, origin, "1")
     (tmp_path / "weights.h").write_text(text, encoding="utf-8")
     (tmp_path / "main.c").write_text(C_PROGRAM.replace(
-        "SHOW", 'const int d[] = {1}; show("x", n1_fc1_weight, sizeof n1_fc1_weight, N1_FC1_EXPONENT, d, 1);\n'
-                "(void)n1_conv1_weight; (void)n1_conv2_weight; (void)n1_fc2_weight; (void)n1_fc3_weight;"))
+        "SHOW", 'const int d[] = {1}; show("x", x1_fc1_weight, sizeof x1_fc1_weight, X1_FC1_EXPONENT, d, 1);\n'
+                "(void)x1_conv1_weight; (void)x1_conv2_weight; (void)x1_fc2_weight; (void)x1_fc3_weight;"))
     printed = compile_and_run(tmp_path, "-std=c99")
     fc1 = arrays["fc1"].reshape(-1).astype(int)
     assert printed.split() == ["x", str(fc1.size), "-20", "1", str(fc1.sum()),

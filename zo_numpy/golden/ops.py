@@ -17,11 +17,11 @@ from typing import NamedTuple
 from ..errors import UserError
 from ..files import read_bounded, unique_names, write_atomically
 from . import FORMAT_VERSION
-from .cases import arith, draws, layers, loss, points, random, scale, step, tail, zo
+from .cases import arith, draws, layers, loss, points, random, run, scale, step, tail, zo
 
 # In the order in which a port is best brought up.
 DEFINITIONS = {**random.OPS, **draws.OPS, **arith.OPS, **layers.OPS, **points.OPS, **loss.OPS, **tail.OPS,
-               **scale.OPS, **zo.OPS, **step.OPS}
+               **scale.OPS, **zo.OPS, **step.OPS, **run.OPS}
 OPS = {name: op.compute for name, op in DEFINITIONS.items()}   # op(inputs, parameters) -> expected
 
 LARGEST_FILE = 4 << 20       # bytes

@@ -36,12 +36,26 @@ SOLIDS: dict[str, dict] = {
 TRACES |= {f"narrow-pointnet-{precision}-k{k}": dict(options, bp_tail=k, points=24, batch_size=2, epochs=1)
            for precision, options in SOLIDS.items() for k in range(4)}
 TRACES["narrow-lenet-int8-k2-running"] = dict(TRACES["narrow-lenet-int8-k2"], tail_scale="running")
+# What a step may do besides, of the smallest network, compactly and two steps long.
+VARIANTS = {f"narrow-pointnet-int8-{kind}": dict(SOLIDS["int8"], points=6, batch_size=2, epochs=1, **options)
+            for kind, options in {
+               "k1-queries2": dict(bp_tail=1, queries=2), "k2-frozen": dict(bp_tail=2, zo_frozen=True),
+               "k3-both": dict(bp_tail=3, tail_passes="both"),
+               "k2-queries2-both": dict(bp_tail=2, queries=2, tail_passes="both")}.items()}
+TRACES |= VARIANTS
 SOLIDS_RUN = dict(points=64, epochs=4, batch_size=12, limit=328)
+FULL = dict(r_max=(3, 7, 7, 1), p_zero=(64, 200), b_zo=(2, 1, 1, 1), b_bp=(3, 2, 1))
 # Two epochs of half the subset, for the schedules and the last partial batch; one epoch of all of MNIST; short runs
 # that each differ in one thing more: the loss, the queries, or an R that the only epoch's r_max does not reach.
 SUBSET_RUN: dict = dict(data="mnist-subset", epochs=2, validate=5000)
 SHORT_RUN: dict = dict(data="mnist-subset", epochs=1, batch_size=32, limit=4000, validate=1000)
 FP32_RUN: dict = dict(precision="fp32", data="mnist-subset", epochs=2, batch_size=32, limit=1000, validate=1000)
+# The same network and schedules of several entries: what a run without a data set can show of the variants.
+VARIANT_RUNS = {f"solids-int8-{kind}": {**SOLIDS["int8"], **SOLIDS_RUN, **FULL, "validate": 200, **options}
+                for kind, options in {
+                    "k1-queries3": dict(bp_tail=1, queries=3), "k2-frozen": dict(bp_tail=2, zo_frozen=True),
+                    "k3-queries2-both": dict(bp_tail=3, queries=2, tail_passes="both", b_bp=(2, 1))}.items()}
+ALONE = tuple(VARIANT_RUNS)   # the runs whose evaluation.txt ends with what is right one sample at a time
 RUNS: dict[str, dict] = {
     **{f"subset-int8-k{k}": dict(SUBSET_RUN, bp_tail=k) for k in range(4)},
     "subset-int8-k1-both": dict(SUBSET_RUN, bp_tail=1, tail_passes="both"),
@@ -50,6 +64,7 @@ RUNS: dict[str, dict] = {
     "subset-int8-k1-coarse": dict(SHORT_RUN, bp_tail=1, loss="coarse"),
     "subset-int8-k2-limit": dict(SHORT_RUN, bp_tail=2, r_max=(3, 7), seed=2**63 + 1),
     **{f"solids-int8-k{k}": dict(SOLIDS["int8"], **SOLIDS_RUN, validate=200, bp_tail=k) for k in (0, 3)},
+    **VARIANT_RUNS,
     **{f"mnist-int8-k{k}": dict(data="mnist", bp_tail=k, epochs=1) for k in (0, 2)},
     **{f"subset-fp32-k{k}": dict(FP32_RUN, bp_tail=k) for k in range(4)},
     "subset-fp32-k0-queries3": dict(FP32_RUN, bp_tail=0, queries=3),
@@ -82,9 +97,10 @@ def make_trace(name, load, folder):
     """Writes the committed trace of that name into a new folder."""
     config = config_of(TRACES[name])
     dataset = load(config)
-    compact = config.model == "lenet5" or config.precision == "fp32"
+    compact = config.model == "lenet5" or config.precision == "fp32" or name in VARIANTS
     folder.mkdir(parents=True)
-    return trace.export_trace(with_classes(config, dataset), dataset, folder, TRACE_STEPS, compact)
+    return trace.export_trace(with_classes(config, dataset), dataset, folder, 2 if name in VARIANTS else TRACE_STEPS,
+                              compact)
 
 
 def check_ops(folder):
@@ -138,7 +154,7 @@ def check_run(name, golden, load):
     dataset = load(config)
     if dataset.digest != recorded["digest"]:
         return 0, [], f"its data are not here ({config.data}); fetch them with `make data`"
-    compared, difference = runs.first_difference(path, config, own_method(config), dataset)
+    compared, difference = runs.first_difference(path, config, own_method(config), dataset, name in ALONE)
     differences = [difference] if difference else []
     if (path / CONFIG).read_bytes() != run_config(name, dataset):
         differences.append(f"{CONFIG} is not, byte for byte, what this version writes")
@@ -225,7 +241,7 @@ def make_run(name, config, dataset, folder):
     folder.mkdir(parents=True)
     write_atomically(folder / CONFIG, run_config(name, dataset))
     content = {STEPS: [], runs.EVALUATION: []}
-    for file, line in runs.made_lines(config, own_method(config), dataset):
+    for file, line in runs.made_lines(config, own_method(config), dataset, name in ALONE):
         content[file].append(line)
     for file, lines in content.items():
         write_atomically(folder / file, "".join(lines).encode())

@@ -48,7 +48,8 @@ IN_TRAINING = {   # flag of short_run: (file, the right text, the bug)
     "PassesAveraged": ("int8/tiled.py", "step += earlier[name][place]\n",
                        "step[:] = np.trunc((step + earlier[name][place]) / 2)\n"),
     "BothDropsFirstPass": ("int8/tiled.py", "            if earlier:\n", "            if False:\n"),
-    "FrozenStepsZ": ("int8/variants.py", "        return frozen_step(model, bp_tail, weights, images, labels, settings, "
+    "FrozenStepsZ": ("int8/variants.py",
+                     "        return frozen_step(model, bp_tail, weights, images, labels, settings, "
                      "record)\n",
                      "        outcome = frozen_step(model, bp_tail, weights, images, labels, settings, record)\n"
                      "        perturb(weights, zo_tensors(model, bp_tail), -1, seed, step, settings)\n"
@@ -74,7 +75,8 @@ def test_a_bug_of_a_step_fails_the_cases_that_carry_its_flag_and_no_others(tmp_p
 
 TRACED = {   # bug: (trace, where it is planted, what is said first)
     "query is always 0": ("k1-queries2", QUERY_ZERO, "step 0, phase plus1, op weights, tensor mlp1: its sha256"),
-    "frozen steps z": ("k2-frozen", IN_TRAINING["FrozenStepsZ"], "step 0, phase update, op weights, tensor mlp1: its sha256"),
+    "frozen steps z": ("k2-frozen", IN_TRAINING["FrozenStepsZ"],
+                       "step 0, phase update, op weights, tensor mlp1: its sha256"),
     "passes averaged": ("k3-both", ("int8/variants.py", "first[name] + second[name] for",
                                     "(first[name] + second[name]) // 2 for"),
                         "step 0, phase update, op weights, tensor fc1: its sha256"),

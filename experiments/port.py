@@ -89,10 +89,9 @@ def write_data(folder):
         config = read_config(GOLDEN / "runs" / name)
         flat_data.export_data(config, load_data(config, offline=True, announce=lambda text: None),
                               folder / f"{name}.flat")
-    try:
-        write_idx(datasets.load("mnist", offline=True, announce=lambda text: None), folder / "mnist")
-    except datasets.DataError:   # it has not been fetched
-        pass
+    mnist = datasets.load("mnist", offline=True, announce=lambda text: None)
+    if mnist.complete:   # else it has not been fetched, and this is the subset
+        write_idx(mnist, folder / "mnist")
 
 
 def write_idx(dataset, folder):

@@ -18,7 +18,9 @@ import tempfile
 from experiments import port
 from experiments.common import QUICK, save_result
 from zo_numpy.app import flat_data
-from zo_numpy.app.data import load_data, say
+from zo_numpy.app.data import load_data
+from zo_numpy.app.methods import method_of
+from zo_numpy.app.progress import say
 from zo_numpy.golden.runs import made_lines
 from zo_numpy.run.config import describe, make_config, with_classes
 
@@ -122,7 +124,7 @@ def write_fresh(folder, data):
         config = make_config(dict(options, precision="int8"))
         dataset = load_data(config, offline=True, announce=lambda text: None)
         config = with_classes(config, dataset)
-        lines = list(made_lines(config, dataset))
+        lines = list(made_lines(config, method_of(config), dataset))
         (folder / name).mkdir(parents=True)
         (folder / name / "config.json").write_text(json.dumps(describe(config, dataset)))
         for file in ("steps.txt", "evaluation.txt"):

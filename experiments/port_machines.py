@@ -18,7 +18,7 @@ import time
 
 from experiments import port
 from experiments.common import QUICK, save_result
-from zo_numpy.app.data import say
+from zo_numpy.app.progress import say
 
 MACHINES = [("s390x", "64 bits, big-endian", "s390x-linux-gnu-gcc", "qemu-s390x"),
             ("ARM", "32 bits, little-endian", "arm-linux-gnueabihf-gcc", "qemu-arm"),

@@ -9,6 +9,7 @@ import pytest
 from experiments import port
 from zo_numpy.app import flat_data
 from zo_numpy.app.data import load_data
+from zo_numpy.app.methods import method_of
 from zo_numpy.files import write_atomically
 from zo_numpy.golden.runs import made_lines
 from zo_numpy.run.config import describe, make_config, with_classes
@@ -49,7 +50,7 @@ def trained(built, folder, options):
     flat_data.export_data(config, dataset, folder / "data.flat")
     subprocess.run([str(built / "port"), "train", str(folder / "config.json"), str(folder / "data.flat"), "--out",
                     str(folder), "--save", str(folder / "weights.flat")], check=True, capture_output=True)
-    expected = list(made_lines(config, dataset))
+    expected = list(made_lines(config, method_of(config), dataset))
     return [[line for file, line in expected if file == name] for name in ("steps.txt", "evaluation.txt")], [
         (folder / name).read_text().splitlines(keepends=True) for name in ("steps.txt", "evaluation.txt")]
 
@@ -63,8 +64,17 @@ def trained(built, folder, options):
          queries=2, tail_passes="both", loss="coarse"),
     dict(model="narrow-pointnet", data="synthetic-solids", bp_tail=1, epochs=3, batch_size=16, limit=40, points=33,
          validate=20, augment=2, spin=90, noise=20),
+    dict(model="narrow-lenet", data="mnist-subset", bp_tail=2, epochs=2, batch_size=1, limit=150, validate=20,
+         queries=2, tail_passes="both", tail_scale="running", b_bp=(1, -2)),
+    dict(model="lenet5", data="mnist-subset", bp_tail="all", epochs=1, batch_size=1, limit=70, validate=20,
+         tail_scale="running", b_bp=(2,)),
+    dict(model="lenet5", data="mnist-subset", bp_tail="all", epochs=1, batch_size=200, limit=400, validate=20,
+         tail_scale="running", b_bp=(-8,)),
+    dict(model="narrow-pointnet", data="synthetic-solids", bp_tail="all", epochs=2, batch_size=9, limit=40, points=70,
+         validate=20, tail_scale="running", b_bp=(1,)),
 ], ids=["full BP", "full BP, more terms than 32 bits hold", "full BP of points", "queries, both passes, coarse",
-        "variants of clouds"])
+        "variants of clouds", "running scale, single samples", "running scale, full BP",
+        "running scale, full BP, large shifts", "running scale, full BP of points"])
 def test_ends_in_the_same_digest(built, tmp_path, options):
     expected, got = trained(built, tmp_path, dict(options, precision="int8"))
     assert got == expected

@@ -7,6 +7,7 @@ the integer product, see kernels.py.
 
 method_of, an argument throughout, gives the steps.Method of a Config; tails are the K that are measured.
 """
+import functools
 import math
 import sys
 
@@ -47,6 +48,7 @@ def images(batches, rounds, method_of, tails=TAILS):
         ratios |= {f"step_a_us_{precision}": 1e6 * a, f"step_b_us_{precision}": 1e6 * b,
                    f"step_b_deviation_{precision}": worst,
                    f"epoch_k2_b64_s_{precision}": median(fit[precision, 64]) * -(-MNIST_IMAGES // 64)}
+    ratios |= _thread_ratios(method_of, batches, rounds)
     ratios["einsum_share_b256"] = _einsum_share(method_of, max(3, rounds // 3), 256)
     ratios |= _memory_ratios(method_of, tails)
     return {"threads": tiles.threads(), "python": sys.version.split()[0], "numpy": np.__version__, "rounds": rounds,
@@ -80,6 +82,22 @@ def step_of(method_of, precision, bp_tail, batch, **options):
         method.train_step(model, bp_tail, weights, samples, labels, config.seed, step, settings)
         step += 1
     return make
+
+
+def _thread_ratios(method_of, batches, rounds):
+    """How long a step of vanilla ZO takes on two threads, over the time on one, by precision and batch."""
+    def on(workers, make):
+        with threads(workers):
+            make()
+
+    ratios = {}
+    for precision in PRECISIONS:
+        for batch in batches:
+            make = step_of(method_of, precision, 0, batch)
+            taken = interleaved({workers: functools.partial(on, workers, make) for workers in (1, 2)}, rounds)
+            ratios[f"two_threads_over_one_{precision}_b{batch}"] = median(
+                [two / one for one, two in zip(taken[1], taken[2])])
+    return ratios
 
 
 def _einsum_share(method_of, rounds, batch, **options):

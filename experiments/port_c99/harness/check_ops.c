@@ -751,8 +751,30 @@ static void op_gradient_step(struct trial *trial)
     int64_t *wide = allocate((size_t)count * sizeof *wide);
     const int32_t maximum = max_abs(gradient, count);
     expect_one(trial, "maximum", maximum);
-    expect_one(trial, "shift", gradient_shift((uint64_t)maximum, given(trial, "b_bp")));
-    gradient_step(gradient, count, given(trial, "b_bp"), step);
+    expect_one(trial, "shift", gradient_shift((uint64_t)maximum, 0, given(trial, "b_bp"), NULL));
+    gradient_step(gradient, count, 0, given(trial, "b_bp"), NULL, step);
+    for (int32_t i = 0; i < count; i++)
+        wide[i] = step[i];
+    expect_int64(trial, "step", wide, count);
+}
+
+static void op_running_step(struct trial *trial)
+{
+    const struct json *given_gradient = in(trial, "gradient");
+    const int32_t exponent = small(get(given_gradient, "exponent")), b_bp = given(trial, "b_bp");
+    struct scale scale = {given(trial, "reference"), given(trial, "age")}, again = scale;
+    int32_t count;
+    int32_t *gradient = int32s(get(given_gradient, "data"), &count);
+    int16_t *step = allocate((size_t)count * sizeof *step);
+    int64_t *wide = allocate((size_t)count * sizeof *wide);
+    const int32_t maximum = max_abs(gradient, count);
+    expect_one(trial, "maximum", maximum);
+    if (maximum)   /* a gradient of zeros has no size */
+        expect_one(trial, "size", bit_width((uint64_t)maximum) + exponent);
+    expect_one(trial, "shift", running_shift((uint64_t)maximum, exponent, b_bp, &scale));
+    expect_one(trial, "reference", scale.reference);
+    expect_one(trial, "age", scale.age);
+    gradient_step(gradient, count, exponent, b_bp, &again, step);
     for (int32_t i = 0; i < count; i++)
         wide[i] = step[i];
     expect_int64(trial, "step", wide, count);
@@ -769,7 +791,7 @@ static void op_update_tail(struct trial *trial)
         int32_t *gradient = int32s(item(gradients, i), &count);
         int64_t *wide = allocate((size_t)count * sizeof *wide);
         steps[i] = allocate((size_t)count * sizeof **steps);
-        gradient_step(gradient, count, given(trial, "b_bp"), steps[i]);
+        gradient_step(gradient, count, 0, given(trial, "b_bp"), NULL, steps[i]);
         for (int32_t j = 0; j < count; j++)
             wide[j] = steps[i][j];
         expect(trial, item(get(trial->expected, "steps"), i), "steps", wide, count);
@@ -975,10 +997,10 @@ static const struct {
     {"cross_entropy", op_cross_entropy}, {"coarse_cross_entropy", op_cross_entropy}, {"loss_sign", op_loss_sign},
     {"perturb", op_perturb}, {"restore_and_update", op_restore_and_update}, {"softmax_error", op_softmax_error},
     {"linear_gradient", op_linear_gradient}, {"linear_backward", op_linear_backward},
-    {"relu_backward", op_relu_backward}, {"gradient_step", op_gradient_step}, {"update_tail", op_update_tail},
-    {"tail_step", op_tail_step}, {"train_step", op_train_step}, {"schedule", op_schedule},
-    {"batch_indices", op_batch_indices}, {"initial_digest", op_initial_digest}, {"point_block_ends", op_block},
-    {"tail_step_128", op_tail_step}, {"short_run", op_short_run},
+    {"relu_backward", op_relu_backward}, {"gradient_step", op_gradient_step}, {"running_step", op_running_step},
+    {"update_tail", op_update_tail}, {"tail_step", op_tail_step}, {"train_step", op_train_step},
+    {"schedule", op_schedule}, {"batch_indices", op_batch_indices}, {"initial_digest", op_initial_digest},
+    {"point_block_ends", op_block}, {"tail_step_128", op_tail_step}, {"short_run", op_short_run},
 };
 
 int32_t check_ops(const char *folder, int32_t *right)

@@ -9,8 +9,9 @@
 static const char *const RUNS[] = {
     "subset-int8-k0", "subset-int8-k1", "subset-int8-k2", "subset-int8-k3", "subset-int8-k1-both",
     "subset-int8-k2-frozen", "subset-int8-k0-queries3", "subset-int8-k1-coarse", "subset-int8-k2-limit",
-    "solids-int8-k0", "solids-int8-k3", "solids-int8-k1-queries3", "solids-int8-k2-frozen",
-    "solids-int8-k3-queries2-both", "subset-fp32-k0", "subset-fp32-k1", "subset-fp32-k2", "subset-fp32-k3",
+    "subset-int8-k3-running", "subset-int8-k2-running-both", "solids-int8-k0", "solids-int8-k3",
+    "solids-int8-k1-queries3", "solids-int8-k2-frozen", "solids-int8-k3-queries2-both",
+    "subset-fp32-k0", "subset-fp32-k1", "subset-fp32-k2", "subset-fp32-k3",
     "subset-fp32-k0-queries3", "subset-fp32-k1-both", "subset-fp32-k2-frozen", "solids-fp32-k0", "solids-fp32-k3",
     "mnist-int8-k0", "mnist-int8-k2"};
 

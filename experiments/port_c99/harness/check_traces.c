@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define SCALE ".scale"
+
 /* What is compared with the next record: an array or a number. */
 struct made {
     const char *phase, *op, *name, *dtype;
@@ -220,6 +222,16 @@ static const char *numbered(const struct trace *trace, const char *phase, int32_
     return text;
 }
 
+/* What is made of a running scale: two integers under its layer's name and ".scale". */
+static void of_scale(const char *layer, char *name, struct made *made)
+{
+    strcat(strcpy(name, layer), SCALE);
+    made->name = name;
+    made->quantised = false;
+    made->dims = 1;
+    made->shape[0] = 2;
+}
+
 static void record(struct recorder *recorder, const struct note *told)
 {
     struct trace *trace = (struct trace *)(void *)recorder;
@@ -228,7 +240,10 @@ static void record(struct recorder *recorder, const struct note *told)
     struct made made = {numbered(trace, told->phase, told->query, phase), told->op, told->name,
                         told->bytes == 1 ? "int8" : "int32", told->array, 0, {0, 0, 0, 0}, true, told->exponent,
                         told->maximum, told->shift, told->value, 0};
-    if (told->shape)
+    char name[NAME_SIZE + sizeof SCALE];
+    if (told->bytes == 4 && !strcmp(told->op, "weights"))
+        of_scale(told->name, name, &made);
+    else if (told->shape)
         axes_of_batch(told->n, told->shape, &made);
     else if (told->array)
         axes_of_weights(trace->model, told->name, &made);
@@ -253,13 +268,22 @@ static void record_fp32(struct recorder_fp32 *recorder, const struct note_fp32 *
 }
 
 /* Weights of the start and of an update, and z. */
-static void compare_weights(struct trace *trace, const struct trainer *trainer, const char *phase)
+static void compare_weights(struct trace *trace, struct trainer *trainer, const char *phase)
 {
     for (int32_t b = 0; b < trainer->model->block_count; b++) {
         struct made made = {phase, "weights", trainer->model->blocks[b].layers->name, "int8", trainer->weights[b].data,
                             0, {0, 0, 0, 0}, true, trainer->weights[b].exponent, 0, 0, 0, 0};
         axes_of_weights(trainer->model, made.name, &made);
         compare(trace, &made);
+    }
+    for (int32_t b = 0; b < trainer->model->block_count; b++) {
+        const struct scale *scale = scale_of(trainer, b);
+        const int32_t pair[2] = {scale ? scale->reference : 0, scale ? scale->age : 0};
+        struct made made = {phase, "weights", "", "int32", pair, 0, {0, 0, 0, 0}, false, 0, 0, 0, 0, 0};
+        char name[NAME_SIZE + sizeof SCALE];
+        of_scale(trainer->model->blocks[b].layers->name, name, &made);
+        if (scale)
+            compare(trace, &made);
     }
 }
 
@@ -331,7 +355,8 @@ static const struct array *batch_of(struct trace *trace, const char *op)
 static bool same_weights(const struct trainer *a, const struct trainer *b)
 {
     for (int32_t i = 0; i < a->model->block_count; i++)
-        if (memcmp(a->weights[i].data, b->weights[i].data, (size_t)a->weights[i].size))
+        if (memcmp(a->weights[i].data, b->weights[i].data, (size_t)a->weights[i].size) ||
+            a->scales[i].reference != b->scales[i].reference || a->scales[i].age != b->scales[i].age)
             return false;
     return true;
 }
@@ -439,15 +464,18 @@ static bool check_trace(const char *folder, const char *name, int32_t *right)
     return trace.agrees;
 }
 
-/* names: of the traces to check; with a count of 0 the three networks' for each K, in both precisions. */
+/* names: of the traces to check; with a count of 0 the three networks' for each K, in both precisions, and
+ * that of the running scale. */
 int32_t check_traces(const char *folder, char *const *names, int32_t count, int32_t *right)
 {
     static const char *const models[] = {"narrow-lenet", "lenet5", "narrow-pointnet"};
     int32_t failures = 0;
-    for (int32_t i = 0; i < (count ? count : 24); i++) {
+    for (int32_t i = 0; i < (count ? count : 25); i++) {
         const size_t mark = pool_mark();
         char name[48];
         snprintf(name, sizeof name, "%s-%s-k%d", models[i / 4 % 3], i < 12 ? "int8" : "fp32", (int)(i % 4));
+        if (i == 24)
+            strcpy(name, "narrow-lenet-int8-k2-running");
         failures += !check_trace(folder, count ? names[i] : name, right);
         pool_release(mark);
     }

@@ -78,6 +78,7 @@ void read_config(const struct json *json, const char *path, struct config *confi
     config->frozen = is_true(get(json, "zo_frozen"));
     config->both = !strcmp(get(json, "tail_passes")->text, "both");
     config->coarse = !strcmp(get(json, "loss")->text, "coarse");
+    config->running = find(json, "tail_scale") && !strcmp(find(json, "tail_scale")->text, "running");
     config->bp_tail = tail->type == JSON_STRING ? FULL_BP : small(tail);
     config->epochs = small(get(json, "epochs"));
     config->batch_size = small(get(json, "batch_size"));
@@ -195,12 +196,22 @@ void batch_indices(uint64_t seed, int32_t samples, int32_t batch_size, int32_t s
     pool_release(mark);
 }
 
-void digest_of(const struct trainer *trainer, char hex[65])
+/* SHA-256 of the weights, and of running scales where there are any (SPEC 12). */
+void digest_of(struct trainer *trainer, char hex[65])
 {
     struct sha256 hash;
     sha256_begin(&hash);
     for (int32_t b = 0; b < trainer->model->block_count; b++)
         sha256_add(&hash, trainer->weights[b].data, (size_t)trainer->weights[b].size);
+    for (int32_t b = 0; b < trainer->model->block_count; b++) {
+        const struct scale *scale = scale_of(trainer, b);
+        const int32_t pair[2] = {scale ? scale->reference : 0, scale ? scale->age : 0};
+        unsigned char bytes[8];
+        for (int i = 0; i < 8; i++)
+            bytes[i] = (unsigned char)((uint32_t)pair[i / 4] >> 8 * (i % 4) & 0xffu);
+        if (scale)
+            sha256_add(&hash, bytes, sizeof bytes);
+    }
     sha256_end(&hash, hex);
 }
 
@@ -228,6 +239,7 @@ void start_int8(struct trainer *trainer, const struct config *config, const stru
         memcpy(trainer->weights[b].data, array->data, array->count);
         trainer->weights[b].exponent = array->exponent;
     }
+    begin_scales(trainer, config->running);
     settings_at(config, 0, &settings);
     clip_for_zo(trainer->weights, head_blocks(&config->model, config->bp_tail), settings.r_limit);
 }
@@ -341,7 +353,7 @@ static void step_line(const struct walk *walk, const uint8_t *labels, int32_t n,
         used += snprintf(text + used, size - (size_t)used, "%s%.17g", i ? "," : "", outcome.g[i]);
 }
 
-/* Writes the weights as a flat file. */
+/* Writes the weights as a flat file; running scales begin anew with every run, so they are not among them. */
 static void save_weights(const char *path, const struct walk *walk)
 {
     const struct model *model = &walk->config->model;

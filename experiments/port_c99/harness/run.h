@@ -9,7 +9,7 @@
 struct config {
     const char *path, *data;
     struct model model;
-    bool int8, frozen, both, coarse;
+    bool int8, frozen, both, coarse, running;
     int32_t bp_tail, epochs, batch_size, validate, limit, queries, augment, headroom[MAX_BLOCKS];
     uint64_t seed;
     const struct json *schedules;
@@ -33,7 +33,7 @@ void settings_fp32_at(const struct config *config, int32_t epoch, struct setting
 bool read_data(const struct config *config, const char *path, struct data *data);
 void batch_indices(uint64_t seed, int32_t samples, int32_t batch_size, int32_t step, int32_t *epoch, int32_t *indices,
                    int32_t *count);
-void digest_of(const struct trainer *trainer, char hex[65]);
+void digest_of(struct trainer *trainer, char hex[65]);
 void start_int8(struct trainer *trainer, const struct config *config, const struct array *given, int32_t count);
 void any_step(struct trainer *trainer, const uint8_t *labels, int32_t n, uint64_t seed, uint64_t step,
               const struct settings *settings, struct outcome *outcome);

@@ -52,14 +52,15 @@ static void pooled_points_backward(const struct layer *layer, const int8_t *erro
 }
 
 /* The step of a tensor from its sum in 64 bits. */
-static void wide_step(const int64_t *gradient, int32_t count, int32_t b_bp, int16_t *step)
+static void wide_step(const int64_t *gradient, int32_t count, int32_t exponent, int32_t b_bp, struct scale *scale,
+                      int16_t *step)
 {
     int64_t most = 0;
     for (int32_t i = 0; i < count; i++) {
         most = gradient[i] > most ? gradient[i] : most;
         most = -gradient[i] > most ? -gradient[i] : most;
     }
-    const int32_t shift = gradient_shift((uint64_t)most, b_bp);
+    const int32_t shift = gradient_shift((uint64_t)most, exponent, b_bp, scale);
     for (int32_t i = 0; i < count; i++)
         step[i] = (int16_t)pseudo_stochastic_shift(gradient[i], shift);
 }
@@ -76,8 +77,10 @@ static void rows_gradient(const struct layer *layer, int32_t rows, const int8_t 
     }
 }
 
-/* Back through block b: its step, and in trainer->sums the error of its input, where a layer lies below. */
-static void block_backward(struct trainer *trainer, int32_t b, int32_t n, int32_t b_bp, const int8_t *error)
+/* Back through block b: its step, and in trainer->sums the error of its input, where a layer lies below.
+ * exponent: of the error. */
+static void block_backward(struct trainer *trainer, int32_t b, int32_t n, int32_t b_bp, const int8_t *error,
+                           int32_t exponent)
 {
     const struct block *block = &trainer->model->blocks[b];
     const struct layer *layer = block->layers;
@@ -102,7 +105,8 @@ static void block_backward(struct trainer *trainer, int32_t b, int32_t n, int32_
         if (b)
             tiled_backward(rows, layer->in, layer->out, error, weight, trainer->sums);
     }
-    wide_step(trainer->wide, weight_count(layer), b_bp, trainer->steps[b]);
+    wide_step(trainer->wide, weight_count(layer), exponent + trainer->exponents[b], b_bp, scale_of(trainer, b),
+              trainer->steps[b]);
 }
 
 /* One step of full BP on the batch in trainer->x[0]; changes the weights in place. Logged: L, L, 0. */
@@ -118,14 +122,15 @@ void full_bp_step(struct trainer *trainer, const uint8_t *labels, int32_t n, con
     outcome->loss_minus = outcome->loss_plus;
     outcome->g[0] = 0;
     outcome->queries = 1;
-    softmax_error(trainer->x[last], trainer->exponents[last], labels, n, model->classes, trainer->sums, error);
+    int32_t exponent = softmax_error(trainer->x[last], trainer->exponents[last], labels, n, model->classes,
+                                     trainer->sums, error) - SOFTMAX_BITS;
     for (int32_t b = last - 1; b >= 0; b--) {
         const int32_t count = n * shape_size(&model->blocks[b].input);
-        block_backward(trainer, b, n, settings->b_bp, error);
+        block_backward(trainer, b, n, settings->b_bp, error, exponent);
         if (b && model->blocks[b - 1].relu)
             relu_backward(count, trainer->x[b], trainer->sums);
         if (b)
-            requantise(trainer->sums, count, error);
+            exponent += trainer->weights[b].exponent + requantise(trainer->sums, count, error);
     }
     update_all(trainer, 0, false);
 }

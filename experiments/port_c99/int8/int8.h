@@ -54,8 +54,17 @@ int32_t softmax_error(const int8_t *logits, int32_t exponent, const uint8_t *lab
 void linear_gradient(int32_t n, int32_t in, int32_t out, const int8_t *error, const int8_t *x, int32_t *gradient);
 void linear_backward(int32_t n, int32_t in, int32_t out, const int8_t *error, const int8_t *weight, int32_t *sums);
 void relu_backward(int32_t count, const int8_t *x, int32_t *error);
-int32_t gradient_shift(uint64_t maximum, int32_t b_bp);
-void gradient_step(int32_t *gradient, int32_t count, int32_t b_bp, int16_t *step);
+struct scale {                   /* of a layer of the tail, with `tail_scale` = running (SPEC 9.1) */
+    int32_t reference, age;
+};
+#define FIRST_REFERENCE (-1024)   /* below the size of any gradient: the first one decides */
+#define FALL_AFTER 64             /* gradients in a row below the reference, until it falls by one */
+#define LARGEST_SHIFT 30          /* of an int32 */
+int32_t own_shift(uint64_t maximum, int32_t b_bp);
+int32_t running_shift(uint64_t maximum, int32_t exponent, int32_t b_bp, struct scale *scale);
+int32_t gradient_shift(uint64_t maximum, int32_t exponent, int32_t b_bp, struct scale *scale);
+void gradient_step(int32_t *gradient, int32_t count, int32_t exponent, int32_t b_bp, struct scale *scale,
+                   int16_t *step);
 void update_tail(struct tensor *weight, const int16_t *step, const int16_t *first_step);
 
 /* draws.c */
@@ -101,6 +110,8 @@ struct trainer {
     int32_t exponents[MAX_BLOCKS + 1];
     int16_t *steps[MAX_BLOCKS];        /* of the layers that learn by BP, from the second pass */
     int16_t *first_steps[MAX_BLOCKS];  /* from the first, where both passes give one */
+    bool running;                      /* whether the steps have a running scale, one for each of these layers: */
+    struct scale scales[MAX_BLOCKS];
     int8_t *errors[2];
     int32_t *sums;                     /* accumulators and gradients */
     int64_t *wide;                     /* of full BP: sums over batch and image */
@@ -119,6 +130,8 @@ struct arena {   /* memory that is handed out once, before the first step; a bas
 
 bool lay_out(struct trainer *trainer, const struct model *model, int32_t bp_tail, int32_t max_batch, bool both,
              bool watched, struct arena *arena);
+void begin_scales(struct trainer *trainer, bool running);
+struct scale *scale_of(struct trainer *trainer, int32_t block);
 void forward(struct trainer *trainer, int32_t n, const char *phase, int32_t query);
 int64_t forward_pass(struct trainer *trainer, const struct settings *settings, const uint8_t *labels, int32_t n,
                      const char *phase, int32_t query, int16_t **steps);

@@ -50,6 +50,7 @@ bool lay_out(struct trainer *trainer, const struct model *model, int32_t bp_tail
     trainer->bp_tail = bp_tail;
     trainer->max_batch = max_batch;
     trainer->recorder = NULL;
+    begin_scales(trainer, false);
     trainer->exponents[0] = -7;   /* pixels and points (SPEC 3, 15.1) */
     for (int32_t b = 0; b <= last; b++) {
         const struct shape *shape = b < last ? &model->blocks[b].input : &model->blocks[last - 1].output;
@@ -98,6 +99,21 @@ bool lay_out(struct trainer *trainer, const struct model *model, int32_t bp_tail
     return true;
 }
 
+/* Running scales as they are before the first step of a run; or none. */
+void begin_scales(struct trainer *trainer, bool running)
+{
+    const struct scale first = {FIRST_REFERENCE, 0};
+    trainer->running = running;
+    for (int32_t b = 0; b < MAX_BLOCKS; b++)
+        trainer->scales[b] = first;
+}
+
+/* The running scale of a layer that learns by BP, or NULL. */
+struct scale *scale_of(struct trainer *trainer, int32_t block)
+{
+    return trainer->running && block >= head_blocks(trainer->model, trainer->bp_tail) ? &trainer->scales[block] : NULL;
+}
+
 /* Tells of an array, if somebody watches.  shape: of one sample of n; NULL for that of the tensor called `name`. */
 void note(struct trainer *trainer, const char *phase, int32_t query, const char *op, const char *name, int32_t bytes,
           const void *array, int32_t n, const struct shape *shape)
@@ -107,11 +123,18 @@ void note(struct trainer *trainer, const char *phase, int32_t query, const char 
         trainer->recorder->note(trainer->recorder, &told);
 }
 
+/* The weights, then the running scales as int32 (reference, age), under their layers' names. */
 void note_weights(struct trainer *trainer, const char *phase, int32_t query)
 {
     for (int32_t b = 0; trainer->recorder && b < trainer->model->block_count; b++) {
         const struct note told = {phase, "weights", trainer->model->blocks[b].layers->name, query, 1,
                                   trainer->weights[b].data, 0, NULL, 0, trainer->weights[b].exponent, 0, 0};
         trainer->recorder->note(trainer->recorder, &told);
+    }
+    for (int32_t b = 0; trainer->recorder && b < trainer->model->block_count; b++) {
+        const struct scale *scale = scale_of(trainer, b);
+        const int32_t pair[2] = {scale ? scale->reference : 0, scale ? scale->age : 0};
+        if (scale)
+            note(trainer, phase, query, "weights", trainer->model->blocks[b].layers->name, 4, pair, 0, NULL);
     }
 }

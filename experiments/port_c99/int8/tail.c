@@ -59,17 +59,42 @@ void relu_backward(int32_t count, const int8_t *x, int32_t *error)
         error[i] = x[i] > 0 ? error[i] : 0;
 }
 
-/* By how many bits a gradient with this largest magnitude is shifted (CHOICE 22). */
-int32_t gradient_shift(uint64_t maximum, int32_t b_bp)
+/* The shift that leaves b_bp bits of the largest magnitude (CHOICE 22). */
+int32_t own_shift(uint64_t maximum, int32_t b_bp)
 {
     const int32_t width = bit_width(maximum);
     return width > b_bp ? width - b_bp : 0;
 }
 
-/* The step of a tensor, from its gradient, which is overwritten. |step| <= 2^b_bp. */
-void gradient_step(int32_t *gradient, int32_t count, int32_t b_bp, int16_t *step)
+/* The shift from the reference of a layer, which takes notice of the gradient first (CHOICES 35 and 36).
+ * exponent: of the gradient.  b_bp: -8..7. */
+int32_t running_shift(uint64_t maximum, int32_t exponent, int32_t b_bp, struct scale *scale)
 {
-    pseudo_stochastic_shifts(gradient, count, gradient_shift((uint64_t)max_abs(gradient, count), b_bp), gradient);
+    const int32_t width = bit_width(maximum), size = width + exponent;
+    if (maximum && size >= scale->reference) {   /* a gradient of zeros reaches no reference */
+        scale->reference = size;
+        scale->age = 0;
+    } else if (++scale->age == FALL_AFTER) {
+        scale->reference--;
+        scale->age = 0;
+    }
+    const int32_t shift = scale->reference - b_bp - exponent;
+    const int32_t most = width < 32 ? LARGEST_SHIFT : 62;   /* full BP has sums of 64 bits */
+    return shift < 0 ? 0 : shift > most ? most : shift;
+}
+
+/* By how many bits a gradient is shifted.  scale: its layer's, or NULL where a gradient's own size decides. */
+int32_t gradient_shift(uint64_t maximum, int32_t exponent, int32_t b_bp, struct scale *scale)
+{
+    return scale ? running_shift(maximum, exponent, b_bp, scale) : own_shift(maximum, b_bp);
+}
+
+/* The step of a tensor, from its gradient, which is overwritten. |step| <= 2^b_bp, or 1 where b_bp is below 0. */
+void gradient_step(int32_t *gradient, int32_t count, int32_t exponent, int32_t b_bp, struct scale *scale,
+                   int16_t *step)
+{
+    const int32_t shift = gradient_shift((uint64_t)max_abs(gradient, count), exponent, b_bp, scale);
+    pseudo_stochastic_shifts(gradient, count, shift, gradient);
     for (int32_t i = 0; i < count; i++)
         step[i] = (int16_t)gradient[i];
 }
@@ -102,7 +127,7 @@ void tail_steps(struct trainer *trainer, const uint8_t *labels, int32_t n, int32
         int8_t *const now = error;
         linear_gradient(n, in, out, now, trainer->x[b], trainer->sums);
         note(trainer, phase, query, "linear_gradient", block->layers->name, 4, trainer->sums, 0, NULL);
-        gradient_step(trainer->sums, in * out, b_bp, steps[b]);
+        gradient_step(trainer->sums, in * out, exponent + trainer->exponents[b], b_bp, scale_of(trainer, b), steps[b]);
         if (b == first)
             break;
         if (trainer->recorder)

@@ -1,5 +1,6 @@
 """Bugs planted in the library's own step, each named by a vector that needs no data set: by exactly the cases of
 short_run that carry its flag, and by a trace with step, phase, op and tensor."""
+import contextlib
 import json
 import pathlib
 
@@ -16,31 +17,29 @@ TRACE = "narrow-pointnet-int8-"
 
 QUERY_ZERO = ("int8/draws.py", "rng.words_in_turn(seed, rng.PERTURB, step, tensor, query,",
               "rng.words_in_turn(seed, rng.PERTURB, step, tensor, 0,")
-# The lines of the loop over the queries behind the passes, and of the tail's update.
-OF_QUERIES = """        losses.append((loss_plus, loss_minus))
-        gs.append(zo_gradient(loss_plus, loss_minus))
-        if not last:
-            perturb(weights, zo_names, +1, seed, step, settings, query)
-    if both:
-        _train_tail_of_both(model, bp_tail, weights, *kept, labels, settings, first, record)
-    else:
-        train_tail(model, bp_tail, weights, *kept, labels, settings, record)
-"""
-ALL_QUERIES = """        losses.append((loss_plus, loss_minus))
-        gs.append(zo_gradient(loss_plus, loss_minus))
-        steps = _steps_of("minus", model, bp_tail, weights, *kept, labels, settings, record)
-        if both and not last:
-            first = {}
-        steps = add_steps(first, steps) if first else steps
+# After each query, and at the end in place of the last query's own update.
+OF_QUERY = "        gs.append(zo_gradient(loss_plus, loss_minus))\n"
+STEPS_OF_QUERY = OF_QUERY + """        of_query = models.split_tail(model.layers, bp_tail)[1], weights, *kept, labels, settings.b_bp
+        steps = (tail.tail_steps(*of_query, functools.partial(record, "minus")) if record
+                 else tiled.tail_steps(of_query[0], weights, kept[0], list(kept[1]), labels, settings.b_bp))
         total = CHOSEN
-        if not last:
-            perturb(weights, zo_names, +1, seed, step, settings, query)
-    tail.update_tail(weights, total)
 """
+UPDATE = "    else:\n        train_tail(model, bp_tail, weights, *kept, labels, settings, record)\n"
+CHOSEN_UPDATE = "    else:\n        tail.update_tail(weights, total)\n"
 
 
 def of_queries(chosen):
-    return "int8/variants.py", OF_QUERIES, ALL_QUERIES.replace("CHOSEN", chosen)
+    return "int8/variants.py", OF_QUERY, STEPS_OF_QUERY.replace("CHOSEN", chosen), UPDATE, CHOSEN_UPDATE
+
+
+@contextlib.contextmanager
+def with_bug(tmp_path, name, file, old, new, *another):
+    """The function that imports a module of a copy of the package with one or two pieces of a file replaced."""
+    with planted(tmp_path, PACKAGE, name, file, old, new) as (module, path):
+        if another:
+            assert path.read_text().count(another[0]) == 1
+            path.write_text(path.read_text().replace(*another))
+        yield module
 
 
 IN_TRAINING = {   # flag of short_run: (file, the right text, the bug)
@@ -63,7 +62,7 @@ IN_TRAINING = {   # flag of short_run: (file, the right text, the bug)
 @pytest.mark.parametrize("flag", IN_TRAINING)
 def test_a_bug_of_a_step_fails_the_cases_that_carry_its_flag_and_no_others(tmp_path, flag):
     cases = json.loads(SHORT_RUN.read_text())["cases"]
-    with planted(tmp_path, PACKAGE, f"planted_{flag.lower()}", *IN_TRAINING[flag]) as (module, _):
+    with with_bug(tmp_path, f"planted_{flag.lower()}", *IN_TRAINING[flag]) as module:
         mismatches, _ = module("golden.ops").check_file(SHORT_RUN)
     failed = {mismatch.case for mismatch in mismatches}
     single = {case["id"] for case in cases if case["parameters"]["tail_passes"] == "second"}
@@ -93,7 +92,7 @@ TRACED = {   # bug: (trace, where it is planted, what is said first)
 @pytest.mark.parametrize("bug", TRACED)
 def test_a_bug_of_a_step_is_named_by_a_trace(tmp_path, bug):
     kind, place, words = TRACED[bug]
-    with planted(tmp_path, PACKAGE, "planted_" + "".join(filter(str.isalnum, bug)), *place) as (module, _):
+    with with_bug(tmp_path, "planted_" + "".join(filter(str.isalnum, bug)), *place) as module:
         check = module("golden.check")
         check.make_trace(TRACE + kind, at_hand, tmp_path / "trace")
         compared, differences = check.differences_of(GOLDEN / "traces" / (TRACE + kind), tmp_path / "trace")

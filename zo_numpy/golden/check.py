@@ -12,7 +12,7 @@ from ..files import write_atomically
 from ..run.config import describe, make_config, read_config, with_added, with_classes
 from ..run.folder import CONFIG, STEPS, read_description
 from ..run.steps import own_method
-from . import FORMAT_VERSION, MADE_BY, diff, ops, runs, trace
+from . import FORMAT_VERSION, MADE_BY, contract, diff, ops, runs, trace
 from .tolerances import SUMMARY, Tolerances
 
 # What is committed. The settings are written out, so that tuning the defaults changes no vector.
@@ -26,7 +26,7 @@ TRACES = {f"{model}-{precision}-k{k}": dict(model=model, precision=precision, bp
                                             batch_size=2, epochs=1)
           for precision in ("int8", "fp32") for model in ("lenet5", "narrow-lenet") for k in range(4)}
 TRACE_STEPS = 3
-PARTS = ("ops", "traces", "runs")
+PARTS = ("ops", "traces", "runs", "contract", "data")
 # The narrow PointNet as the narrow LeNet, on the synthetic solids.
 SOLIDS: dict[str, dict] = {
     "int8": dict(model="narrow-pointnet", precision="int8", data="synthetic-solids", seed=1, b_bp=(3, 2),
@@ -77,6 +77,10 @@ RUNS: dict[str, dict] = {
     "subset-int8-k2-running-both": dict(SHORT_RUN, bp_tail=2, tail_scale="running", tail_passes="both", batch_size=24,
                                         limit=1000, b_bp=(2,)),
 }
+
+
+# Decoded clouds, so that runs on them can be made anywhere.
+DATA = {"solids": {**SOLIDS["int8"], **SOLIDS_RUN, "validate": 200, "bp_tail": 0}}
 
 
 def config_of(options):
@@ -162,6 +166,13 @@ def check_run(name, golden, load):
     return compared, differences + [f"{file} is committed but no part of a run" for file in sorted(unlisted)], None
 
 
+def _beside(load):
+    """{path below tests/golden: content} of the files beside the vectors, made from the code."""
+    configs = {part: {name: config_of(options) for name, options in of_part.items()}
+               for part, of_part in (("traces", TRACES), ("runs", RUNS))}
+    return contract.made_files(configs, {name: config_of(options) for name, options in DATA.items()}, load)
+
+
 def check(golden, load, say):
     """Recomputes all vectors under `golden`.  Returns how many differences there are.
 
@@ -201,6 +212,7 @@ def _all_checks(golden, load):
             yield f"trace {name}", "records", (*_check_trace(name, golden, load, pathlib.Path(scratch)), None)
     for name in RUNS:
         yield f"run {name}", "lines", check_run(name, golden, load)
+    yield "contract and data", "files", (*contract.check_files(golden, _beside(load)), None)
 
 
 def update(golden, load, say, flags_of):
@@ -229,10 +241,14 @@ def update(golden, load, say, flags_of):
                 continue
             make_run(name, config, dataset, folder)
             say(f"{_keep_if_near(golden, new, f'runs/{name}', _agreeing_runs)} run {name}")
+        for name, content in _beside(load).items():
+            (new / name).parent.mkdir(exist_ok=True)
+            write_atomically(new / name, content)
         _refuse_frozen(golden, new)
         for part in PARTS:
             shutil.rmtree(golden / part, ignore_errors=True)
-            (new / part).rename(golden / part)
+            if (new / part).exists():
+                (new / part).rename(golden / part)
     say(f"format_version {FORMAT_VERSION}")
 
 
@@ -275,9 +291,12 @@ def _agreeing_runs(committed, again):
 
 
 def _refuse_frozen(golden, new):
-    """Raises UserError if files of a frozen format_version would change or go; others may be added to it."""
+    """Raises UserError if files of a frozen format_version would change or go; others may be added to it.
+
+    The folder contract lists what there is, new vectors among it: it may grow.
+    """
     versions = {json.loads(path.read_bytes()).get("format_version") for path in (golden / "ops").glob("*.json")}
-    changed = [path for part in PARTS for path in sorted((golden / part).rglob("*")) if path.is_file() and not
+    changed = [path for part in PARTS if part != "contract" for path in sorted((golden / part).rglob("*")) if path.is_file() and not
                ((again := new / path.relative_to(golden)).exists() and again.read_bytes() == path.read_bytes())]
     if FORMAT_VERSION in versions and changed:
         raise UserError(f"{len(changed)} committed files would change, first {changed[0]}, and format_version "

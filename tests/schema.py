@@ -1,8 +1,8 @@
 """A small checker of JSON against a schema, for the files of tests/golden.
 
 The schemas (tests/golden/schemas) are JSON Schema, draft 2020-12, of which these words are used and known here: type,
-enum, const, minimum, maximum, pattern, items, minItems, maxItems, properties, required, additionalProperties, minProperties,
-anyOf, $ref to "#/$defs/NAME", $defs; and $schema, title, description, which say something to people alone. Any other is
+enum, const, minimum, maximum, pattern, items, minItems, maxItems, properties, required, additionalProperties,
+minProperties, anyOf, $ref to "#/$defs/NAME", $defs; and $schema, title, description, which say something to people alone. Any other is
 refused: a word that is not looked at would look like one that holds. An integer is a whole number without a fraction;
 true and false are no numbers.
 """
@@ -11,8 +11,8 @@ import re
 TYPES = {"object": dict, "array": list, "string": str, "boolean": bool, "integer": int, "number": (int, float),
          "null": type(None)}
 SPOKEN = {"$schema", "title", "description", "$defs"}
-KNOWN = SPOKEN | {"type", "enum", "const", "minimum", "maximum", "pattern", "items", "minItems", "maxItems", "properties",
-                  "required", "additionalProperties", "minProperties", "anyOf", "$ref"}
+KNOWN = SPOKEN | {"type", "enum", "const", "minimum", "maximum", "pattern", "items", "minItems", "maxItems",
+                  "properties", "required", "additionalProperties", "minProperties", "anyOf", "$ref"}
 
 
 def problem(value, schema, root=None, place="it"):
@@ -60,7 +60,8 @@ def _array(value, schema, root, place):
     if not isinstance(value, list):
         return None
     if not schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", len(value)):
-        return f"{place} has {len(value)} items, where {schema.get('minItems', 0)} to {schema.get('maxItems', '')} may be"
+        return (f"{place} has {len(value)} items, where {schema.get('minItems', 0)} to {schema.get('maxItems', 'any')} "
+                "may be")
     return next((said for i, part in enumerate(value)
                  if (said := problem(part, schema.get("items", True), root, f"{place}[{i}]"))), None)
 

@@ -1,4 +1,4 @@
-"""What stands beside the vectors: constants, choices, known answers, decoded clouds, the example as JSON, and schemas."""
+"""What stands beside the vectors: constants, choices, known answers, decoded clouds, the example as JSON, schemas."""
 import copy
 import json
 import pathlib
@@ -72,7 +72,8 @@ DAMAGED = [("op", name, content) for name, content in DAMAGE.items()] + [
     (kind, f"{place[-1]} is {value}", changed(kind, *place, value=value)) for kind, place, value in (
         ("manifest", ("records", 0, "sha256"), "A" * 64), ("manifest", ("records", 0, "inputs"), [-1]),
         ("manifest", ("records", 3, "shape"), []), ("manifest", ("records", 0, "phase"), "middle"),
-        ("manifest", ("config", "seed"), 2**64), ("manifest", ("records",), []), ("manifest", ("layers", 0, "pad"), None),
+        ("manifest", ("config", "seed"), 2**64), ("manifest", ("records",), []),
+        ("manifest", ("layers", 0, "pad"), None),
         ("config", ("schedules", "eps"), [1]), ("config", ("bp_tail",), -1), ("config", ("zo_frozen",), 0),
         ("config", ("dataset", "digest"), "0"), ("config", ("queries",), 65), ("config", ("more",), 1),
         ("constants", ("philox4x64", "multipliers"), [1]), ("constants", ("tables", "z"), [[1, 2, 3]]),
@@ -109,7 +110,8 @@ def test_constants_are_those_of_the_contract():
     listed = {name: int(value) for name, value, _ in rows(section("8"), "constant")}
     found = {name.upper(): value for name, value in CONSTANTS["loss"].items()}
     found["SOFTMAX_BITS"] = CONSTANTS["tail"]["softmax_bits"]
-    polynomials = {name: [int(c) for c in coefficients if c] for name, *coefficients in rows(section("8"), "polynomial")}
+    polynomials = {name: [int(c) for c in coefficients if c]
+                   for name, *coefficients in rows(section("8"), "polynomial")}
     assert polynomials == {name: found.pop(f"{name}_COEFFICIENTS") for name in ("EXP2", "LOG2")}
     assert found == listed
     fields = {name: integers(values.replace("..", " ")) for name, values, _ in rows(section("12"), "field")}

@@ -6,7 +6,7 @@ import sys
 
 from ..errors import UserError
 from ..files import scratch_folder
-from ..golden import check, diff, trace
+from ..golden import check, diff, port_report, trace
 from ..run.config import check_number, make_config, whole, with_classes
 from ..run.steps import parts, steps_in_epoch
 from .beside import GOLDEN
@@ -17,9 +17,9 @@ TESTS = GOLDEN.parent
 SHOWN = 20   # divergences after the first
 
 
-def _check_all():
-    """Exit status 1 if a committed vector is not what this machine computes."""
-    return 1 if check.check(GOLDEN, at_hand, say) else 0
+def _check_all(port=None):
+    """Exit status 1 if a committed vector is not what this machine, or the port in a folder, computes."""
+    return 1 if (port_report.report(GOLDEN, port, say) if port else check.check(GOLDEN, at_hand, say)) else 0
 
 
 def _update_all():

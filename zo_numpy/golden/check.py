@@ -296,7 +296,8 @@ def _refuse_frozen(golden, new):
     The folder contract lists what there is, new vectors among it: it may grow.
     """
     versions = {json.loads(path.read_bytes()).get("format_version") for path in (golden / "ops").glob("*.json")}
-    changed = [path for part in PARTS if part != "contract" for path in sorted((golden / part).rglob("*")) if path.is_file() and not
+    frozen = [path for part in PARTS if part != "contract" for path in sorted((golden / part).rglob("*"))]
+    changed = [path for path in frozen if path.is_file() and not
                ((again := new / path.relative_to(golden)).exists() and again.read_bytes() == path.read_bytes())]
     if FORMAT_VERSION in versions and changed:
         raise UserError(f"{len(changed)} committed files would change, first {changed[0]}, and format_version "

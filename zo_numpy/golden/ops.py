@@ -191,6 +191,21 @@ def check_file(path):
     return mismatches, compared
 
 
+def check_answers(vectors, answers):
+    """(mismatches, fields compared) of another implementation's answers.
+
+    vectors: what `load_vectors` gives.  answers: {id of a case: {field: value}}; what it has not is not compared.
+    """
+    mismatches, compared = [], 0
+    for case in vectors["cases"]:
+        answer = answers.get(case["id"], {})
+        compared += len(answer)
+        for name, value in answer.items():
+            mismatches += [_Mismatch(f"{vectors['op']}.json", case["id"], name, index, *different) for index, *different
+                           in _differences(case["expected"].get(name, "no such field"), value)]
+    return mismatches, compared
+
+
 def written_again(path):
     """The bytes of an op's file as this version writes it, with the flags that its cases have."""
     flags = {case["id"]: case["flags"] for case in load_vectors(path)["cases"]}

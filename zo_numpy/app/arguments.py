@@ -121,8 +121,10 @@ def parse(arguments):
 
     export = subparsers.add_parser("export", help="final weights for another program or a device")
     export.add_argument("run", type=pathlib.Path)
-    export.add_argument("--format", choices=("npz", "c"), default="npz")
-    export.add_argument("--out", type=pathlib.Path, help="the file to write (default in the run folder)")
+    export.add_argument("--format", choices=("npz", "flat", "c"), default="npz",
+                        help="npz (default); flat, what a port reads without a parser; c, see --out")
+    export.add_argument("--out", type=pathlib.Path, help="the file to write (default in the run folder); with --format c "
+                        "a header, FILE.h, or a new folder for a C program that classifies, trains and tests itself")
 
     replay = subparsers.add_parser("replay", help="rebuild a vanilla-ZO run's weights from its log of signs alone")
     replay.add_argument("run", type=pathlib.Path)
@@ -141,9 +143,16 @@ def parse(arguments):
     export_trace.add_argument("--compact", action="store_true", help="large tensors by digest")
     export_trace.add_argument("--run", type=pathlib.Path, help="the configuration and the data of this run")
     _add_run_options(export_trace)
+    export_data = actions.add_parser("export-data", argument_default=argparse.SUPPRESS,
+                                     help="write a run's data into one flat file that a port reads without a parser")
+    export_data.add_argument("path", type=pathlib.Path, metavar="FILE")
+    export_data.add_argument("--run", type=pathlib.Path, help="the configuration and the data of this run")
+    _add_run_options(export_data)
     diff = actions.add_parser("diff", help="compare a trace with a reference and name the first divergence")
     diff.add_argument("reference", type=pathlib.Path)
-    diff.add_argument("mine", type=pathlib.Path)
+    diff.add_argument("mine", type=pathlib.Path, help="its folder, or - for flat text on standard input")
+    text = actions.add_parser("text", help="a trace or an op's cases as flat text, a record a line")
+    text.add_argument("path", type=pathlib.Path, help="the folder of a trace, or a file of tests/golden/ops")
     model = subparsers.add_parser("model", help="print a network as JSON, to begin one of your own for --model with")
     model.add_argument("name", metavar="NAME", help=", ".join(CHOICES["model"]))
     subparsers.add_parser("tour", help="one training step of a tiny network, value by value, and what function did it")

@@ -24,12 +24,14 @@ from ..run.steps import PRECISIONS, split
 from ..run.trainer import Interrupted, Run, first_weights
 from ..system import largest_resident
 from ..tiles import threads
-from . import export as exporting, vectors as golden_commands
+from . import export as exporting, flat_data, vectors as golden_commands
+from .beside import IS_CLONE
 from .data import Place, load_with_origin, other_data, own_file, recorded
 from .evaluation import evaluate  # noqa: F401 (a command)
 from .methods import method_of
 from .plots import draw_curves
 from .progress import Progress, say
+from .program import write_program
 from .overview import compare, runs  # noqa: F401 (commands)
 from .predicting import predict  # noqa: F401 (a command)
 from .report import folder_name, last_good, last_line, load_run, resume_command, summary
@@ -142,23 +144,33 @@ def train(data_dir=None, offline=False, out=None, resume=False, **given):
 
 
 def export(run, format, out=None):
-    """`export`: the weights of a run for another program."""
+    """`export`: the weights of a run for another program, or with --format c and a folder a program of its own."""
     config, model, precision, weights = load_run(run)
     arrays, numbers = precision.to_arrays(weights)
-    out = out or run / {"npz": "weights.npz", "c": "weights.h"}[format]
+    origin = f"{config.model} trained by zo_numpy, {run.resolve().name}"
+    program = format == "c" and out is not None and out.suffix != ".h"
+    out = out or run / {"npz": "weights.npz", "flat": "weights.flat", "c": "weights.h"}[format]
     if out.resolve().parent == run.resolve() and out.name in RUN_FILES:
         raise UserError(f"{out} is a file of the run itself; choose another --out")
     if format == "c" and config.precision != "int8":
         raise UserError(f"{run} has {config.precision} weights, but a C header holds INT8; use --format npz, or "
                         "fine-tune it in INT8 with --init-from")
-    origin = f"{config.model} trained by zo_numpy, {run.resolve().name}"
-    content = (exporting.to_npz(arrays, numbers) if format == "npz" else
-               exporting.to_c(model, arrays, numbers, origin).encode(errors="replace"))
+    content = {"npz": lambda: exporting.to_npz(arrays, numbers),
+               "flat": lambda: flat_data.flat_weights(arrays, numbers),
+               "c": lambda: exporting.to_c(model, arrays, numbers, origin).encode()}[format]
     try:
-        write_atomically(out, content)
+        if program and IS_CLONE:
+            size = write_program(out, config, method_of(config), weights, origin)
+            say(f"wrote {out} ({size:,} bytes); build and test it there: make test")
+            return
+        if program:
+            out.mkdir(exist_ok=True)
+            out = out / "weights.h"
+            say("only the header of the weights: a program needs a clone of the project")
+        write_atomically(out, content())
     except OSError as error:
         raise UserError(f"{out} cannot be written ({error.strerror}); choose another --out") from None
-    say(f"wrote {out} ({len(content):,} bytes)")
+    say(f"wrote {out} ({out.stat().st_size:,} bytes)")
 
 
 def replay(run, out=None):

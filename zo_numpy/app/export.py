@@ -22,21 +22,45 @@ def to_c(model, arrays, numbers, origin):
 
     arrays: {name: int8 array}.  numbers: {name.exponent: int}.  origin: one line for the top comment.
     """
-    plain = re.sub("[^A-Z0-9]", "_", model.name.upper())
-    guard = f"ZO_NUMPY_{plain}_H"
-    lines = ["/* " + origin.replace("*/", "* /").replace("/*", "/ *"),
+    guard = f"ZO_NUMPY_{c_names([model.name])[0].upper()}_H"
+    lines = ["/* " + comment(origin),
              f" * weights sha256 {digest(arrays)}",
              " * A weight is data * 2^exponent. Linear weights are (out, in), convolutions (out, in, height, width),",
              " * C order; the input of the first linear layer is flattened in C order over (channel, row, column). */",
              f"#ifndef {guard}", f"#define {guard}", "#include <stdint.h>", ""]
-    for layer in models.weight_layers(model.layers):
-        name, data = layer.name, arrays[layer.name]
+    layers = models.weight_layers(model.layers)
+    for layer, name in zip(layers, c_names(layer.name for layer in layers)):
+        data = arrays[layer.name]
         for axis, size in enumerate(data.shape):
             lines.append(f"#define {name.upper()}_DIM{axis} {size}")
-        lines.append(f"#define {name.upper()}_EXPONENT ({numbers[name + '.exponent']})")
-        lines.append(f"static const int8_t {name}_weight[{data.size}] = {{")
-        flat = [str(value) for value in data.reshape(-1)]
-        for start in range(0, len(flat), VALUES_A_LINE):
-            lines.append("    " + ", ".join(flat[start:start + VALUES_A_LINE]) + ",")
-        lines += ["};", ""]
+        lines.append(f"#define {name.upper()}_EXPONENT ({numbers[layer.name + '.exponent']})")
+        lines += values("int8_t", f"{name}_weight", data)
     return "\n".join(lines + ["#endif", ""])
+
+
+def values(kind, name, array):
+    """The lines of a static const array of C, and an empty one."""
+    flat = [str(value) for value in array.reshape(-1)]
+    return [f"static const {kind} {name}[{array.size}] = {{",
+            *("    " + ", ".join(flat[start:start + VALUES_A_LINE]) + ","
+              for start in range(0, len(flat), VALUES_A_LINE)), "};", ""]
+
+
+def comment(words):
+    """Words that do not end the comment of C that they stand in, nor begin another."""
+    return words.replace("*/", "* /").replace("/*", "/ *").encode("ascii", "replace").decode()
+
+
+def c_names(names):
+    """A C identifier for each name: itself, if it is one; else with _ for what may not stand in it, and a number where
+    two would be the same. Upper and lower case do not tell them apart.
+    """
+    made = []
+    for name in names:
+        start = re.sub(r"[^0-9A-Za-z_]", "_", name)
+        start = found = start if start[:1].isalpha() else "x" + start
+        number = 2
+        while found.upper() in map(str.upper, made):
+            found, number = f"{start}_{number}", number + 1
+        made.append(found)
+    return made

@@ -1,4 +1,4 @@
-"""A run's data, or its weights, as one flat file that a port reads without a parser (`golden export-data`).
+"""A run's data, or its weights, as one flat file that a port reads without a parser (`golden export-data`, `export`).
 
 SPEC.md 15.1 says how it is laid out, byte by byte.
 
@@ -14,7 +14,7 @@ import numpy as np
 from ..clouds import Variants
 from ..errors import UserError
 from ..files import write_atomically
-from ..run.steps import PRECISIONS, parts, samples_at
+from ..run.steps import parts, samples_at
 
 MAGIC = b"ZOFLAT1\n"
 KINDS = {"uint8": 1, "int8": 2, "int32": 3, "float32": 4}
@@ -49,9 +49,8 @@ def export_data(config, dataset, path):
     return len(content)
 
 
-def _export_weights(config, weights, path):
-    """Writes a run's weights, for a port to start from; returns how many bytes.  Raises OSError."""
-    arrays, numbers = PRECISIONS[config.precision].to_arrays(weights)
-    content = flat(arrays, {name: numbers[name + ".exponent"] for name in arrays if name + ".exponent" in numbers})
-    write_atomically(path, content)
-    return len(content)
+def flat_weights(arrays, numbers):
+    """A run's weights, for a port to start from, as the bytes of a flat file.  Arguments: as a precision's
+    `to_arrays` returns them.
+    """
+    return flat(arrays, {name: numbers[name + ".exponent"] for name in arrays if name + ".exponent" in numbers})

@@ -86,7 +86,7 @@ def write_data(folder):
     subset.mkdir(parents=True, exist_ok=True)
     for path in sorted((ROOT / "datasets" / "embedded").glob("*.gz")):
         (subset / path.stem).write_bytes(gzip.decompress(path.read_bytes()))
-    for name in ("solids-int8-k0", "solids-int8-k3", "solids-fp32-k0", "solids-fp32-k3"):
+    for name in sorted(path.name for path in (GOLDEN / "runs").glob("solids-*")):
         config = read_config(GOLDEN / "runs" / name)
         flat_data.export_data(config, load_data(config, offline=True, announce=lambda text: None),
                               folder / f"{name}.flat")

@@ -143,7 +143,9 @@ def parse(arguments):
 
     golden = subparsers.add_parser("golden", help="vectors that other implementations are compared with, bit for bit")
     actions = golden.add_subparsers(dest="action", required=True, metavar="ACTION", parser_class=_Parser)
-    actions.add_parser("check", help="recompute the committed vectors and compare them")
+    check = actions.add_parser("check", help="recompute the committed vectors and compare them")
+    check.add_argument("--port", type=pathlib.Path, metavar="DIR", help="compare another implementation's answers "
+                       "instead, which are in this folder: ops/NAME.json, traces/NAME/, runs/NAME/")
     actions.add_parser("update", help="make the committed vectors anew")
     export_trace = actions.add_parser("export", argument_default=argparse.SUPPRESS,
                                       help="write a trace, every tensor of the first steps of a run, into a folder")

@@ -1,15 +1,6 @@
 """A run's data, or its weights, as one flat file that a port reads without a parser (`golden export-data`, `export`).
 
-All numbers are little-endian; there is no padding, and nothing lies between arrays:
-
-    8 bytes     "ZOFLAT1" and a line feed
-    uint32      how many arrays follow; each is
-        24 bytes    its name in ASCII, filled up with zero bytes
-        uint32      its type: 1 uint8, 2 int8, 3 int32, 4 float32
-        int32       the exponent of an INT8 tensor, else 0
-        uint32      how many axes it has, 1 to 4
-        4 x uint32  its shape; axes that it has not are 1
-        then its numbers, in C order
+SPEC.md 15.1 says how it is laid out, byte by byte.
 
 Data are four arrays: `train_x` and `train_y`, what the run trains on, and `test_x` and `test_y`, what it reports on;
 `validate` and `limit` have been applied. Images are uint8 pixels (N, C, H, W). Clouds (N, P, 3) are decoded as the

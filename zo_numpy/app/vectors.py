@@ -8,7 +8,7 @@ import tempfile
 
 from ..errors import UserError
 from ..files import scratch_folder
-from ..golden import check, diff, text, trace
+from ..golden import check, diff, port_report, text, trace
 from ..run.config import check_number, flat, make_config, read_config, whole
 from ..run.fitting import fitted
 from ..run.network import own_model
@@ -22,9 +22,9 @@ TESTS = GOLDEN.parent
 SHOWN = 20   # divergences after the first
 
 
-def _check_all():
-    """Exit status 1 if a committed vector is not what this machine computes."""
-    return 1 if check.check(GOLDEN, at_hand, say) else 0
+def _check_all(port=None):
+    """Exit status 1 if a committed vector is not what this machine, or the port in a folder, computes."""
+    return 1 if (port_report.report(GOLDEN, port, say) if port else check.check(GOLDEN, at_hand, say)) else 0
 
 
 def _update_all():

@@ -17,11 +17,11 @@ from typing import NamedTuple
 from ..errors import UserError, why
 from ..files import read_bounded, unique_names, write_atomically
 from . import FORMAT_VERSION
-from .cases import arith, draws, layers, loss, points, random, scale, step, tail, zo
+from .cases import arith, draws, layers, loss, points, random, run, scale, step, tail, zo
 
 # In the order in which a port is best brought up.
 DEFINITIONS = {**random.OPS, **draws.OPS, **arith.OPS, **layers.OPS, **points.OPS, **loss.OPS, **tail.OPS,
-               **scale.OPS, **zo.OPS, **step.OPS}
+               **scale.OPS, **zo.OPS, **step.OPS, **run.OPS}
 OPS = {name: op.compute for name, op in DEFINITIONS.items()}   # op(inputs, parameters) -> expected
 
 LARGEST_FILE = 4 << 20       # bytes
@@ -187,6 +187,21 @@ def check_file(path):
             pair = case["expected"].get(name, "no such field"), got.get(name, "no such field")
             mismatches += [_Mismatch(path.name, case["id"], name, index, *different)
                            for index, *different in _differences(*pair)]
+    return mismatches, compared
+
+
+def check_answers(vectors, answers):
+    """(mismatches, fields compared) of another implementation's answers.
+
+    vectors: what `load_vectors` gives.  answers: {id of a case: {field: value}}; what it has not is not compared.
+    """
+    mismatches, compared = [], 0
+    for case in vectors["cases"]:
+        answer = answers.get(case["id"], {})
+        compared += len(answer)
+        for name, value in answer.items():
+            mismatches += [_Mismatch(f"{vectors['op']}.json", case["id"], name, index, *different) for index, *different
+                           in _differences(case["expected"].get(name, "no such field"), value)]
     return mismatches, compared
 
 

@@ -202,7 +202,7 @@ def test_evaluate_predict_and_export(tmp_path, data, capsys, precision):
     assert main(["export", str(run), "--format", "npz"]) == 0
     if precision == "int8":
         assert main(["export", str(run), "--format", "c"]) == 0
-        assert "static const int8_t mlp5_weight[96] = {" in (run / "weights.h").read_text()
+        assert "static const int8_t run_mlp5_weight[96] = {" in (run / "weights.h").read_text()
 
 
 @pytest.mark.parametrize("array, says", [
@@ -224,7 +224,7 @@ def test_other_data_is_refused(tmp_path, data, capsys):
     assert "16" in refused(capsys, "evaluate", run, "--data", "mnist-subset")
     assert "in 10: choose another" in refused(capsys, "evaluate", run, "--data", "synthetic-solids")
     options = train_options(data, run, "--resume", "--points", 8, epochs=1)
-    assert "points = 16, not 8" in refused(capsys, *options)
+    assert "--points 16, not 8" in refused(capsys, *options)
     options = ["train", "--model", "narrow-pointnet", "--data", "synthetic-solids", "--points", "16", "--init-from",
                str(run), "--out", str(tmp_path / "tuned")]
     assert "3 classes" in refused(capsys, *options)

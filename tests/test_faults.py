@@ -182,7 +182,7 @@ def damage(run, name, change):
 def test_resume_refuses_another_configuration(run, digits, capsys, option):
     before = snapshot(run)
     message = refused(capsys, "train", "--data-dir", digits, "--out", run, "--resume", *option)
-    assert str(run) in message and option[0][2:].replace("-", "_") in message and "another --out" in message
+    assert str(run) in message and option[0] in message and "another --out" in message
     assert snapshot(run) == before
 
 

@@ -65,8 +65,9 @@ def test_a_new_field_and_a_new_version_change_no_golden_vector(tmp_path, monkeyp
     monkeypatch.setattr(vectors, "GOLDEN", tmp_path)
     monkeypatch.setattr(check, "TRACES", {TRACE: check.TRACES[TRACE]})
     monkeypatch.setattr(check, "RUNS", {RUN: check.RUNS[RUN]})
+    monkeypatch.setattr(check.contract, "check_files", lambda golden, made: (0, []))   # these list all vectors
     said = call(capsys, "golden", "check").splitlines()
-    assert "no differences" in said[-1] and all(": equal" in line for line in said[:-1]) and len(said) == 4
+    assert "no differences" in said[-1] and all(": equal" in line for line in said[:-1]) and len(said) == 5
 
 
 def test_a_field_is_written_unless_it_has_the_value_that_its_absence_means(monkeypatch):

@@ -122,7 +122,7 @@ def test_a_run_holds_its_network(tmp_path, digits, capsys):
     assert "(next: " in printed(capsys, "predict", run, tmp_path / "picture.npy")
     assert whole in printed(capsys, "replay", run)
     assert "l5_weight[140]" in printed(capsys, "export", run, "--format", "c") + (run / "weights.h").read_text()
-    assert "ZO_NUMPY_DEEP_JSON_H" in (run / "weights.h").read_text()
+    assert "#ifndef ZO_NUMPY_RUN_" in (run / "weights.h").read_text()
     assert "deep.json" in printed(capsys, "runs", tmp_path)
     assert whole in printed(capsys, "train", "--resume", "--out", run)
     tuned = tmp_path / "tuned"   # the manifest of a trace is a network too, and so is a run's config.json

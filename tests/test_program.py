@@ -164,8 +164,8 @@ def test_names_that_are_no_identifiers(digits, tmp_path, monkeypatch):
     path = built(exported(run, folder))
     assert said(path, "test").startswith(f"self-test of {path.name} passed")
     assert main(["export", str(run), "--format", "c", "--out", str(tmp_path / "weights.h")]) == 0
-    (tmp_path / "weights.c").write_text('#include "weights.h"\nint main(void)\n{\n    return a_b___weight[0] * 0 + '
-                                        "int_weight[0] * 0 + A_b___2_weight[0] * 0;\n}\n")
+    (tmp_path / "weights.c").write_text('#include "weights.h"\nint main(void)\n{\n    return run_a_b___weight[0] * 0 + '
+                                        "run_int_weight[0] * 0 + run_A_b___2_weight[0] * 0;\n}\n")
     done = subprocess.run(["cc", "-std=c99", "-pedantic", "-Wno-unused-variable", "-Werror", "-c", "-o",
                            str(tmp_path / "weights.o"), str(tmp_path / "weights.c")], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -115,7 +115,7 @@ def test_replay_and_export_know_the_shapes(file, tmp_path, capsys):
     assert read_checkpoint(out / "checkpoint.npz")[0]["fc1"].shape == (16, 12)
     assert (out / "steps.txt").read_text().split()[-1] in said(capsys, "replay", out)
     said(capsys, "export", out, "--format", "c")
-    assert "#define CONV1_DIM1 3\n" in (out / "weights.h").read_text()
+    assert "#define RUN_CONV1_DIM1 3\n" in (out / "weights.h").read_text()
 
 
 @pytest.mark.parametrize("more, says", [

@@ -5,7 +5,7 @@ Zeroth- and First-Order Optimization" (arXiv 2501.04287). The last K fully-conne
 trained by backpropagation (BP); all layers before them by zeroth-order (ZO) steps from two forward passes.
 
 Where to begin
-    int8/elastic_zo.py      one training step, top to bottom: z is added, g is formed, theta and the tail are updated
+    int8/elastic_zo.py      one training step, top to bottom: z is added, the tail is updated, g is formed, then theta
     int8/draws.py           how random words become z, and the first weights
     rng.py                  where every random word comes from
     models.py               the networks, as lists of layers
@@ -35,6 +35,8 @@ The legend, used in every file
     z        the random perturbation         L+ L-    the loss at theta + z and at theta - z
     g        the ZO gradient along z, in INT8 its sign
     block    a layer with weights and the weightless ones after it; INT8 requantises once a block
+    width    int8 is no parameter. Other widths change arith.py (INT8_MAX, MAX_TERMS, the 7 bits of `shift_for`, the
+             type of the sums), draws.py, elastic_zo.py, `keep` in tiled.py and the ranges in loss.py
     record   a function that is called with what each op returns, to make golden vectors; else None
     CHOICE n a decision that the papers leave open: see row n in section 13 of int8/SPEC.md
 
@@ -46,10 +48,13 @@ The settings of an INT8 step, integers that a schedule may change from epoch to 
 How to add a layer
     1. models.py: a NamedTuple with its numbers, and the shape of its output (`output_shape`)
     2. int8/layers.py and fp32/layers.py: its forward pass, and a line in `apply_layer`. A layer that only moves or
-       compares numbers is written once, in shapes.py. Then tiled.py runs it,
-       traces record it, and ZO trains the weights below it.
-    3. A layer of the tail needs a backward pass too: tail.py and tiled.py.
-    4. tests/twins.py: the same in plain loops.
+       compares numbers is written once, in shapes.py. Then tiled.py runs it, traces record it, and ZO trains the
+       weights below it. One that adds accumulators must show that its sum fits int32: `check_terms` covers the product
+       alone. Where a block has a ReLU, nothing after that may be negative: tiled.py keeps it as uint8.
+    3. A layer of the tail needs a backward pass too, in tail.py and tiled.py; `--bp-tail all` one in
+       experiments/full_bp.
+    4. run/network.py: its name and keys in a --model file. int8/SPEC.md, section 7: its formula and function.
+    5. tests/twins.py: the same in plain loops. `python -m experiments.readme` counts the lines anew.
 
 How to add a golden op
     1. golden/cases/: an Op with its description, flags and cases, in the file of its family

@@ -48,8 +48,9 @@ def check_same(config, given, dataset, origin, path):
         asked, had = ((config.schedules[name], stored.schedules[name]) if name in stored.schedules
                       else (getattr(config, name), getattr(stored, name)))
         if asked != had:
-            raise UserError(f"{path} was trained with {option(name)} {written(had)}, not {written(asked)}: leave the "
-                            "option out to resume, or choose another --out")
+            how = (f"with{'' if had else 'out'} {option(name)}" if isinstance(had, bool) else
+                   f"with {option(name)} {written(had)}, not {written(asked)}")
+            raise UserError(f"{path} was trained {how}: leave the option out to resume, or choose another --out")
     if read_description(path)["dataset"]["digest"] != dataset.digest:
         raise UserError(other_data(path, read_origin(path, models.of_run(stored).input_shape), origin, dataset))
 
@@ -62,7 +63,7 @@ def resumed(out, given, place):
     if stored.layers or given.get("layers"):                # and of a network its layers
         given = _resumed_network(out, stored, given)
     if given.get("data", stored.data) != stored.data:
-        raise UserError(f"{out} was trained with data = {stored.data}, not {given['data']}: leave the option out to "
+        raise UserError(f"{out} was trained with --data {stored.data}, not {given['data']}: leave the option out to "
                         "resume, or choose another --out")
     if not (place.file or place.data_dir or "data" in given):
         place = recorded(out, stored, place.offline)

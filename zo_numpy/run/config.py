@@ -146,7 +146,8 @@ def make_config(given):
     longest = models.longest_tail(models.MODELS[model].layers)
     if not (whole(0, longest).allows(bp_tail) or bp_tail == BP):
         raise UserError(f"--bp-tail {bp_tail}: choose a whole number from 0 to {longest}, or {BP}")
-    options = {"loss": LOSSES[precision][0], **defaults(precision, bp_tail, data, bool(source)), **given}
+    running = given.get("tail_scale", Config.tail_scale) == "running"
+    options = {"loss": LOSSES[precision][0], **defaults(precision, bp_tail, data, bool(source), running), **given}
     for name, numbers in NUMBERS.items():
         check_number(name, options.get(name, getattr(Config, name)), numbers)
     _check_choice("loss", options["loss"], LOSSES[precision])
@@ -154,7 +155,6 @@ def make_config(given):
         raise UserError(f"--init-from {options['init_from']}: give the folder of a run")
     _check_frozen(options.get("zo_frozen", False), bp_tail)
     _check_points(options, models.MODELS[model])
-    running = options.get("tail_scale") == "running"
     if running and precision != "int8":
         raise UserError(f"--tail-scale running has no meaning with --precision {precision}: leave it out, or choose "
                         "--precision int8")

@@ -6,7 +6,8 @@ import subprocess
 import numpy as np
 import pytest
 
-from experiments import port
+from experiments import batch_size, port
+from experiments.rows import Row
 from zo_numpy.app import flat_data
 from zo_numpy.app.data import load_data
 from zo_numpy.app.methods import method_of
@@ -53,6 +54,17 @@ def trained(built, folder, options):
     expected = list(made_lines(config, method_of(config), dataset))
     return [[line for file, line in expected if file == name] for name in ("steps.txt", "evaluation.txt")], [
         (folder / name).read_text().splitlines(keepends=True) for name in ("steps.txt", "evaluation.txt")]
+
+
+def test_a_row_of_batch_sizes_is_what_zo_numpy_trains(built, monkeypatch):
+    monkeypatch.setattr(port, "BUILD", built)
+    row = Row("table", "row", dict(data="mnist-subset", bp_tail="all", tail_scale="running", batch_size=3, limit=40,
+                                   epochs=2))
+    lines = list(made_lines(row.config, method_of(row.config), load_data(row.config, announce=lambda text: None)))
+    curve, correct, images, digest = batch_size.train_by_port(built / "port", row)
+    assert digest == [line for file, line in lines if file == "steps.txt"][-1].split()[-1]
+    assert [f"{epoch} {round(right * images / 100)} {images}\n" for epoch, right in enumerate(curve)] == [
+        line for file, line in lines if file == "evaluation.txt"] and correct == round(curve[-1] * images / 100)
 
 
 @pytest.mark.parametrize("options", [

@@ -3,6 +3,7 @@
 
 PYTHON  ?= python3
 EPOCHS  ?=
+BATCH   ?=
 SEED    ?= 0
 BP_TAIL ?= 2
 POINTS  ?= 256
@@ -17,9 +18,9 @@ NEEDED := numpy, scipy, h5py, matplotlib, pytest
 SOURCES := zo_numpy datasets experiments tests
 RULES := E4,E7,E9,F
 
-# Without EPOCHS a run has as many as are tuned for its precision, tail and data set (zo_numpy/run/defaults.py).
+# Without EPOCHS and BATCH a run has what is tuned for its precision, tail and data set (zo_numpy/run/defaults.py).
 TRAIN   = $(RUN) -m zo_numpy train --model lenet5 --seed $(SEED) --resume
-ADAPT   = --bp-tail $(BP_TAIL) $(if $(EPOCHS),--epochs $(EPOCHS))
+ADAPT   = --bp-tail $(BP_TAIL) $(if $(EPOCHS),--epochs $(EPOCHS)) $(if $(BATCH),--batch-size $(BATCH))
 UPRIGHT = runs/$(DATA)-$(1)-upright-s$(SEED)
 
 # PointNet trains on ModelNet where it is at hand, else on synthetic solids; datasets/at_hand.py chooses, and says so.
@@ -32,7 +33,7 @@ POINTNET = @chosen=$$($(RUN) -m datasets.at_hand "$(MODELNET)") && eval "$(RUN) 
 
 help:
 	@echo "make mnist-int8     train LeNet-5 on MNIST with integers only"
-	@echo "                    (SEED=$(SEED) BP_TAIL=$(BP_TAIL) PYTHON=$(PYTHON), EPOCHS= if not the tuned ones)"
+	@echo "                    (SEED=$(SEED) BP_TAIL=$(BP_TAIL) PYTHON=$(PYTHON), EPOCHS= and BATCH= if not the tuned ones)"
 	@echo "make mnist-fp32     the same in FP32"
 	@echo "make fashion-int8   train on Fashion-MNIST with integers only"
 	@echo "make fashion-fp32   the same in FP32"

@@ -29,7 +29,7 @@ POINTNET = @chosen=$$($(RUN) -m datasets.at_hand "$(MODELNET)") && eval "$(RUN) 
 
 .PHONY: help mnist-int8 mnist-fp32 fashion-int8 fashion-fp32 finetune-int8 finetune-fp32 pointnet-int8
 .PHONY: pointnet-fp32 results results-quick figures data test golden-check golden-update port
-.PHONY: fuzz faults matrix mutants lint clean
+.PHONY: fuzz faults matrix mutants rename-proof lint clean
 
 help:
 	@echo "make mnist-int8     train LeNet-5 on MNIST with integers only"
@@ -54,6 +54,7 @@ help:
 	@echo "make faults         kill, interrupt and starve training, downloads and exports at 200 random moments"
 	@echo "make matrix         compare INT8 digests over Pythons, NumPys, threads, tiles, SIMD, hash seeds, locales"
 	@echo "make mutants        change the arithmetic a line at a time and see the tests notice; resumable"
+	@echo "make rename-proof   rename every private function in a copy and run the tests there: none may break"
 	@echo "make lint           a linter and a type checker over everything, if the developer has them"
 	@echo "make clean          remove the environment and Python's caches; runs/ and datasets/cache stay"
 
@@ -126,6 +127,9 @@ matrix: $(VENV)/ready
 
 mutants: $(VENV)/ready
 	@$(RUN) -m tests.trust.mutants
+
+rename-proof: $(VENV)/ready
+	@$(RUN) -m tests.trust.rename_proof
 
 # Tools of the developer's own, none of them installed here. pycodestyle's and pyflakes' rules, whoever checks them.
 lint: $(VENV)/ready

@@ -23,7 +23,7 @@ from zo_numpy import models
 from zo_numpy.app.progress import say
 from zo_numpy.errors import UserError
 from zo_numpy.run.config import make_config
-from zo_numpy.run.steps import PRECISIONS, step_function
+from zo_numpy.run.steps import PRECISIONS, own_method, settings_of
 
 FLAGS = {"baseline": port.BASELINE, "native": port.NATIVE}
 if platform.machine() in ("x86_64", "AMD64"):   # which vectors native code has differs with the compiler
@@ -57,11 +57,12 @@ def numpy_step(case):
     for name, precision in PRECISIONS.items():
         config = make_config(dict(model=model, precision=name, bp_tail=k, batch_size=batch))
         weights = precision.initialise(config)
-        train_step, settings = step_function(config, precision, 0)
+        method = own_method(config)
+        settings = settings_of(config, method, 0)
         times = []
         for step in range(3 if QUICK else 12):
             start = time.perf_counter()
-            train_step(models.MODELS[model], k, weights, images, labels, 0, step, settings)
+            method.train_step(models.MODELS[model], k, weights, images, labels, 0, step, settings)
             times.append(1000 * (time.perf_counter() - start))
         steps[name] = round(statistics.median(times[1:]), 4)
     return steps

@@ -166,7 +166,7 @@ def memory_of(network, rows):
             line = [batch, name_of(k) + ", control" * frozen]
             for precision in PRECISIONS:
                 row = rows.get((precision, batch, k, frozen), {})
-                line += [shown(row.get(name), "{:,}") for name in ("measured", "predicted")]
+                line += [shown(row.get("measured"), "{:,}"), "-" if k == BP else shown(row.get("predicted"), "{:,}")]
                 line.append("-" if k == 0 else shown(overhead(rows, precision, batch, k, frozen), "{:+.2f} %"))
             lines.append([*line, CLAIMED_OVERHEAD if k in (1, 2, 3) and not frozen else "-",
                           "-" if frozen else shown(memory_ratio(rows, batch, k)), "-" if frozen else CLAIMED_MEMORY])

@@ -138,6 +138,7 @@ DIFFERENCES = {
         loss.log_softmax""",
     "inputs have an exponent": "points.from_points layers.from_pixels",
     "a block is requantised by the maximum of its batch": "tiled.sums tiled.keep tiled.finish tiled.result",
+    "a step waits for the largest of its whole gradient": "tiled.formed_once tiled.piece_bytes",
 }
 
 

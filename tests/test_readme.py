@@ -101,13 +101,6 @@ def test_the_run_shown_is_that_of_the_digest():
     assert f"{ROWS['k2']['last_epoch']['test_correct']:,} of 10,000" in shown
 
 
-def test_line_counts():
-    listed = re.findall(r"^\| `([\w/]+\.py)` \| (\d+) \|", README, re.M)
-    assert len(listed) >= 8
-    for name, lines in listed:
-        assert int(lines) == len((ROOT / "zo_numpy" / name).read_text().splitlines()), name
-
-
 def test_agreements_of_the_loss_are_those_measured():
     for run in result("loss_sign")["runs"]:
         assert f"{run['integer_agrees']:,} of {run['steps']:,}" in " ".join(README.split())

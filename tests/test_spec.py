@@ -74,21 +74,6 @@ def test_example(compute):
     assert {name: (written[name], computed[name]) for name in written if written[name] != computed[name]} == {}
 
 
-def test_every_digit_of_the_example_counts():
-    """Since the example is compared as a whole, another digit anywhere in it must read as another value."""
-    digits = 0
-    for name, text in WRITTEN:
-        value = ast.literal_eval(text)
-        for found in re.finditer(r"[0-9]", text):
-            i = found.start()
-            changed = text[:i] + ("8" if text[i] == "9" else "9") + text[i + 1:]
-            if text[i + 1:i + 2] == "x":
-                continue                                                     # the 0 of 0x
-            assert ast.literal_eval(changed) != value, (name, i)
-            digits += 1
-    assert digits > 2000
-
-
 def test_remarks_on_the_example():
     prose = " ".join(re.sub(r"^```text\n.*?^```", "", EXAMPLE, flags=re.M | re.S).split())
     values, remarks = values_of(WRITTEN), re.findall(r"`(\w[\w.]*)((?:\[\d+\])*) = ([^`]+)`", prose)
@@ -281,7 +266,6 @@ def test_polynomials():
     listed = {row[0]: integers(" ".join(row[1:])) for row in rows(section("8"), "polynomial")}
     assert listed == {"EXP2": list(loss.EXP2_COEFFICIENTS), "LOG2": list(loss.LOG2_COEFFICIENTS)}
     assert listed == {"EXP2": list(twins.EXP2), "LOG2": list(twins.LOG2)}
-    assert sum(listed["EXP2"]) < 2**30
 
 
 def test_nothing_overflows():

@@ -8,7 +8,8 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from zo_numpy import models, tiles
-from zo_numpy.app import vectors
+from zo_numpy.app.data import at_hand
+from zo_numpy.app.methods import method_of
 from zo_numpy.fp32 import draws as fp32_draws, layers as fp32_layers, tail as fp32_tail, tiled as fp32_tiled
 from zo_numpy.golden.runs import made_lines
 from zo_numpy.golden.tolerances import COMPUTED
@@ -18,7 +19,6 @@ from zo_numpy.int8.arith import QTensor
 from zo_numpy.models import BatchNorm, Conv2d, Flatten, Linear, MaxOverPoints, MaxPool2d, PointLinear, ReLU
 from zo_numpy.run.config import make_config
 
-SUBSET = vectors.load("mnist-subset")
 BATCHES = (1, 2, 3, 31, 32, 257)
 BLOCKS = {   # what a list of layers takes: the shape of a sample
     "conv": ((Conv2d("a", 2, 3, 3, 1),), (2, 6, 4)),
@@ -222,8 +222,9 @@ def test_training_calls_the_tiled_path_and_a_trace_the_plain_one(tmp_path, preci
 
     def outcome(name):
         (tmp_path / name).mkdir()
-        export_trace(config, SUBSET, tmp_path / name, 1, False)
-        return {"training": [line for file, line in made_lines(config, SUBSET) if file == "steps.txt"],
+        export_trace(config, at_hand(config), tmp_path / name, 1, False)
+        return {"training": [line for file, line in made_lines(config, method_of(config), at_hand(config))
+                             if file == "steps.txt"],
                 "trace": (tmp_path / name / "manifest.json").read_bytes()}
 
     right = outcome("right")

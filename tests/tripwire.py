@@ -151,7 +151,11 @@ class StandIn:
     """Stands in for `np`, or a module or function of it: what is made through it is watched."""
 
     def __init__(self, target, path):
-        self._target, self._path = target, path
+        vars(self).update(_target=target, _path=path)
+
+    def __setattr__(self, name, value):
+        check(value, f"{self._path}.{name}")
+        setattr(self._target, name, value)
 
     def __getattr__(self, name):
         path = f"{self._path}.{name}"

@@ -3,6 +3,8 @@
 Shapes are (N, C, H, W) and (N, features). What a convolution gives lies in memory as (C, H, N, W): its patches and
 its products are then a few long runs whatever the number of images. No result depends on it.
 """
+import functools
+
 import numpy as np
 
 
@@ -24,8 +26,7 @@ def patches(x, k, pad, dtype):
     for j in range(k):
         shifted[:, j] = padded[..., j:j + out_width]
     row, item = n * out_width, shifted.itemsize             # numbers in a row of all images; bytes of one
-    columns = np.lib.stride_tricks.as_strided(
-        shifted, (k, c * k, out_height * row), (row * item, rows * row * item, item))
+    columns = np.ndarray((k, c * k, out_height * row), dtype, shifted, 0, (row * item, rows * row * item, item))
     return columns, (out_height, n, out_width)
 
 
@@ -36,12 +37,8 @@ def max_pool2d(x, size):
     """
     if x.shape[2] % size or x.shape[3] % size:
         raise ValueError(f"max-pool of {size} does not divide an image of {x.shape[2]} x {x.shape[3]}")
-    n, c, height, width = x.shape
-    rows = x.reshape(n, c, height // size, size, width).max(axis=3)
-    out = rows[:, :, :, 0::size]
-    for i in range(1, size):
-        out = np.maximum(out, rows[:, :, :, i::size])
-    return out
+    rows = functools.reduce(np.maximum, (x[:, :, i::size] for i in range(size)))
+    return functools.reduce(np.maximum, (rows[..., i::size] for i in range(size)))
 
 
 def max_over_points(x):

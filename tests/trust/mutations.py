@@ -16,8 +16,8 @@ OPERATORS = {ast.Add: ("+", "-"), ast.Sub: ("-", "+"), ast.Mult: ("*", "+"), ast
              ast.And: ("and", "or"), ast.Or: ("or", "and")}
 OPPOSITES = {"min": "max", "max": "min", "minimum": "maximum", "maximum": "minimum", "argmax": "argmin",
              "zeros": "ones", "ones": "zeros", "cos": "sin", "sin": "cos"}
-TILE_SIZES = {"COLUMN_BLOCK", "WIDENED_BYTES", "TILE_BYTES", "POINT_TILE_BYTES", "GRADIENT_BYTES", "GRADIENT_COLUMNS",
-              "CHUNK", "PIECE"}
+TILE_SIZES = {"COLUMN_BLOCK", "WIDENED_BYTES", "TILE_BYTES", "POINT_TILE_BYTES", "GRADIENT_BYTES",
+              "LARGE_GRADIENT_BYTES", "GRADIENT_COLUMNS", "CHUNK", "PIECE"}
 
 
 class Mutant(NamedTuple):

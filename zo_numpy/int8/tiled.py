@@ -8,8 +8,10 @@ A tile's own maximum asks for a shift s, and s is at most S. So a tile keeps v >
 is finished in place when S is known (`keep`, `finish`). A port may do the same.
 
 The gradient of a layer of the tail does not stand whole either: it is formed piece by piece, twice, first for its
-largest magnitude and then for its step.
+largest magnitude and then for its step. Where the batch is so large that the forward pass held more, once.
 """
+import functools
+
 import numpy as np
 
 from .. import models
@@ -21,7 +23,7 @@ from .layers import apply_layer
 from .tail import SCALE, linear_backward, own_shift, relu_backward, running_shift, softmax_error
 
 POINT_TILE_BYTES = 1 << 19    # of a point layer's sums that a thread works on at a time, so that they stay in cache
-GRADIENT_BYTES = 12_288       # of a gradient that is formed at a time, and of what is widened for it
+GRADIENT_BYTES, LARGE_GRADIENT_BYTES = 16_384, 49_152   # of a gradient that is formed at a time, by its input's size
 GRADIENT_COLUMNS = 200        # of them: the product runs along them, and powers of two are slower
 
 
@@ -223,16 +225,15 @@ def _linear_steps(error, x, b_bp, scale=None):
 
     error: QTensor (N, out).  x: QTensor (N, in).  scale: None, or the layer's running scale, changed in place.
     """
+    form = functools.partial(_gradient_pieces, error.data, x.data)
+    pieces = list(form()) if formed_once(*error.data.shape) else None
     if len(x.data) == 1:   # an outer product
         largest = max_abs(error.data) * max_abs(x.data)
     else:
-        largest = 0
-        for _, piece in _gradient_pieces(error.data, x.data):
-            largest = max(largest, max_abs(piece))
-            del piece
+        largest = max(max_abs(piece) for _, piece in pieces or form())
     shift = (own_shift(largest, b_bp) if scale is None else
              running_shift(largest, error.exponent + x.exponent, b_bp, scale))
-    for place, piece in _gradient_pieces(error.data, x.data):
+    for place, piece in pieces or form():
         step = pseudo_stochastic_shift(piece, shift)
         del piece
         yield place, step
@@ -245,21 +246,21 @@ def _gradient_pieces(error, x):
     error: (N, out) int8.  x: (N, in) int8.
     """
     check_terms(len(x))
-    error = np.ascontiguousarray(error.T, np.int32)                                   # (out, N)
+    error = np.ascontiguousarray(error.T)                                             # (out, N)
     width = min(x.shape[1], GRADIENT_COLUMNS)
-    height = max(1, GRADIENT_BYTES // (4 * width))
+    height = max(1, piece_bytes(x.nbytes) // (4 * width))
     for left in range(0, x.shape[1], width):
         columns = slice(left, left + width)
         for top in range(0, len(error), height):
             rows = slice(top, top + height)
-            yield (rows, columns), _product_of(error[rows], x[:, columns])
+            yield (rows, columns), matmul(error[rows], x[:, columns])
 
 
-def _product_of(a, b):
-    """a @ b of (n, k) int32 and (k, m) int8, summed over some of k at a time, so that little of b is widened at once."""
-    terms = max(1, 4 * GRADIENT_BYTES // (4 * b.shape[1]))
-    total = matmul(a[:, :terms], b[:terms].astype(np.int32))
-    for start in range(terms, len(b), terms):
-        some = slice(start, start + terms)
-        total += matmul(a[:, some], b[some].astype(np.int32))
-    return total
+def formed_once(samples, out_features):
+    """Whether a layer's gradient may stand whole: it is at most twice the layer's input, half of what came before."""
+    return 2 * out_features <= samples
+
+
+def piece_bytes(inputs):
+    """Of a gradient that is formed at a time: twice the layer's inputs, in bytes, within bounds."""
+    return min(max(GRADIENT_BYTES, 2 * inputs), LARGE_GRADIENT_BYTES)

@@ -48,8 +48,10 @@ def train_step(model, bp_tail, weights, images, labels, seed, step, settings, re
     else:
         train_tail(model, bp_tail, weights, *kept, labels, settings, record)
     restore_and_update(weights, zo_names, gs, seed, step, settings)
+    if variant.queries == 1:
+        return loss_plus, loss_minus, gs[0]
     loss_plus, loss_minus = (sum(values) // len(gs) for values in zip(*losses))
-    return loss_plus, loss_minus, gs[0] if len(gs) == 1 else tuple(gs)
+    return loss_plus, loss_minus, tuple(gs)
 
 
 def frozen_step(model, bp_tail, weights, images, labels, settings, record=None):

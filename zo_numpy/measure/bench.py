@@ -7,6 +7,8 @@ the integer product, see kernels.py.
 
 method_of, an argument throughout, gives the steps.Method of a Config; tails are the K that are measured.
 """
+import functools
+import math
 import sys
 
 import numpy as np
@@ -15,7 +17,7 @@ from .. import models, tiles
 from ..run.config import BP, make_config
 from ..run.steps import PRECISIONS, settings_of
 from . import peak
-from .kernels import kernel_rates, matmul_ratios
+from .kernels import BARE, bare_einsum, kernel_rates, matmul_ratios, products
 from .timing import PARTS, Stopwatch, interleaved, median, seconds, spread, threads
 
 TAILS = (0, 1, 2, 3, BP)
@@ -46,6 +48,8 @@ def images(batches, rounds, method_of, tails=TAILS):
         ratios |= {f"step_a_us_{precision}": 1e6 * a, f"step_b_us_{precision}": 1e6 * b,
                    f"step_b_deviation_{precision}": worst,
                    f"epoch_k2_b64_s_{precision}": median(fit[precision, 64]) * -(-MNIST_IMAGES // 64)}
+    ratios |= _thread_ratios(method_of, batches, rounds)
+    ratios["einsum_share_b256"] = _einsum_share(method_of, max(3, rounds // 3), 256)
     ratios |= _memory_ratios(method_of, tails)
     return {"threads": tiles.threads(), "python": sys.version.split()[0], "numpy": np.__version__, "rounds": rounds,
             "steps": steps, "ratios": {name: round(value, 4) for name, value in ratios.items()},
@@ -58,6 +62,7 @@ def clouds(rounds, method_of, tails=TAILS):
                          for precision in PRECISIONS for bp_tail in tails}, rounds)
     ratios = {f"pointnet_int8_over_fp32_k{bp_tail}_b{CLOUDS_BATCH}":
               median([i / f for i, f in zip(taken["int8", bp_tail], taken["fp32", bp_tail])]) for bp_tail in tails}
+    ratios["pointnet_einsum_share"] = _einsum_share(method_of, max(3, rounds // 3), CLOUDS_BATCH, **CLOUDS)
     with threads(1):
         ratios |= _peak_ratios(method_of, CLOUDS_BATCH, tails, "pointnet_", 3, **CLOUDS)
     return {"pointnet": {**CLOUDS, "batch": CLOUDS_BATCH, "rounds": rounds},
@@ -77,6 +82,33 @@ def step_of(method_of, precision, bp_tail, batch, **options):
         method.train_step(model, bp_tail, weights, samples, labels, config.seed, step, settings)
         step += 1
     return make
+
+
+def _thread_ratios(method_of, batches, rounds):
+    """How long a step of vanilla ZO takes on two threads, over the time on one, by precision and batch."""
+    def on(workers, make):
+        with threads(workers):
+            make()
+
+    ratios = {}
+    for precision in PRECISIONS:
+        for batch in batches:
+            make = step_of(method_of, precision, 0, batch)
+            taken = interleaved({workers: functools.partial(on, workers, make) for workers in (1, 2)}, rounds)
+            ratios[f"two_threads_over_one_{precision}_b{batch}"] = median(
+                [two / one for one, two in zip(taken[1], taken[2])])
+    return ratios
+
+
+def _einsum_share(method_of, rounds, batch, **options):
+    """What share of NumPy's bare integer product a whole INT8 step of vanilla ZO reaches, on one thread: the products
+    that its two forward passes need, by its time, over the rate of `kernels.bare_einsum`.
+    """
+    with threads(1):
+        make = step_of(method_of, "int8", 0, batch, **options)
+        taken = interleaved({"step": make, "einsum": bare_einsum()}, rounds)
+    needed = 2 * batch * products(models.of_run(make_config({"precision": "int8", **options})))
+    return needed / median(taken["step"]) / (math.prod(BARE) / median(taken["einsum"]))
 
 
 def _parts_of(method_of, precision, bp_tail, batch, rounds):

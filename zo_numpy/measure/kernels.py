@@ -12,7 +12,7 @@ import statistics
 
 import numpy as np
 
-from .. import tiles
+from .. import models, tiles
 from ..int8.arith import matmul
 from .timing import interleaved, median, seconds, threads
 
@@ -41,6 +41,25 @@ def matmul_ratios(rounds):
 def tiled_matmul(a, b):
     """The integer product, its columns cut over the threads as tiles of a batch are."""
     tiles.for_tiles(b.shape[1], -(-b.shape[1] // tiles.threads()), lambda columns: matmul(a, b[:, columns]))
+
+
+BARE = 16, 150, 2000, 20   # of `bare_einsum`: rows, terms, columns, calls
+
+
+def bare_einsum():
+    """A function that runs NumPy's integer product some times, of a shape at which it is about as fast as it gets."""
+    n, k, m, calls = BARE
+    a, b, out = np.ones((n, k), np.int32), np.ones((k, m), np.int32), np.empty((n, m), np.int32)
+    return lambda: [np.einsum("nk,km->nm", a, b, out=out) for _ in range(calls)]
+
+
+def products(model):
+    """How many products of numbers a forward pass needs for one sample."""
+    total, shape = 0, model.input_shape
+    for layer in model.layers:
+        shape = models.output_shape([layer], shape)
+        total += models.size(shape) * models.fan_in(layer) if models.has_weight(layer) else 0
+    return total
 
 
 def kernel_rates(rounds):

@@ -22,7 +22,7 @@ from ..run.steps import PRECISIONS
 KINDS = ("parameters", "perturbation", "activations", "scratch", "tail")
 OBJECTS = 8_000   # bytes of Python objects that a step holds
 EINSUM_BUFFER = 32_768   # bytes in which einsum widens an operand
-DRAWN = {"int8": 6, "fp32": 14}   # bytes that an element of z takes at most while it is drawn and added
+DRAWN = {"int8": 4, "fp32": 8}   # bytes that an element of z takes at most while it is drawn and added
 
 
 class _Moment(NamedTuple):
@@ -161,8 +161,9 @@ class _Plan:
             if place > tail:   # two arrays of 4 bytes, before and after the mask, and the mask's of 1
                 self.add(f"error, {layer.name}", activations=inputs, tail=waiting + self.item * error + 9 * below)
             size = 4 * models.weight_count(layer)
-            if self.int8:   # a piece and four intermediates of its shift
-                held = 5 * error + 5 * min(size, int8_tiled.GRADIENT_BYTES)
+            if self.int8:   # a piece or the whole, and three intermediates of a piece's shift
+                piece = min(size, int8_tiled.piece_bytes(below))
+                held = error + 3 * piece + (size if int8_tiled.formed_once(self.batch, layer.out_features) else piece)
             else:
                 held = 4 * error + min(size, max(fp32_tiled.GRADIENT_BYTES, 8 * layer.in_features))
             self.add(f"update, {layer.name}", activations=inputs,
@@ -170,8 +171,8 @@ class _Plan:
 
 
 def _widened(terms, columns):
-    """Bytes of the int8 columns that a product widens at a time."""
-    return 4 * terms * min(columns, max(1, WIDENED_BYTES // (4 * terms)))
+    """Bytes of the int8 matrix that a product widens at a time."""
+    return min(4 * terms * columns, WIDENED_BYTES)
 
 
 def report(config, measured=None, resident=None):

@@ -14,9 +14,9 @@ from ..tiles import threads
 def measure(config, method, steps=12, infer=False):
     """The peak that tracemalloc sees over training steps on random images (or over forward passes), in bytes.
 
-    On one thread all steps are alike but where a table of the interpreter's own grows, once in a while, by a megabyte:
-    the median of their peaks. On several it depends on when the threads' own peaks meet: the second largest.
-    The first steps, which also load code and make threads, are not counted.  steps: at least 3.
+    On one thread all steps are alike: the median of their peaks. On several it depends on when the threads' own peaks
+    meet: the second largest.  The first steps, which also load code and make threads, are not counted.
+    steps: at least 3.
     method: the steps.Method of the Config.
     """
     precision, model = PRECISIONS[config.precision], models.of_run(config)

@@ -6,6 +6,7 @@
     2            fine-tuning: a network trained upright, adapted to rotated images
     3            memory of a step, measured and predicted
     4            time of a step and what it goes into
+    batch-size   accuracy by batch at equal samples
     tail-passes  the tail's gradient from both passes against the second alone
 
 Accuracies are of the last epoch on the test set, means over seeds with the range from the worst seed to the best. A
@@ -14,6 +15,7 @@ not today's defaults.
 """
 import argparse
 
+from experiments import batch_picture
 from experiments.cells import (
     NOT_RUN, Table, as_markdown, as_text, cell, pointnet_cells, pointnet_results, training_cells)
 from experiments.common import QUICK, read_result
@@ -200,7 +202,8 @@ def time():
         if steps.get((precision, batch, k), {}).get("parts")] or [[NOT_RUN] * 3])
 
 
-PRINTERS = {"1": full_training, "2": fine_tuning, "3": memory, "4": time, "tail-passes": tail_passes}
+PRINTERS = {"1": full_training, "2": fine_tuning, "3": memory, "4": time, "batch-size": batch_picture.tables,
+            "tail-passes": tail_passes}
 
 
 def printed(name, form=as_text):

@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from experiments import batch_size, common, rows
+from experiments import batch_picture, batch_rows, batch_size, common, rows
 from experiments.rows import BP
 from small_runs import ROOT
 
@@ -19,7 +19,8 @@ def place(tmp_path, monkeypatch):
     for module in (common, batch_size):
         monkeypatch.setattr(module, "RESULTS", tmp_path / "results")
     for name, value in FEW.items():
-        monkeypatch.setattr(batch_size, name, value)
+        for module in (batch_rows, batch_size, batch_picture):
+            monkeypatch.setattr(module, name, value, raising=False)
     return tmp_path / "results"
 
 
@@ -56,7 +57,7 @@ def test_rows_are_trained_once_and_again_when_they_mean_something_else(place, mo
     real = batch_size.train
     monkeypatch.setattr(batch_size, "train", lambda row, *rest: (trained.append(row.name), real(row, *rest)))
     assert run(monkeypatch, *words) == 0 and not trained
-    monkeypatch.setattr(batch_size, "EPOCHS", 2)
+    monkeypatch.setattr(batch_rows, "EPOCHS", 2)
     assert run(monkeypatch, *words, "--list") == 0 and "not run" in capsys.readouterr().out
     assert run(monkeypatch, "--only", "running-k2-b20") == 0
     assert trained == ["mnist-subset-int8-running-k2-b20-s1"]

@@ -63,9 +63,7 @@ def draw(result, path):
                 axes.set_ylabel("test accuracy, %")
             if data == batch_rows.DATA_SETS[-1]:
                 axes.set_xlabel("batch")
-        named = dict(zip(*reversed([part for axes in figure.axes for part in [axes.get_legend_handles_labels()]][0])))
-        for axes in figure.axes:
-            named |= dict(zip(*reversed(axes.get_legend_handles_labels())))
+        named = {label: handle for axes in figure.axes for handle, label in zip(*axes.get_legend_handles_labels())}
         figure.legend(named.values(), named, loc="outside lower center", ncols=5, fontsize=9, frameon=False,
                       title="solid: ElasticZO or full BP, dashed: frozen control, dotted: K = 0", title_fontsize=9)
         figure.savefig(path, dpi=110)
@@ -84,7 +82,8 @@ def tables():
                                   "INT8" if k == 0 and kind != "fp32" else LABELS[kind],
                                   *(cell(found.get(batch)) for batch in batch_rows.BATCHES)])
         yield Table(f"{TITLES[data]}: test accuracy by batch, {batch_rows.SAMPLES:,} images in "
-                    f"{batch_rows.EPOCHS} epochs", ["", "", *batch_rows.BATCHES], lines, "Means over seeds, whose number stands in brackets.")
+                    f"{batch_rows.EPOCHS} epochs", ["", "", *batch_rows.BATCHES], lines,
+                    "Means over seeds, whose number stands in brackets.")
 
 
 def cell(values):

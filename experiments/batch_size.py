@@ -12,26 +12,20 @@ accuracy, is drawn at the end (python -m experiments.figures draws it alone).
 """
 import argparse
 import concurrent.futures
-import json
-import pathlib
-import subprocess
 import sys
-import tempfile
 
-import datasets
-from experiments import batch_rows, port
+from experiments import batch_rows
 from experiments.accuracy import RowFailed, run_row
 from experiments.batch_picture import draw
 from experiments.batch_rows import KINDS, NAME, SEEDS, all_rows, config_digest, is_finished, method_name, results
-from experiments.common import RESULTS, as_words, changing, provenance, read_result, save_result
-from experiments.rows import BP, DATA_SETS, as_json
+from experiments.common import RESULTS, as_words, changing, commit, read_result, save_result
+from experiments.port_training import built_port
+from experiments.rows import BP
 from zo_numpy.app.methods import method_of
 from zo_numpy.app.progress import say
 from zo_numpy.measure import peak
 from zo_numpy.measure.timing import threads
 from zo_numpy.run.config import make_config
-
-PORT = "the port in C99, bit for bit the same"
 
 
 def change_result(**parts):
@@ -44,47 +38,15 @@ def change_result(**parts):
                            **{name: result[name] for name in ("memory", "rows") if name in result}})
 
 
-def train_by_port(program, row):
-    """A row's result as (curve, correct, images, weights_sha256), from the port."""
-    config = row.config
-    with tempfile.TemporaryDirectory() as folder:
-        given = pathlib.Path(folder) / "config.json"
-        given.write_text(json.dumps(as_json(config)))
-        words = ["train", given, port.BUILD / "data" / config.data, "--out", folder, "--single", "no"]
-        done = subprocess.run([str(program), *map(str, words)], capture_output=True, text=True)
-        if done.returncode:
-            raise RowFailed(f"{row.name}: the port ended with status {done.returncode}: {done.stderr.strip()}")
-        lines = given.with_name("evaluation.txt").read_text().splitlines()
-        evaluated = [list(map(int, line.split())) for line in lines]
-        digest = given.with_name("steps.txt").read_text().split()[-1]
-    return [round(100 * right / images, 2) for _, right, images in evaluated], *evaluated[-1][1:], digest
-
-
-def train(row, program, made_with):
-    """Trains a row and adds its result."""
-    beside = {}
-    if program and row.config.precision == "int8":
-        curve, correct, images, digest = train_by_port(program, row)
-        beside = {"trained_with": PORT}
-    else:
-        result = run_row(row, shown=False, threads=1)
-        last, curve, digest = result["last_epoch"], result["curve"], result["weights_sha256"]
-        correct, images = last["test_correct"], last["test_images"]
-    change_result(rows={row.name: {"options": row.options, "config": config_digest(row), "curve": curve,
-                                   "correct": correct, "images": images, "weights_sha256": digest, **beside,
-                                   "commit": made_with["commit"]}})
-    say(f"{row.name}: {100 * correct / images:.2f} %")
-
-
-def built_port():
-    """The port's program, and its data; None without a compiler."""
-    if not port.found_compiler():
-        return None
-    for data in DATA_SETS:
-        folder = port.BUILD / "data" / data
-        folder.mkdir(parents=True, exist_ok=True)
-        port.write_idx(datasets.load(data, announce=say), folder)
-    return port.build(port.BUILD / "native", port.NATIVE)
+def train(row, port, commit):
+    """Trains a row and adds its result.  port: a port_training.Port, or None."""
+    found = run_row(row, shown=False, threads=1, port=port)
+    last = found["last_epoch"]
+    beside = {"trained_with": found["trained_with"]} if "trained_with" in found else {}
+    change_result(rows={row.name: {"options": row.options, "config": config_digest(row), "curve": found["curve"],
+                                   "correct": last["test_correct"], "images": last["test_images"],
+                                   "weights_sha256": found["weights_sha256"], **beside, "commit": commit}})
+    say(f"{row.name}: {last['test_accuracy']} %")
 
 
 def measure_memory():
@@ -121,9 +83,9 @@ def main():
     say(f"{len(todo)} of {len(rows)} rows to train")
     if not read_result(NAME).get("memory"):
         measure_memory()
-    made_with, program, status = provenance(), None if options.numpy or not todo else built_port(), 0
+    port, status, at = None if options.numpy or not todo else built_port(), 0, commit()
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-        running = [pool.submit(train, row, program, made_with) for row in todo]
+        running = [pool.submit(train, row, port, at) for row in todo]
         try:
             for future in concurrent.futures.as_completed(running):
                 try:

@@ -2,8 +2,8 @@
 
     python -m experiments.zo_small_batch [--only k1-b8] [--list]
 
-10,000 training images of MNIST, four epochs, INT8 with the running scale, batches of 1 and 8, K = 1 and 2, seeds 1 to 3;
-accuracy on the last 5,000 training images, never on the test set. Candidates:
+10,000 training images of MNIST, four epochs, INT8 with the running scale, batches of 1 and 8, K = 1 and 2, seeds 1 to
+3; accuracy on the last 5,000 training images, never on the test set. Candidates:
 
     still N     g = 0 where |L+ - L-| is below N sixteenths of its running mean, all in integers
     b_zo N      steps of N bits; at 0 and below only some of what z touches moves

@@ -41,12 +41,13 @@ def rotated(dataset, degrees, folder=None):
 
 
 def turn(images, degrees):
-    """(N, 1, H, W) uint8 turned counter-clockwise by `degrees`; what comes from outside is background."""
-    out = np.empty_like(images)
+    """(N, C, H, W) uint8 turned counter-clockwise by `degrees`; what comes from outside is background."""
+    out = np.empty(images.shape, np.uint8)   # in memory, where the images are in a file
     for start in range(0, len(images), BATCH):
-        part = images[start:start + BATCH, 0].astype(np.float64)
-        turned = scipy.ndimage.rotate(part, degrees, axes=(2, 1), reshape=False, order=1)
-        out[start:start + BATCH, 0] = np.clip(np.rint(turned), 0, 255).astype(np.uint8)
+        for channel in range(images.shape[1]):
+            part = images[start:start + BATCH, channel].astype(np.float64)
+            turned = scipy.ndimage.rotate(part, degrees, axes=(2, 1), reshape=False, order=1)
+            out[start:start + BATCH, channel] = np.clip(np.rint(turned), 0, 255).astype(np.uint8)
     return out
 
 

@@ -47,7 +47,7 @@ def processor():
 
 
 def commit():
-    """The commit of the working tree, with a + behind it if the tree has changes; None outside a clone."""
+    """The commit of the working tree, with a + after it if the tree has changes; None outside a clone."""
     def git(*words):
         try:
             return subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, text=True).stdout.strip()

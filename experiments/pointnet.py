@@ -21,7 +21,8 @@ from experiments.common import QUICK, RESULTS, as_words, provenance, read_result
 from zo_numpy import models
 from zo_numpy.app.data import load_data
 from zo_numpy.app.drawing import panels
-from zo_numpy.run.config import make_config, read_config, with_classes
+from zo_numpy.run.config import make_config, read_config
+from zo_numpy.run.fitting import fitted
 from zo_numpy.run.steps import PRECISIONS
 from zo_numpy.run.trainer import count_correct, load_weights, percent
 
@@ -105,7 +106,7 @@ class Table:
         del options["untrained"]
         config = make_config(dict(model="pointnet", data=self.data, points=self.points, **options))
         dataset = load_data(config, self.data_dir, announce=lambda text: None)
-        config, precision = with_classes(config, dataset), PRECISIONS[config.precision]
+        config, precision = fitted(config, dataset), PRECISIONS[config.precision]
         weights, _ = load_weights(read_config(source), source)
         correct = count_correct(precision, models.of_run(config), weights, precision.decode_clouds(dataset.test_images),
                                 dataset.test_labels)

@@ -22,7 +22,8 @@ from zo_numpy.app.data import load_data
 from zo_numpy.app.methods import method_of
 from zo_numpy.app.progress import say
 from zo_numpy.golden.runs import made_lines
-from zo_numpy.run.config import describe, make_config, with_classes
+from zo_numpy.run.config import describe, make_config
+from zo_numpy.run.fitting import fitted
 
 FLAGS = ("-O2", "-ffp-contract=fast", "-fno-math-errno", "-Wno-error")
 RUNS = ("subset-int8-k2-limit", "subset-int8-k0-queries3", "subset-int8-k1-both", "subset-int8-k2-frozen",
@@ -123,7 +124,7 @@ def write_fresh(folder, data):
     for name, options in FRESH.items():
         config = make_config(dict(options, precision="int8"))
         dataset = load_data(config, offline=True, announce=lambda text: None)
-        config = with_classes(config, dataset)
+        config = fitted(config, dataset)
         lines = list(made_lines(config, method_of(config), dataset))
         (folder / name).mkdir(parents=True)
         (folder / name / "config.json").write_text(json.dumps(describe(config, dataset)))

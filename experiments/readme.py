@@ -50,7 +50,7 @@ def last_lines():
 
 
 def listed(values):
-    """'+5.66, +9.62' of (K, value) pairs, with its K behind a value where another is missing."""
+    """'+5.66, +9.62' of (K, value) pairs, with its K after each value if another is missing."""
     values = list(values)
     found = [(k, value) for k, value in values if value is not None]
     if len(found) == len(values) > 1:

@@ -116,6 +116,47 @@ MAX_POOL2D = {
     "NarrowedFirst": cut_to_16_bits("x"),
     "RowStride": misread(rows_a_height_apart)}
 
+def with_rest(rows, columns):
+    """The bug of a port that pools what is left at the edge as a smaller window, of rows, of columns or of both."""
+    def max_pool2d(x, size):
+        def starts(count, rest):
+            return range(0, count if rest else count // size * size, size)
+        return [[[[max(v for row in plane[a:a + size] for v in row[b:b + size])
+                   for b in starts(len(plane[0]), columns)] for a in starts(len(plane), rows)]
+                 for plane in image] for image in x]
+    return using(max_pool2d=max_pool2d)
+
+
+def of_memory(plane_of):
+    """The bug of a port that finds its planes elsewhere in memory: plane_of(numbers, n, height, width, size)."""
+    def bug(twin, i, p):
+        x = np.array(i["x"])
+        n, c, height, width = x.shape
+        numbers = np.concatenate([x.reshape(-1), np.zeros(x.size, int)])
+        planes = [plane_of(numbers, k, height, width, p["size"]) for k in range(n * c)]
+        whole = [side // p["size"] * p["size"] for side in (height, width)]
+        return twin({**i, "x": np.reshape(planes, (n, c, *whole)).tolist()}, p)
+    return bug
+
+
+def rows_of_whole_windows(numbers, k, height, width, size):
+    rows, columns = height // size * size, width // size * size
+    return numbers[k * height * width:][:rows * columns]
+
+
+def images_of_whole_windows(numbers, k, height, width, size):
+    rows, columns = height // size * size, width // size * size
+    return numbers[k * rows * width:][:rows * width].reshape(rows, width)[:, :columns]
+
+
+MAX_POOL2D_REST = {
+    "RestPooled": with_rest(True, True),
+    "RowsRestPooled": with_rest(True, False),
+    "RestFirst": lambda twin, i, p: twin({**i, "x": np.array(i["x"])[
+        :, :, np.shape(i["x"])[2] % p["size"]:, np.shape(i["x"])[3] % p["size"]:].tolist()}, p),
+    "RowOfWholeWindows": of_memory(rows_of_whole_windows),
+    "ImageOfWholeWindows": of_memory(images_of_whole_windows)}
+
 RELU = {
     "Magnitude": using(relu=lambda x: mapped(abs, x)),
     "ReluMissing": using(relu=lambda x: x),
@@ -167,5 +208,6 @@ CLASSIFY = {
     "UnsignedLogits": unsigned("logits")}
 
 
-BUGS = {"matmul": MATMUL, "linear": LINEAR, "conv2d": CONV2D, "max_pool2d": MAX_POOL2D, "relu": RELU,
+BUGS = {"matmul": MATMUL, "linear": LINEAR, "conv2d": CONV2D, "max_pool2d": MAX_POOL2D,
+        "max_pool2d_rest": MAX_POOL2D_REST, "relu": RELU,
         "flatten": FLATTEN, "forward_block": FORWARD_BLOCK, "classify": CLASSIFY}

@@ -22,6 +22,7 @@ ENTRY_POINTS = {
     "update_table", "sum_of_steps",                              # what replay makes of a log
     "Numbers", "config_from_json", "to_fp32", "to_int8", "json_line", "png_chunks", "called", "written",
     "line_through", "tiled_matmul",                              # what the benchmark reports
+    "own_settings",                                              # drawing with the environment shut out
     "hidden_name",                                               # a seam: how files are written
 }
 

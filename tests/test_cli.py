@@ -378,18 +378,19 @@ BAD_IMAGES = {
     "missing.png": lambda path: None,
     "missing.npy": lambda path: None,
     "folder.png": lambda path: path.mkdir(),
-    "size.png": lambda path: png(path, np.zeros((29, 28), np.uint8), 0),
     "huge.png": lambda path: png_that_claims(path, 60_000, 60_000),
     "empty.png": lambda path: path.write_bytes(b""),
     "text.png": lambda path: path.write_text("no picture, but long enough for a header"),
     "cut.png": lambda path: png(path, a_digit(1), 0).write_bytes(png(path, a_digit(1), 0).read_bytes()[:60]),
     "jpeg.jpg": lambda path: path.write_bytes(b"\xff\xd8\xff\xe0" + bytes(100)),
-    "float.npy": lambda path: np.save(path, np.zeros((28, 28))),
-    "int.npy": lambda path: np.save(path, np.zeros((28, 28), np.int64)),
-    "bool.npy": lambda path: np.save(path, np.zeros((28, 28), bool)),
-    "size.npy": lambda path: np.save(path, np.zeros((28, 29), np.uint8)),
+    "float.npy": lambda path: np.save(path, np.full((28, 28), 0.5) * 7),
+    "nan.npy": lambda path: np.save(path, np.full((28, 28), np.nan)),
+    "int.npy": lambda path: np.save(path, np.full((28, 28), 256)),
+    "text.npy": lambda path: np.save(path, np.full((28, 28), "x")),
+    "size.npy": lambda path: np.save(path, np.zeros((28, 2), np.uint8)),
     "flat.npy": lambda path: np.save(path, np.zeros(784, np.uint8)),
-    "four.npy": lambda path: np.save(path, np.zeros((1, 1, 28, 28), np.uint8)),
+    "four.npy": lambda path: np.save(path, np.zeros((1, 28, 28, 4), np.uint8)),
+    "five.npy": lambda path: np.save(path, np.zeros((1, 1, 1, 28, 28), np.uint8)),
     "none.npy": lambda path: np.save(path, np.zeros((0, 28, 28), np.uint8)),
     "cut.npy": lambda path: path.write_bytes(b"\x93NUMPY\x01\x00v\x00{'descr'"),
     "short.npy": lambda path: (np.save(path, a_digit(1)), path.write_bytes(path.read_bytes()[:-1])),
@@ -411,9 +412,9 @@ def test_predict_refuses_what_is_no_image_before_it_prints_a_class(run, tmp_path
 
 
 def test_the_size_of_a_png_is_known_before_it_is_unpacked(run, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("matplotlib.image.imread", lambda *_, **__: pytest.fail("a large PNG was unpacked"))
-    png(tmp_path / "large.png", np.zeros((2000, 1000), np.uint8), 0)
-    assert "1000 x 2000" in refused(capsys, "predict", run, tmp_path / "large.png")
+    monkeypatch.setattr("PIL.Image.open", lambda *_, **__: pytest.fail("a large PNG was unpacked"))
+    png_that_claims(tmp_path / "large.png", 10_000, 20_000)
+    assert "10000 x 20000" in refused(capsys, "predict", run, tmp_path / "large.png")
 
 
 class Trap:

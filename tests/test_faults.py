@@ -101,6 +101,7 @@ def test_the_order_of_writing_survives_a_power_failure(tmp_path, digits, monkeyp
     monkeypatch.setattr(os, "replace", replace)
     train(digits, tmp_path / "run", epochs=1)
     assert happened == ["sync config.json.part", "replace config.json",
+                        "sync data.json.part", "replace data.json",
                         "sync steps.txt", "sync metrics.jsonl",
                         "sync checkpoint.npz.part", "replace checkpoint.npz",
                         "sync curves.png.part", "replace curves.png"]
@@ -135,7 +136,7 @@ def test_signals_save_the_step_and_say_how_to_go_on(tmp_path, digits, undisturbe
         assert len((out / "steps.txt").read_text().splitlines()) == saved
         before = saved
         command = stderr.split("go on with: ")[1].strip()
-        assert command.endswith(f" -m zo_numpy train --resume --out '{out}' --data-dir {digits}")
+        assert command.endswith(f" -m zo_numpy train --resume --out '{out}'")
         process = subprocess.Popen("exec " + command, shell=True, text=True, env=environment(),
                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                    preexec_fn=at_default_signals)
@@ -344,7 +345,7 @@ def check_out_of_space(failed, out, digits):
     """Of a run that ran out of space: one line says so and how to go on, and the checkpoint is sound."""
     assert failed.returncode == 2, failed.stderr
     message = one_line(failed.stderr)
-    assert str(out) in message and f"train --resume --out {out} --data-dir {digits}" in message
+    assert str(out) in message and message.endswith(f"train --resume --out {out}")
     step = read_checkpoint(out / "checkpoint.npz")[1]["step"]
     assert 0 < step < 13 * EPOCHS
     assert not list(out.glob(".*.part"))
@@ -394,7 +395,7 @@ def test_checkpoint_that_does_not_fit(tmp_path, digits, short):
     out = tmp_path / "run"
     failed = python("-m", "zo_numpy", *train_options(digits, out), preexec_fn=bound)
     assert failed.returncode == 2 and str(out) in one_line(failed.stderr)
-    assert {path.name for path in out.iterdir()} == {".lock", "config.json", "steps.txt", "metrics.jsonl"}
+    assert {path.name for path in out.iterdir()} == {".lock", "config.json", "data.json", "steps.txt", "metrics.jsonl"}
     train(digits, out, "--resume")
     assert_same_run(out, short)
 

@@ -218,7 +218,7 @@ def test_max_pool_by_hand():
     where = shapes.max_pool2d_argmax(window, 2)
     assert where.dtype == np.uint8
     assert where.tolist() == [[[[1, 3], [0, 0]]]]                     # of equals, the first row, then column
-    passed = shapes.max_pool2d_backward(np.int8([[[[10, -20], [30, 40]]]]), where, 2)
+    passed = shapes.max_pool2d_backward(np.int8([[[[10, -20], [30, 40]]]]), where, 2, (4, 4))
     assert passed.dtype == np.int8
     assert passed.tolist() == [[[[0, 10, 0, 0], [0, 0, 0, -20], [30, 0, 40, 0], [0, 0, 0, 0]]]]
 

@@ -187,16 +187,16 @@ FILES = {   # damage of one file, what is said of it
     "header only": (lambda path, array: path.write_bytes(path.read_bytes()[:-array.nbytes]), "truncated"),
     "one byte short": (lambda path, array: path.write_bytes(path.read_bytes()[:-1]), "truncated"),
     "three bytes": (lambda path, array: path.write_bytes(path.read_bytes()[:3]), "is no .npy file"),
-    "one byte more": (lambda path, array: path.write_bytes(path.read_bytes() + b"\0"), "bytes behind its array"),
+    "one byte more": (lambda path, array: path.write_bytes(path.read_bytes() + b"\0"), "bytes after its array"),
     "no .npy": (lambda path, array: path.write_bytes(array.tobytes()), "is no .npy file"),
     "an archive": (lambda path, array: path.write_bytes(b"PK\x03\x04" + bytes(100)), "is no .npy file"),
     "a folder": (lambda path, array: path.unlink() or path.mkdir(), "cannot be read"),
-    "wrong dtype": (rewritten(lambda array: array.astype(np.int64)), "is of int64 instead of int32"),
-    "a float": (rewritten(lambda array: array.astype(np.float32)), "is of float32 instead of int32"),
+    "wrong dtype": (rewritten(lambda array: array.astype(np.int64)), "has dtype int64 instead of int32"),
+    "a float": (rewritten(lambda array: array.astype(np.float32)), "has dtype float32 instead of int32"),
     "big-endian": (rewritten(lambda array: array.astype(">i4")), "is big-endian"),
-    "wrong shape": (rewritten(lambda array: array[1:]), "is of shape ("),
-    "flat": (rewritten(lambda array: array.ravel()), "is of shape ("),
-    "objects": (lambda path, array: np.save(path, np.array([None]), allow_pickle=True), "is of object instead of"),
+    "wrong shape": (rewritten(lambda array: array[1:]), "has shape ("),
+    "flat": (rewritten(lambda array: array.ravel()), "has shape ("),
+    "objects": (lambda path, array: np.save(path, np.array([None]), allow_pickle=True), "has dtype object instead of"),
 }
 
 

@@ -241,10 +241,10 @@ def test_integers_and_shapes_are_exact(capsys, mine):
     np.save(mine / labels["file"], array)
     assert compared(capsys, mine)[1][0].startswith("first divergence: step 0, phase batch, op labels")
     np.save(mine / labels["file"], array[:-1])
-    assert "is of shape (1,) instead of (2,)" in compared(capsys, mine)[1][0]
+    assert "has shape (1,) instead of (2,)" in compared(capsys, mine)[1][0]
     weight = next(record for record in manifest_of(mine)["records"] if record["name"] == "fc1.weight")
     np.save(mine / weight["file"], np.load(mine / weight["file"]).astype(np.float64))
-    assert "is of float64 instead of float32" in compared(capsys, mine)[1][0]
+    assert "has dtype float64 instead of float32" in compared(capsys, mine)[1][0]
 
 
 def test_the_other_precision_does_not_pass(capsys):

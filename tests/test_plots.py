@@ -89,9 +89,10 @@ BROKEN = {   # code that comes first: what is said
 @pytest.mark.parametrize("prelude", BROKEN)
 def test_a_matplotlib_that_fails_is_one_line_and_the_run_is_whole(digits, undisturbed, tmp_path, prelude):
     lines = trained(digits, tmp_path / "run", prelude)
-    assert len(lines) == 1 and "the run is whole" in lines[0] and BROKEN[prelude] in lines[0]
+    assert len(lines) == 1 and "the run is complete" in lines[0] and BROKEN[prelude] in lines[0]
     assert "curves.png" in lines[0] and f"--resume --out {tmp_path / 'run'}" in lines[0]
-    assert set(snapshot(tmp_path / "run")) == {"config.json", "steps.txt", "metrics.jsonl", "checkpoint.npz"}
+    assert set(snapshot(tmp_path / "run")) == {"config.json", "data.json", "steps.txt", "metrics.jsonl",
+                                               "checkpoint.npz"}
 
 
 @pytest.mark.parametrize("place", ["matplotlib.figure.Figure.savefig", "zo_numpy.app.plots.write_atomically"])

@@ -14,7 +14,8 @@ from zo_numpy.app.data import load_data
 from zo_numpy.app.methods import method_of
 from zo_numpy.files import write_atomically
 from zo_numpy.golden.runs import made_lines
-from zo_numpy.run.config import describe, make_config, with_classes
+from zo_numpy.run.config import describe, make_config
+from zo_numpy.run.fitting import fitted
 
 pytestmark = pytest.mark.skipif(not port.found_compiler(), reason=f"there is no C compiler ({port.CC})")
 SOME_RUNS = ("subset-int8-k2-limit", "solids-int8-k0", "solids-int8-k3", "solids-fp32-k3")
@@ -47,7 +48,7 @@ def trained(built, folder, options):
     """(lines that zo_numpy gives, lines that the port gives) of a run."""
     config = make_config(options)
     dataset = load_data(config, offline=True, announce=lambda text: None)
-    config = with_classes(config, dataset)
+    config = fitted(config, dataset)
     write_atomically(folder / "config.json", json.dumps(describe(config, dataset)).encode())
     flat_data.export_data(config, dataset, folder / "data.flat")
     subprocess.run([str(built / "port"), "train", str(folder / "config.json"), str(folder / "data.flat"), "--out",

@@ -215,6 +215,23 @@ def test_parameters(number, networks):
     assert listed == expected
 
 
+def test_parameters_of_other_images():
+    text = section("6.3")
+    shape, classes = eval(re.search(r"For (\d+) x (\d+) x (\d+) pixels", text).expand(r"(\1, \2, \3)")), 12
+    model = models.fitted(models.LENET5, shape, classes)
+    weights = draws.init_weights(model, 0, dict.fromkeys(model_names(model), 0))
+    layers_of = models.weight_layers(model.layers)
+    assert rows(text, "tensor of own data") == [
+        [str(i), layer.name, str(layer.weight_shape), str(models.weight_count(layer)), str(models.fan_in(layer)),
+         str(-weights[layer.name].exponent)] for i, layer in enumerate(layers_of)]
+    assert f"{sum(map(models.weight_count, layers_of))} weights" in text
+    most, fits, too_large = integers(" ".join(re.search(r"more than (\d+) =.*?(\d+) x \d+ pixels fit and (\d+) x",
+                                                        text, re.S).groups()))
+    largest = [max(map(models.fan_in, models.weight_layers(models.fitted(models.LENET5, (1, side, side), 10).layers)))
+               for side in (fits, too_large)]
+    assert 16 * most <= arith.MAX_TERMS < 16 * (most + 1) and largest[0] <= arith.MAX_TERMS < largest[1]
+
+
 def model_names(model):
     return [layer.name for layer in models.weight_layers(model.layers)]
 
@@ -307,6 +324,9 @@ def test_fields_of_the_configuration():
     dataset = types.SimpleNamespace(source="", complete=True, digest="", train_labels=[0] * 9, classes=())
     options = {"model": "pointnet", "data": "modelnet10", "tail_scale": "running"}
     described = config.describe(config.make_config(options), dataset)
+    of_images = config.make_config({"data": "own.npz", "input_shape": [3, 8, 8], "classes": 2})
+    assert set(config.as_json(of_images)) - set(described) == {"input_shape"}
+    described |= {"input_shape": [3, 8, 8], "layers": []}   # either of a user's own
     assert listed.keys() == {*described, *(f"schedules.{name}" for name in described["schedules"]),
                              *(f"dataset.{name}" for name in described["dataset"])}
     assert described.keys() - {"format_version", "zo_numpy", "dataset"} == \

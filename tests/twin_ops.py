@@ -307,6 +307,7 @@ TWINS = {
     "linear": lambda i, p: {"accumulator": linear(i["x"], i["weight"])},
     "conv2d": lambda i, p: {"accumulator": conv2d(i["x"], i["weight"], p["pad"])},
     "max_pool2d": lambda i, p: {"result": max_pool2d(i["x"], p["size"])},
+    "max_pool2d_rest": lambda i, p: {"result": max_pool2d(i["x"], p["size"])},
     "relu": lambda i, p: {"result": relu(i["x"])},
     "flatten": lambda i, p: {"result": flatten(i["x"])},
     "decode_points": decode_points_op,

@@ -155,8 +155,8 @@ def conv2d(x, weight, pad):
 
 
 def max_pool2d(x, size):
-    return [[[[max(plane[i + di][j + dj] for di in range(size) for dj in range(size))
-               for j in range(0, len(plane[0]), size)] for i in range(0, len(plane), size)]
+    return [[[[max(plane[size * i + di][size * j + dj] for di in range(size) for dj in range(size))
+               for j in range(len(plane[0]) // size)] for i in range(len(plane) // size)]
              for plane in image] for image in x]
 
 

@@ -1,8 +1,8 @@
 """zo_numpy: ElasticZO in pure NumPy, in float32 and in integers only.
 
-After Sugiura and Matsutani, "ElasticZO: A Memory-Efficient On-Device Learning with Combined Zeroth- and First-Order
-Optimization" (arXiv 2501.04287). The last K fully-connected layers of a network, its tail, are trained by
-backpropagation (BP); all layers before them by zeroth-order (ZO) steps from two forward passes.
+The method is that of Sugiura and Matsutani, "ElasticZO: A Memory-Efficient On-Device Learning with Combined
+Zeroth- and First-Order Optimization" (arXiv 2501.04287). The last K fully-connected layers of a network, its tail, are
+trained by backpropagation (BP); all layers before them by zeroth-order (ZO) steps from two forward passes.
 
 Where to begin
     int8/elastic_zo.py      one training step, top to bottom: z is added, g is formed, theta and the tail are updated
@@ -10,18 +10,18 @@ Where to begin
     rng.py                  where every random word comes from
     models.py               the networks, as lists of layers
     shapes.py               patches, max-pool, ReLU, flatten
-    int8/arith.py           integer tensors, rounding, the matrix product; `requantise` makes int8 of int32
-    int8/layers.py          the forwards, plainly and on a whole batch
-    int8/points.py          the forwards that only point clouds have
+    int8/arith.py           integer tensors, rounding, the matrix product; `requantise` turns int32 into int8
+    int8/layers.py          the forward passes, plainly and on a whole batch
+    int8/points.py          the forward passes that only point clouds have
     int8/loss.py            the integer cross-entropy
-    int8/tail.py            the only backwards there are; they begin with `softmax_error`
-    int8/tiled.py           the same forwards and updates in bounded memory: what training runs
+    int8/tail.py            the only backward passes; they begin with `softmax_error`
+    int8/tiled.py           the same passes and updates in bounded memory: what training runs
     int8/variants.py        the frozen control, several queries, gradients of both passes
-    int8/precision.py       what a trainer asks: how a run starts, is scored and is saved
+    int8/precision.py       what the trainer calls to start, score and save a run
     int8/SPEC.md            the same numbers as a contract for other implementations
     fp32/                   the same in float32, file by file and name by name
 
-The house has five floors, and imports go down
+The code has five floors, and imports only go down
     app/        the command line, and what it finds beside this package: data sets, experiments, vectors
     golden/     vectors that other implementations are compared with; measure/: time and memory of a step
     run/        a run: its configuration, its steps and epochs, its folder
@@ -34,20 +34,21 @@ The legend, used in every file
     K, tail  trailing layers trained by BP   theta    the weights below the tail, trained by ZO
     z        the random perturbation         L+ L-    the loss at theta + z and at theta - z
     g        the ZO gradient along z, in INT8 its sign
-    block    a layer with weights and the weightless ones after it: what INT8 requantises once
-    record   called with what each op returns, where vectors for other implementations are made; else None
-    CHOICE n what the papers leave open and was decided here: row n in section 13 of int8/SPEC.md
+    block    a layer with weights and the weightless ones after it; INT8 requantises once a block
+    record   a function that is called with what each op returns, to make golden vectors; else None
+    CHOICE n a decision that the papers leave open: see row n in section 13 of int8/SPEC.md
 
-What governs a step of INT8, each an integer that a schedule may change from epoch to epoch
+The settings of an INT8 step, integers that a schedule may change from epoch to epoch
     r_max    largest magnitude of z          b_zo     bits that are left of z in ZO's update
     p_zero   n / 256 of z's elements are 0   b_bp     bits that are left of a gradient in the tail's update
     R        largest r_max of the schedule: ZO's weights stay in +-(127 - R), so that theta +- z is an int8
 
 How to add a layer
-    1. models.py: its numbers, as a NamedTuple, and what shape it makes (`output_shape`)
-    2. int8/layers.py and fp32/layers.py: its forward, and a line in `apply_layer`; one that only moves or compares
-       numbers is written once, in shapes.py. tiled.py then runs it, traces record it, ZO trains what lies below it.
-    3. A layer of the tail needs a backward too: tail.py and tiled.py.
+    1. models.py: a NamedTuple with its numbers, and the shape of its output (`output_shape`)
+    2. int8/layers.py and fp32/layers.py: its forward pass, and a line in `apply_layer`. A layer that only moves or
+       compares numbers is written once, in shapes.py. Then tiled.py runs it,
+       traces record it, and ZO trains the weights below it.
+    3. A layer of the tail needs a backward pass too: tail.py and tiled.py.
     4. tests/twins.py: the same in plain loops.
 
 How to add a golden op

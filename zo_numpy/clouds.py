@@ -15,6 +15,7 @@ rng.py, at these addresses:
     noise of a variant            the run's       variant, from 0          3        number of the cloud
     jitter                        0               0 training, 1 test       4        number of the cloud
     packing a user's own data     see datasets/packing                     5 to 7
+    pictures of a golden trace    0               0                        8        0, see golden/colours.py
 """
 
 import math
@@ -27,6 +28,7 @@ RADIUS = 1.001   # of a cloud that fits the unit sphere, what rounding did to it
 SOLID, SURFACE, SPIN, NOISE, JITTER = range(5)   # the tensor of each draw
 # A word's four half-words, summed about their mean, have this standard deviation: a bell that ends at 3.5 of them.
 HALF_WORDS_DEVIATION = 37837.227
+COLOURS = 8   # the tensor of the pictures of a golden trace
 
 
 def chosen(count, points):

@@ -3,6 +3,7 @@
 A layer is a few numbers and no arrays: parameters live in an ordered mapping {name: array} that is passed to every
 op. Nothing here computes. Parameter order, which digests and the random streams depend on, is the order of the list.
 """
+import functools
 import math
 from typing import NamedTuple
 
@@ -32,7 +33,7 @@ class Linear(NamedTuple):
 
 
 class MaxPool2d(NamedTuple):
-    """(N, C, H, W) -> (N, C, H / size, W / size); windows do not overlap."""
+    """(N, C, H, W) -> (N, C, H // size, W // size); windows do not overlap, a rest of H and W is dropped."""
     size: int
 
 
@@ -71,7 +72,7 @@ class MaxOverPoints(NamedTuple):
 class Model(NamedTuple):
     """A network: its name, the shape of one input sample, the number of classes, and its layers in order.
 
-    Where samples are point clouds, the numbers of points and of classes are defaults: a run may have others (`of_run`).
+    The shape and the number of classes are defaults: a run may have others (`of_run`).
     """
     name: str
     input_shape: tuple
@@ -100,8 +101,8 @@ NARROW_LENET = Model("narrow-lenet", (1, 28, 28), 10, (
 def pointnet(name, points, classes, shared, connected):
     """PointNet without its transformation networks (Qi et al., arXiv 1612.00593).
 
-    points, classes: see `Model`.  shared: the widths of the shared MLP, behind whose last layer the maximum over the
-    points is taken.  connected: the widths of the linear layers between that maximum and the classes.
+    points, classes: see `Model`.  shared: the widths of the shared MLP; the maximum over the points is taken
+    after its last layer.  connected: the widths of the linear layers between that maximum and the classes.
     """
     layers = []
     for i, sizes in enumerate(zip((3, *shared), shared), 1):
@@ -110,7 +111,7 @@ def pointnet(name, points, classes, shared, connected):
     widths = (shared[-1], *connected, classes)
     for i, sizes in enumerate(zip(widths, widths[1:]), 1):
         layers += [Linear(f"fc{i}", *sizes), ReLU()]
-    return Model(name, (points, 3), classes, tuple(layers[:-1]))   # no ReLU behind the last
+    return Model(name, (points, 3), classes, tuple(layers[:-1]))   # no ReLU after the last
 
 
 POINTNET = pointnet("pointnet", 1024, 40, (64, 64, 64, 128, 1024), (512, 256))
@@ -125,14 +126,40 @@ def takes_points(model):
     return len(model.input_shape) == 2
 
 
+def of_name(name, layers=()):
+    """The model of a name, or of a user's own layers, as it is before it meets its data."""
+    if not layers:
+        return MODELS[name]
+    like = POINTNET if isinstance(layers[0], PointLinear) else LENET5
+    return Model(name, like.input_shape, like.classes, tuple(layers))
+
+
 def of_run(config):
-    """The model of a run; one of point clouds has as many points and classes as the run's Config says."""
-    model = MODELS[config.model]
-    if not takes_points(model):
-        return model
-    points, classes = config.points or model.input_shape[0], config.classes or model.classes
-    *layers, last = model.layers
-    return Model(model.name, (points, 3), classes, (*layers, last._replace(out_features=classes)))
+    """The model of a run, fitted to the points or the pixels of its samples and to its classes, as its Config says."""
+    model = of_name(config.model, config.layers)
+    points, shape = ((config.points, 3) if config.points else ()), config.input_shape
+    return fitted(model, (points if takes_points(model) else shape) or model.input_shape,
+                  config.classes or model.classes)
+
+
+@functools.lru_cache(maxsize=8)
+def fitted(model, input_shape, classes):
+    """A model for samples of another shape and another number of classes: the layers that see them are as wide."""
+    layers, shape = [], input_shape
+    for i, layer in enumerate(model.layers, 1):
+        if isinstance(layer, Conv2d):
+            layer = layer._replace(in_channels=shape[0])
+        elif isinstance(layer, PointLinear):
+            layer = layer._replace(in_channels=shape[1])
+        elif isinstance(layer, BatchNorm):
+            layer = layer._replace(channels=shape[1])
+        elif isinstance(layer, Linear):
+            layer = layer._replace(in_features=shape[0])
+            if i == len(model.layers):
+                layer = layer._replace(out_features=classes)
+        layers.append(layer)
+        shape = output_shape([layer], shape)
+    return Model(model.name, input_shape, classes, tuple(layers))
 
 
 def integer_layers(layers):
@@ -203,7 +230,7 @@ def blocks(layers):
 
 
 def _tail_starts(layers):
-    """The indices of the linear layers behind which no other kind of weights comes: where a tail may begin."""
+    """The indices of the linear layers where a tail may begin: no other kind of weights comes after them."""
     starts = []
     for i, layer in enumerate(layers):
         if isinstance(layer, Linear):

@@ -2,9 +2,9 @@
 
 The generator is Philox4x64-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC'11), taken from
 NumPy, whose raw stream is stable by policy. Nothing is stored between draws: +z, -2z and +z of one training step
-regenerate the same z, and any element of any draw can be had without the others. That is how a step draws: never z of
-a whole layer, but some thousand elements at a time (`words_in_turn`). This file has words alone; what is made of
-them is in draws.py of each precision.
+regenerate the same z, and any element of any draw can be had without the others. A step draws some thousand
+elements at a time (`words_in_turn`), never z of a whole layer. This file only makes words; draws.py of each precision
+turns them into numbers.
 
 The contract (CHOICE 12)
     key     = (seed, stream)                    two unsigned 64-bit words
@@ -19,7 +19,7 @@ Word i of a draw is word i % 4 of block 1 + i // 4. Half-word j is (word[j // 4]
     SHUFFLE     2       0                    epoch, from 0                 0
     DATA        3       defined by the data set that draws
 
-`tensor` is the index of the parameter in the whole model in parameter order, whatever part of it is trained how.
+`tensor` is the index of the parameter in the whole model, in parameter order; how it is trained changes nothing.
 """
 import functools
 
@@ -29,7 +29,7 @@ INIT, PERTURB, SHUFFLE, DATA = 0, 1, 2, 3
 
 
 def words(seed, stream, step, tensor, query, count, start=0):
-    """`count` 64-bit words of one draw, from word `start` on, which begins a block: a multiple of 4.
+    """`count` 64-bit words of one draw, from word `start` on: a multiple of 4, where a block begins.
 
     seed, stream, step, tensor, query: integers in [0, 2^64).  Returns (count,) uint64.
     """
@@ -39,8 +39,8 @@ def words(seed, stream, step, tensor, query, count, start=0):
 def words_in_turn(seed, stream, step, tensor, query, count, most):
     """The same from word 0 on, at most `most` at a time, so that scratch is bounded: yields (.,) uint64.
 
-    One generator gives them all in turn, and then waits in _IDLE for another draw: making one takes as long as 2,000
-    words, four times as long as winding it to its next draw.
+    One generator gives them all in turn, and then waits in _IDLE for another draw. Making a generator takes as
+    long as 2,000 words, four times as long as setting an idle one to its next draw.
     """
     source = _IDLE.pop() if _IDLE else np.random.Philox()
     source.state = {"bit_generator": "Philox", "state": _key_and_counter(seed, stream, step, tensor, query),
@@ -48,7 +48,7 @@ def words_in_turn(seed, stream, step, tensor, query, count, most):
     try:
         for start in range(0, count, most):
             yield source.random_raw(min(most, count - start))
-    finally:   # whoever has all the words may not ask for another
+    finally:   # a caller that has all its words may never come back here
         _IDLE.append(source)
 
 
@@ -61,7 +61,7 @@ def generator(seed, stream, step, tensor, query, start=0):
 
 
 def _key_and_counter(seed, stream, step, tensor, query, start=0):
-    """See the contract above; the first block that NumPy computes is one further on than the counter."""
+    """See the contract above; NumPy's first block is that of the counter plus one."""
     return {"key": np.array([seed, stream], np.uint64),
             "counter": np.array([start // 4, tensor, step, query], np.uint64)}
 
@@ -74,8 +74,8 @@ def half_words(seed, stream, step, tensor, query, count):
 def as_half_words(whole):
     """(count,) uint64 -> (4 count,) uint16.
 
-    Reading little-endian 64-bit words as little-endian 16-bit ones is the shift and mask of the contract; the byte
-    order is named, so that a big-endian machine gives the same numbers.
+    To read little-endian 64-bit words as little-endian 16-bit ones is the shift and mask of the contract. The byte
+    order is named, so a big-endian machine gives the same numbers.
     """
     return whole.astype("<u8", copy=False).view("<u2")
 

@@ -42,7 +42,7 @@ def some(items):
 
 
 def label_type(classes):
-    """The type that labels of so many classes are kept in."""
+    """The type that labels of so many classes are kept in (CHOICE 39)."""
     return np.uint8 if classes <= 256 else np.uint16
 
 

@@ -31,12 +31,14 @@ def patches(x, k, pad, dtype):
 
 
 def max_pool2d(x, size):
-    """Maximum over windows of size x size that do not overlap.  (N, C, H, W) -> (N, C, H / size, W / size).
+    """Maximum over windows of size x size that do not overlap.  (N, C, H, W) -> (N, C, H // size, W // size).
 
-    Raises ValueError unless H and W are multiples of size.
+    Rows and columns beyond the last whole window are dropped (CHOICE 37).  Raises ValueError if there is no window.
     """
-    if x.shape[2] % size or x.shape[3] % size:
-        raise ValueError(f"max-pool of {size} does not divide an image of {x.shape[2]} x {x.shape[3]}")
+    height, width = (side - side % size for side in x.shape[2:])
+    if not (height and width):
+        raise ValueError(f"max-pool of {size} leaves nothing of an image of {x.shape[2]} x {x.shape[3]}")
+    x = x[:, :, :height, :width]
     rows = functools.reduce(np.maximum, (x[:, :, i::size] for i in range(size)))
     return functools.reduce(np.maximum, (rows[..., i::size] for i in range(size)))
 

@@ -81,7 +81,7 @@ def forward_block_kept(block, weights, x, record=None):
 
 
 def conv_block_backward(block, weight, error, x, where, pass_on):
-    """Back through a convolution's block, tile by tile over the batch; its ReLU is already behind.
+    """Back through a convolution's block, tile by tile over the batch, after the ReLU's backward.
 
     weight: (C_out, C, k, k).  error: of the block's output.  x: (N, C, H, W), its input.
     where: from `forward_block_kept`.  pass_on: whether a layer lies below.
@@ -98,7 +98,7 @@ def conv_block_backward(block, weight, error, x, where, pass_on):
     below_error = np.empty(x.shape, x.dtype) if pass_on else None
 
     def run(tile):
-        passed = max_pool2d_backward(error[tile], where[tile], pool.size) if pool else error[tile]
+        passed = max_pool2d_backward(error[tile], where[tile], pool.size, conv_shape[1:]) if pool else error[tile]
         if pass_on:
             below_error[tile] = conv2d_backward(passed, weight, below.pad)
         return conv2d_gradient(passed, x[tile], conv.kernel, conv.pad)

@@ -5,9 +5,9 @@ every point shares through the mean and the variance,
 
     dh = s * (dy - sum(dy) / M - xhat * sum(dy * xhat) / M),   s = gamma / sqrt(var + EPSILON), M = N P.
 
-Behind the maximum dy is zero but for one point a channel and sample. What reaches all other points is then linear in
-the product h = W x itself, and passes through W and through the Gram matrix of x: no array of all channels and points
-is made here either. int8_points.py is the twin, which has no batch norm.
+Below the maximum, dy is zero except at one point for each channel and sample. What reaches all other points is then
+linear in the product h = W x itself, and passes through W and through the Gram matrix of x. So no array of all channels
+and points is made here either. int8_points.py is the twin, which has no batch norm.
 """
 import numpy as np
 
@@ -97,7 +97,7 @@ def pooled_block_backward(error, x, weight, gamma, statistics, where):
 
 
 def block_backward(block, weights, error, x, statistics, where, pass_on):
-    """Back through a block of points; its ReLU is already behind.
+    """Back through a block of points, after the ReLU's backward.
 
     error: of the block's output.  x: (N, P, C), its input.  statistics: of the batch, by norm.  where: from
     `forward_block_kept`.  pass_on: whether a layer lies below.  Returns ({parameter: gradient}, error of x or None).

@@ -71,7 +71,7 @@ def pooled_block_backward(error, x, weight, where):
 
 
 def block_backward(block, weight, error, x, where, pass_on):
-    """Back through a block of points; its ReLU is already behind.
+    """Back through a block of points, after the ReLU's backward.
 
     error: int8, of the block's output.  x: (N, P, C) int8, its input.  where: from `forward_block_kept`.
     pass_on: whether a layer lies below.  Returns (gradient, error of x as int32 or None).

@@ -11,23 +11,24 @@ def pooling(block):
     """The max-pool of a block, or None.  Raises ValueError if there are two: places of one are kept."""
     found = [layer for layer in block if isinstance(layer, models.MaxPool2d)]
     if len(found) > 1:
-        raise ValueError(f"{block[0].name}: no backward for two max-pools behind one layer")
+        raise ValueError(f"{block[0].name}: no backward for two max-pools after one layer")
     return found[0] if found else None
 
 
 def places_shape(block, sample_shape):
-    """The shape of one sample behind a block's max-pool."""
+    """The shape of one sample after a block's max-pool."""
     return models.output_shape(block[:block.index(pooling(block)) + 1], sample_shape)
 
 
 def max_pool2d_argmax(x, size):
     """Where in its window each maximum of a max-pool lies: row * size + column, of equals the first.
 
-    x: (N, C, H, W), what is pooled; H and W are multiples of size.  Returns (N, C, H / size, W / size) uint8.
+    x: (N, C, H, W), what is pooled.  Returns (N, C, H // size, W // size) uint8.
     Raises ValueError if a window has more places than a uint8 can tell apart.
     """
     if size > 16:
         raise ValueError(f"max-pool of {size}: a place in its window does not fit one byte; at most 16")
+    x = x[:, :, :x.shape[2] - x.shape[2] % size, :x.shape[3] - x.shape[3] % size]   # whole windows
     best = x[:, :, 0::size, 0::size]
     where = np.zeros_like(best, np.uint8)
     for place in range(1, size * size):
@@ -38,17 +39,21 @@ def max_pool2d_argmax(x, size):
     return where
 
 
-def max_pool2d_backward(error, where, size):
+def max_pool2d_backward(error, where, size, sides):
     """The error of a max-pool's input: each element goes to the place its maximum came from, zero elsewhere.
 
-    error: (N, C, H, W).  where: the same shape, from `max_pool2d_argmax`.
-    Returns (N, C, H * size, W * size) of error's dtype.
+    error: (N, C, H', W').  where: the same shape, from `max_pool2d_argmax`.  sides: (H, W) of what was pooled.
+    Returns (N, C, H, W) of error's dtype.
     """
     n, c, height, width = error.shape
-    passed = np.empty((c, height * size, n, width * size), error.dtype).transpose(2, 0, 1, 3)
+    rows, columns = sides
+    passed = np.empty((c, rows, n, columns), error.dtype).transpose(2, 0, 1, 3)
+    passed[:, :, height * size:] = 0          # what the pool dropped
+    passed[:, :, :, width * size:] = 0
+    windows = passed[:, :, :height * size, :width * size]
     for place in range(size * size):
         row, column = divmod(place, size)
-        passed[:, :, row::size, column::size] = np.where(where == place, error, 0)
+        windows[:, :, row::size, column::size] = np.where(where == place, error, 0)
     return passed
 
 

@@ -100,7 +100,7 @@ bool cut_into_blocks(struct model *model)
             block->relu = false;
             block->input = shape;
         }
-        if (!block || (layer->type == MAX_POOL2D && (shape.at[1] % layer->size || shape.at[2] % layer->size)))
+        if (!block || (layer->type == MAX_POOL2D && (shape.at[1] < layer->size || shape.at[2] < layer->size)))
             return false;
         output_shape(layer, &shape);
         if (has_weight(layer))

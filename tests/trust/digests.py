@@ -20,7 +20,8 @@ from zo_numpy.app.beside import GOLDEN
 from zo_numpy.app.data import at_hand
 from zo_numpy.app.methods import method_of
 from zo_numpy.golden import check, runs
-from zo_numpy.run.config import make_config, with_classes
+from zo_numpy.run.config import make_config
+from zo_numpy.run.fitting import fitted
 
 IMAGES = dict(model="lenet5", data="mnist-subset", limit=25, validate=20, batch_size=10, epochs=1, seed=3)
 CLOUDS = dict(model="pointnet", data="synthetic-solids", points=24, limit=10, validate=6, batch_size=4, epochs=1,
@@ -48,7 +49,7 @@ def digest_of(options):
     config = make_config(dict(options, precision="int8"))
     dataset = at_hand(config)
     total = hashlib.sha256()
-    for name, line in runs.made_lines(with_classes(config, dataset), method_of(config), dataset):
+    for name, line in runs.made_lines(fitted(config, dataset), method_of(config), dataset):
         total.update(f"{name} {line}".encode())
     return total.hexdigest()
 

@@ -25,6 +25,7 @@ from zo_numpy.run.checkpoint import digest
 from zo_numpy.run.config import read_config
 from zo_numpy.run.folder import RunFolder, read_description
 from zo_numpy.run.metrics import read_metrics
+from zo_numpy.run.origin import read_origin
 from zo_numpy.run.steps import own_method
 
 RANDOM = np.random.default_rng(0)
@@ -265,6 +266,8 @@ def all_formats(place):
         Format("config.json", run / "config.json", lambda: of_run(run)),
         Format("config.json alone", alone / "config.json", lambda: repr(read_config(alone)),
                lambda *_: "another valid configuration, of which nothing has been trained"),
+        Format("data.json", run / "data.json", lambda: repr(read_origin(run, (1, 28, 28))),
+               lambda *_: "another place or digest, which are compared with the data there"),
         Format("metrics.jsonl", run / "metrics.jsonl", lambda: read_metrics(run), other_metrics),
         Format("steps.txt, resumed", run / "steps.txt", lambda: resumed(run, steps)),
         Format("steps.txt, replayed", zero / "steps.txt", lambda: replayed(zero), shorter_log),

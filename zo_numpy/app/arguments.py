@@ -43,8 +43,10 @@ def _add_run_options(parser):
     """
     add = parser.add_argument
     losses = "; ".join(f"{precision}: {', '.join(names)}" for precision, names in LOSSES.items())
-    add("--model", help=f"{', '.join(CHOICES['model'])} (default lenet5)")
-    add("--data", help=f"{', '.join(CHOICES['data'])} (default mnist)")
+    add("--model", help=f"{', '.join(CHOICES['model'])} (default lenet5), or a FILE.json of your own (the command "
+                        "`model` prints one to begin with)")
+    add("--data", help=f"{', '.join(CHOICES['data'])} (default mnist), or a FILE.npz of your own (python -m "
+                       "datasets.pack makes one)")
     add("--data-dir", type=pathlib.Path, help="a folder that holds the data set's files")
     add("--offline", action="store_true", help="use no network: the cache, else the embedded subset")
     add("--precision", help=f"{', '.join(CHOICES['precision'])} (default int8)")
@@ -65,7 +67,8 @@ def _add_run_options(parser):
     add("--tilt", type=int, metavar="DEG", help="tip every cloud, training and test, by DEG degrees (about a level "
                                                 "axis)")
     add("--jitter", type=int, metavar="N", help="noise of every cloud, training and test, in thousandths of its radius")
-    add("--init-from", metavar="RUN", help="start from the weights of another run (fine-tuning)")
+    add("--init-from", metavar="RUN", help="start from the weights of another run (fine-tuning), or from a FILE.npz of "
+                                           "weights in PyTorch's or Keras's layout")
     add("--queries", type=int, metavar="Q", help="perturbations a step (default 1)")
     add("--loss", help=f"{losses} (default the first)")
     add("--tail-passes", help=f"{', '.join(CHOICES['tail_passes'])}: which forward passes give the tail's gradient")
@@ -95,15 +98,26 @@ def parse(arguments):
 
     evaluate = subparsers.add_parser("evaluate", help="accuracy of a trained run on the test set")
     evaluate.add_argument("run", type=pathlib.Path)
-    evaluate.add_argument("--data", help="another data set than the one it was trained on")
+    evaluate.add_argument("--data", help="another data set, or FILE.npz, than the one it was trained on")
     evaluate.add_argument("--rotate", type=int, metavar="DEG", help="turn the images by DEG degrees, unlike training")
     evaluate.add_argument("--data-dir", type=pathlib.Path)
     evaluate.add_argument("--offline", action="store_true")
+    evaluate.add_argument("--picture", action="store_true", help="also draw which classes are taken for which, into "
+                                                                 "confusion.png of the run, and say the worst")
 
-    predict = subparsers.add_parser("predict", help="classes of images: 28 x 28 PNG, or .npy of uint8")
+    runs = subparsers.add_parser("runs", help="a table of the runs below a folder")
+    runs.add_argument("folder", type=pathlib.Path, nargs="?", default=pathlib.Path("runs"), help="default runs/")
+    compare = subparsers.add_parser("compare", help="some runs in one table, their curves in one picture")
+    compare.add_argument("run", type=pathlib.Path, nargs="+", metavar="RUN")
+    compare.add_argument("--out", type=pathlib.Path, default=pathlib.Path("compare.png"),
+                         help="the picture (default compare.png)")
+
+    predict = subparsers.add_parser("predict", help="classes of pictures (PNG, JPEG, BMP, GIF) or .npy, of any size")
     predict.add_argument("run", type=pathlib.Path)
     predict.add_argument("images", type=pathlib.Path, nargs="+", metavar="IMAGE")
     predict.add_argument("--invert", action="store_true", help="the ink is dark and the paper bright")
+    predict.add_argument("--top", type=int, metavar="N", help="the N likeliest classes, and how many nats each is "
+                                                              "behind the first")
 
     export = subparsers.add_parser("export", help="final weights for another program or a device")
     export.add_argument("run", type=pathlib.Path)
@@ -123,15 +137,19 @@ def parse(arguments):
     export_trace.add_argument("folder", type=pathlib.Path)
     export_trace.add_argument("--steps", type=int, help="how many (default 3)")
     export_trace.add_argument("--compact", action="store_true", help="large tensors by digest")
+    export_trace.add_argument("--run", type=pathlib.Path, help="the configuration and the data of this run")
     _add_run_options(export_trace)
     diff = actions.add_parser("diff", help="compare a trace with a reference and name the first divergence")
     diff.add_argument("reference", type=pathlib.Path)
     diff.add_argument("mine", type=pathlib.Path)
+    model = subparsers.add_parser("model", help="print a network as JSON, to begin one of your own for --model with")
+    model.add_argument("name", metavar="NAME", help=", ".join(CHOICES["model"]))
     subparsers.add_parser("tour", help="one training step of a tiny network, value by value, and what function did it")
     memory = subparsers.add_parser("memory", argument_default=argparse.SUPPRESS,
                                    help="bytes of a training step by kind of tensor, predicted and measured")
     for name in ("--model", "--precision", "--tail-passes"):
         memory.add_argument(name, help=", ".join(CHOICES[name[2:].replace("-", "_")]))
+    memory.add_argument("--data", metavar="FILE.npz", help="fit the network to these samples")
     memory.add_argument("--bp-tail", type=tail, metavar="K", help=f"0 is vanilla ZO, {BP} is full BP (default 2)")
     memory.add_argument("--batch-size", type=int, help="default 32 or 64, see defaults.py")
     memory.add_argument("--points", type=int, metavar="P", help="points of each cloud (default 1024)")
@@ -140,5 +158,6 @@ def parse(arguments):
     bench = subparsers.add_parser("bench", help="time of a training step, its parts, and the ratios that count")
     bench.add_argument("--batch-size", type=several(int), default=(32, 256), metavar="N,N,..", help="default 32,256")
     bench.add_argument("--rounds", type=int, default=15, help="steps of each configuration (default 15)")
+    bench.add_argument("--model", default=argparse.SUPPRESS, help="one network alone, by its name or a FILE.json")
     bench.add_argument("--json", action="store_true", help="one JSON object, for machines")
     return parser.parse_args(arguments)

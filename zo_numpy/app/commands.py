@@ -12,34 +12,32 @@ import numpy as np
 from .. import models
 from ..errors import Diverged, UserError
 from ..files import write_atomically
-from ..golden import runs
+from ..golden import runs as golden_runs
 from ..measure import bench as benchmark, memory as memories, peak
 from ..run.checkpoint import digest
-from ..run.config import BP, NUMBERS, check_number, describe, make_config, read_config, with_classes
-from ..run.folder import CHECKPOINT, CONFIG, CURVES, RUN_FILES, RunFolder, read_description
+from ..run.config import BP, describe, flat, is_own, make_config, read_config
+from ..run.fitting import fitted
+from ..run.folder import CONFIG, CURVES, RUN_FILES, RunFolder, read_description
+from ..run.origin import read_origin, write_origin
+from ..run.network import described, first_difference, own_model, takes_points
 from ..run.steps import PRECISIONS, split
-from ..run.trainer import Interrupted, Run, count_correct, first_weights, load_weights, percent
+from ..run.trainer import Interrupted, Run, first_weights
 from ..system import largest_resident
 from ..tiles import threads
 from . import export as exporting, vectors as golden_commands
-from .data import load_data
-from .inputs import read_clouds, read_image
+from .data import Place, load_with_origin, other_data, own_file, recorded
+from .evaluation import evaluate  # noqa: F401 (a command)
 from .methods import method_of
 from .plots import draw_curves
 from .progress import Progress, say
-from .report import last_good, last_line, resume_command, run_name, subset_note, summary
+from .overview import compare, runs  # noqa: F401 (commands)
+from .predicting import predict  # noqa: F401 (a command)
+from .report import folder_name, last_good, last_line, load_run, resume_command, summary
 from .signals import stop_signals
 from .tour import Tour
 
 
-def flat(config):
-    """A Config as the options that make it."""
-    options = {**dataclasses.asdict(config), **config.schedules}
-    del options["schedules"]
-    return options
-
-
-def check_same(config, given, dataset, path):
+def check_same(config, given, dataset, origin, path):
     """Refuses to resume the run in the folder `path` with options (`given`, which `config` has) or data unlike its own,
     naming the first difference."""
     stored = read_config(path)
@@ -49,38 +47,68 @@ def check_same(config, given, dataset, path):
         if asked != had:
             raise UserError(f"{path} was trained with {name} = {had}, not {asked}: leave the option out to resume, or "
                             "choose another --out")
-    trained_on = read_description(path)["dataset"]
-    if trained_on["digest"] != dataset.digest:
-        raise UserError(f"{path} was trained on other data ({trained_on['source']}); now there is "
-                        f"{dataset.source}: choose another --out, or delete {path} to train it anew")
+    if read_description(path)["dataset"]["digest"] != dataset.digest:
+        raise UserError(other_data(path, read_origin(path, models.of_run(stored).input_shape), origin, dataset))
+
+
+def resumed(out, given, place):
+    """(Config, options given, Place) of the run in `out`: what is not given is as it was.  Raises UserError."""
+    stored = read_config(out)
+    if is_own(given.get("data")) and is_own(stored.data):   # a file may have another name now: its digest decides
+        given = {**given, "data": stored.data}
+    if stored.layers or given.get("layers"):                # and of a network its layers
+        given = _resumed_network(out, stored, given)
+    if given.get("data", stored.data) != stored.data:
+        raise UserError(f"{out} was trained with data = {stored.data}, not {given['data']}: leave the option out to "
+                        "resume, or choose another --out")
+    if not (place.file or place.data_dir or "data" in given):
+        place = recorded(out, stored, place.offline)
+    return make_config({**flat(stored), **given}), given, place
+
+
+def _resumed_network(out, stored, given):
+    """The options with the network of the run in `out`.  Raises UserError if they name another one."""
+    if "model" not in given:
+        return given
+    asked = dataclasses.replace(stored, model=given["model"], layers=given["layers"])
+    if asked.layers or asked.model in models.MODELS:
+        difference = first_difference(models.of_run(asked).layers, models.of_run(stored).layers)
+        if difference:
+            raise UserError(f"{out} was trained on another network than that of --model {asked.model} ({difference}): "
+                            "leave the option out to resume, or choose another --out")
+        return {**given, "model": stored.model, "layers": stored.layers}
+    return given
 
 
 def train(data_dir=None, offline=False, out=None, resume=False, **given):
     """`train`: the given options, the rest from the run being resumed, or else from the tuned defaults.
 
-    All that can be refused is refused before the folder holds a file.
+    Everything that can be refused is refused before a file is written.
     """
-    config = make_config(given)
+    given, file = own_file(own_model(given))
+    config, place, loaded = make_config(given), Place(file, data_dir, offline), None
     threads()
     if out is None:   # a folder the user did not name must hold just this run
-        out = pathlib.Path("runs") / run_name(config)
+        loaded = load_with_origin(config, place) if file or data_dir else None
+        out = pathlib.Path("runs") / folder_name(config, *loaded or (None, None))
         given = flat(config)
     elif resume and (out / CONFIG).exists():
-        config = make_config({**flat(read_config(out)), **given})
+        config, given, place = resumed(out, given, place)
     method = method_of(config)
     with RunFolder(out) as folder:
         if folder.exists() and not resume:
             raise UserError(f"{out} holds a run already; add --resume to go on with it or choose another --out")
-        dataset = load_data(config, data_dir, offline)
-        config = with_classes(config, dataset)
+        dataset, origin = loaded or load_with_origin(config, place)
+        config = fitted(config, dataset)
         split(config, dataset)
         if folder.exists():
-            check_same(config, given, dataset, out)
+            check_same(config, given, dataset, origin, out)
         summary(config, dataset, models.of_run(config))
         if not folder.exists():
-            first_weights(config)   # an --init-from that cannot be used is refused here
+            first_weights(config, say)   # an --init-from that cannot be used is refused here
             folder.start(describe(config, dataset))
-        again = resume_command(out, data_dir, offline)
+        write_origin(out, origin)
+        again = resume_command(out, offline)
         try:
             with stop_signals() as stop, warnings.catch_warnings():
                 warnings.simplefilter("ignore", RuntimeWarning)   # of overflow: what is not finite ends the run
@@ -100,66 +128,17 @@ def train(data_dir=None, offline=False, out=None, resume=False, **given):
             return 128 + stop[0]   # as a shell reports a program that a signal ended
         except Diverged as error:
             run.progress.clear()
-            raise UserError(f"{error}, in another --out; {last_good(out)}") from None
-        except BrokenPipeError:    # who reads the output has left; main() sees to it
+            raise UserError(f"{error}, and train in another --out; {last_good(out)}") from None
+        except BrokenPipeError:    # the reader of the output has left; main() handles it
             raise
         except OSError as error:
             raise UserError(f"{error.filename or out} cannot be written ({error.strerror or error}); free some space, "
                             f"then go on with: {again}") from None
         say(last_line(run, dataset, out))
         if lacking:
-            print(f"note: the run is whole, but {out / CURVES} could not be drawn ({lacking}); mend that, then draw it "
-                  f"with: {again}", file=sys.stderr)
+            print(f"note: the run is complete, but {out / CURVES} could not be drawn ({lacking}); fix that, then "
+                  f"draw it with: {again}", file=sys.stderr)
     return 0
-
-
-def load_run(path):
-    """(config, model, precision module, weights) of a run folder."""
-    config = read_config(path)
-    if not (path / CHECKPOINT).exists():
-        raise UserError(f"{path} has no checkpoint yet; finish it with: python -m zo_numpy train --resume --out {path}")
-    weights, _ = load_weights(config, path)
-    return config, models.of_run(config), PRECISIONS[config.precision], weights
-
-
-def evaluate(run, data=None, rotate=None, data_dir=None, offline=False):
-    """`evaluate`: test accuracy of a run as it stands, in batches and one sample at a time."""
-    config, model, precision, weights = load_run(run)
-    if rotate is not None:
-        check_number("rotate", rotate, NUMBERS["rotate"])
-    config = dataclasses.replace(config, data=data or config.data, rotate=config.rotate if rotate is None else rotate)
-    dataset = load_data(config, data_dir, offline)
-    images, labels = dataset.test_images, dataset.test_labels
-    if images.shape[1:] != model.input_shape or len(dataset.classes) != model.classes:
-        raise UserError(f"{run} takes samples of {model.input_shape} in {model.classes} classes, {dataset.name} has "
-                        f"{images.shape[1:]} in {len(dataset.classes)}: choose another --data")
-    images = precision.decode_clouds(images) if config.points else images
-    correct = count_correct(precision, model, weights, images, labels)
-    alone = count_correct(precision, model, weights, images, labels, batch=1)
-    say(f"test accuracy {percent(correct, len(labels))} % ({correct:,} of {len(labels):,} in batches of 256); "
-        f"{percent(alone, len(labels))} % ({alone:,}) one at a time{subset_note(dataset)}")
-
-
-def predict(run, images, invert=False):
-    """`predict`: the class of each image and the runner-up, by the network's output for that image alone."""
-    config, model, precision, weights = load_run(run)
-    names = read_description(run)["dataset"]["classes"]
-    if len(names) != model.classes:
-        raise UserError(f"{run / CONFIG} names {len(names)} classes where the network has {model.classes}; give another"
-                        " run folder")
-    clouds = models.takes_points(model)
-    if clouds and invert:
-        raise UserError(f"--invert has no meaning for point clouds, which {run} takes: leave it out")
-    batches = [(path, precision.decode_clouds(read_clouds(path, config.points)) if clouds else
-                read_image(path, model.input_shape)) for path in images]
-    for path, batch in batches:
-        for i, image in enumerate(batch):
-            image = 255 - image if invert else image
-            order = np.argsort(-precision.scores(model, weights, image[None])[0], kind="stable")
-            label = f"{path}[{i}]" if len(batch) > 1 else str(path)
-            hint = "   (a bright picture: is its ink dark? then add --invert)"
-            hint = "" if clouds or invert or image.mean() < 128 else hint
-            say(f"{label}: {names[order[0]]}   (next: {names[order[1]]}){hint}")
 
 
 def export(run, format, out=None):
@@ -170,7 +149,7 @@ def export(run, format, out=None):
     if out.resolve().parent == run.resolve() and out.name in RUN_FILES:
         raise UserError(f"{out} is a file of the run itself; choose another --out")
     if format == "c" and config.precision != "int8":
-        raise UserError(f"{run} is of {config.precision}, and a C header holds INT8 weights; use --format npz, or "
+        raise UserError(f"{run} has {config.precision} weights, but a C header holds INT8; use --format npz, or "
                         "fine-tune it in INT8 with --init-from")
     origin = f"{config.model} trained by zo_numpy, {run.resolve().name}"
     content = (exporting.to_npz(arrays, numbers) if format == "npz" else
@@ -186,7 +165,7 @@ def replay(run, out=None):
     """`replay`: the weights of a vanilla-ZO run from its log of signs, without data."""
     config = read_config(run)
     started = time.monotonic()
-    weights, made, total = runs.replay(run, config, read_description(run)["dataset"]["training_samples"])
+    weights, made, total = golden_runs.replay(run, config, read_description(run)["dataset"]["training_samples"])
     seconds = max(time.monotonic() - started, 1e-9)
     arrays, numbers = PRECISIONS[config.precision].to_arrays(weights)
     if out:
@@ -197,21 +176,33 @@ def replay(run, out=None):
 
 def memory(measure=False, **given):
     """`memory`: bytes of a training step by kind of tensor, at its peak and each kind at its own."""
-    model = models.MODELS.get(given.get("model"))
-    if model and models.takes_points(model):
+    given, file = own_file(own_model(given))
+    if takes_points(given):
         given.setdefault("data", "modelnet40")   # any data set of clouds will do
     config = make_config(given)
+    if file:
+        config = fitted(config, load_with_origin(config, Place(file))[0])
     measured = resident = None
-    if measure or config.bp_tail == BP:   # which is measured alone
+    if measure or config.bp_tail == BP:   # full BP can only be measured
         measured, resident = peak.measure(config, method_of(config), 12 if threads() == 1 else 50), largest_resident()
     for line in memories.report(config, measured, resident):
         say(line)
 
 
-def bench(batch_size, rounds, json):
-    """`bench`: time of a training step, its parts, and ratios."""
+def model(name):
+    """`model`: a network as JSON, to begin one's own with."""
+    if name not in models.MODELS:
+        raise UserError(f"model {name}: choose one of {', '.join(models.MODELS)}")
+    say("[\n " + ",\n ".join(map(to_json, described(models.MODELS[name].layers))) + "\n]")
+
+
+def bench(batch_size, rounds, json, **given):
+    """`bench`: time of a training step, its parts, and ratios; of LeNet-5 and PointNet, or of one model alone."""
+    given = own_model(given)
+    if takes_points(given):
+        given["data"] = "modelnet40"
     for size in batch_size:
-        make_config({"batch_size": size})
+        make_config({**given, "batch_size": size})
     if rounds < 1:
         raise UserError(f"--rounds {rounds}: choose a whole number from 1 up")
     threads()
@@ -221,6 +212,11 @@ def bench(batch_size, rounds, json):
     except UserError as error:   # without a clone
         print(f"left out: {error}", file=sys.stderr)
         tails = tuple(k for k in tails if k != BP)
+    if given:
+        alone = benchmark.network(batch_size, rounds, method_of, given, BP in tails)
+        for line in [to_json(alone)] if json else benchmark.report_network(alone):
+            say(line)
+        return
     images = benchmark.images(batch_size, rounds, method_of, tails)
     clouds = benchmark.clouds(max(1, rounds // 5), method_of, tails)
     both = {**images, **clouds, "ratios": images["ratios"] | clouds["ratios"]}

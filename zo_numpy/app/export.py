@@ -1,5 +1,6 @@
 """A trained network for other programs: an .npz file, or a C header that a device's firmware can include."""
 import io
+import re
 
 import numpy as np
 
@@ -21,7 +22,8 @@ def to_c(model, arrays, numbers, origin):
 
     arrays: {name: int8 array}.  numbers: {name.exponent: int}.  origin: one line for the top comment.
     """
-    guard = f"ZO_NUMPY_{model.name.upper().replace('-', '_')}_H"
+    plain = re.sub("[^A-Z0-9]", "_", model.name.upper())
+    guard = f"ZO_NUMPY_{plain}_H"
     lines = ["/* " + origin.replace("*/", "* /").replace("/*", "/ *"),
              f" * weights sha256 {digest(arrays)}",
              " * A weight is data * 2^exponent. Linear weights are (out, in), convolutions (out, in, height, width),",

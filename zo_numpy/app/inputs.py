@@ -1,6 +1,6 @@
-"""Images and clouds that a user gives to `predict`: PNG and .npy files, as the numbers a network takes.
+"""Pictures and clouds that a user gives to `predict`, as the numbers a network takes: prepared as the run's data were.
 
-Left out: scaling and cropping, which decide what a network sees and are the user's business, and other formats.
+Pictures are PNG, JPEG, BMP and GIF of any size, or .npy of one picture or several, with or without an axis of channels.
 """
 import io
 import struct
@@ -8,41 +8,99 @@ import zlib
 
 import numpy as np
 
-from ..clouds import RADIUS, chosen
+from ..clouds import RADIUS, chosen, scaled
 from ..errors import UserError
 from ..files import read_bounded
 from ..npy import read_npy
-from .drawing import own_settings
+from ..preparation import MOST_PIXELS, of_pixels, open_picture, prepared
+from ..run.own_samples import as_bytes, channels_first
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 PNG_PIXELS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")   # the chunks that decide what a picture shows
-LARGEST_PNG = 1 << 24   # bytes, a camera's notes included
+LARGEST_PICTURE = 1 << 26   # bytes of a file, a camera's notes included
+INFLATED = 1 << 20          # bytes of a PNG's pixels that are unpacked at a time when they are checked
 
 
-def read_image(path, shape):
-    """(N, *shape) uint8 from a PNG or an .npy file.  path: a pathlib.Path.  shape: (1, height, width).
+def as_it_is(shape):
+    """The preparation of data of which nothing is known but the shape of a sample, (C, H, W)."""
+    return {"size": list(shape[1:]), "grey": shape[0] == 1, "invert": False}
 
+
+def read_image(path, shape, preparation=None, said=None):
+    """(N, *shape) uint8 from a picture or an .npy file.  path: a pathlib.Path.  shape: (channels, height, width).
+
+    preparation: see preparation.py; none: of the size alone, grey where there is one channel.
+    said: a list to which what was done to the picture is appended, in words.
     Raises UserError naming the file and what it should be. Nothing is unpickled.
     """
-    size = shape[1:]
-    wanted = "a PNG of {1} x {0} pixels, or .npy of uint8 ({0}, {1}) or (N, {0}, {1})".format(*size)
+    preparation, said = preparation or as_it_is(shape), [] if said is None else said
+    channels, height, width = shape
+    wanted = (f"a PNG, JPEG, BMP or GIF picture, or .npy of one or several, such as uint8 ({height}, {width}) or "
+              f"(N, {height}, {width}, {channels})")
     try:
-        image = read_npy(path) if path.suffix == ".npy" else _read_png(read_bounded(path, LARGEST_PNG), size)
+        images = (_of_array(read_npy(path), path, shape, preparation, said) if path.suffix.lower() == ".npy" else
+                  _of_picture(read_bounded(path, LARGEST_PICTURE), preparation, said)[None])
+        if images.shape[1:] != shape:
+            raise ValueError(f"it has {images.shape[1]} channels where the run takes {channels}")
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; give {wanted}") from None
     except Exception as error:   # Pillow and NumPy each raise their own for damaged bytes
-        why = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-        raise UserError(f"{path} cannot be read ({why}); give {wanted}") from None
-    if image.dtype != np.uint8 or image.ndim not in (2, 3) or image.shape[-2:] != size or image.size == 0:
-        raise UserError(f"{path} holds {image.dtype} of shape {image.shape}; give {wanted}")
-    return image.reshape(-1, *shape)
+        raise UserError(f"{path} cannot be read ({_reason(error, path)}); give {wanted}") from None
+    return images
 
 
-def read_clouds(path, points):
+def _reason(error, path):
+    """Why a file cannot be read, on one line."""
+    if type(error).__name__ == "UnidentifiedImageError":
+        return "it is no picture of these kinds"
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return " ".join(text.split())[:200].removeprefix(f"{path} ")
+
+
+def _of_picture(content, preparation, said):
+    """(C, H, W) uint8 of a picture file's bytes.  Raises what Pillow raises, and ValueError."""
+    if content.startswith(PNG_SIGNATURE):
+        content = _sound_png(content)
+    with open_picture(io.BytesIO(content)) as picture:
+        _say_what(said, picture.size[::-1], 1 if picture.mode in ("1", "L", "LA", "I", "I;16") else 3, preparation)
+        return prepared(picture, preparation)
+
+
+def _of_array(array, path, shape, preparation, said):
+    """(N, C, H, W) uint8 of an array of one picture or several.  Raises ValueError, DataError."""
+    channels, *sides = shape
+    if array.ndim == 2:
+        array = array[None]
+    elif array.ndim == 3 and array.shape != (len(array), *sides) and array.shape[2] in (1, 3, 4):
+        array = array[None]                       # rows, columns, channels
+    elif array.shape == shape or array.ndim == 3 and len(array) == 1:
+        array = array[None]                       # channels, rows, columns
+    if not array.size:
+        raise ValueError("it holds no picture")
+    images = channels_first(array, path)
+    images = as_bytes([images], [path], lambda line: said.append(line.rpartition(": ")[2]))[0]
+    _say_what(said, images.shape[2:], images.shape[1], preparation)
+    return np.stack([of_pixels(image.transpose(1, 2, 0), preparation) for image in images])
+
+
+def _say_what(said, sides, channels, preparation):
+    """Appends what a preparation does to a picture of `sides` (rows, columns) and so many channels."""
+    if tuple(sides) != tuple(preparation["size"]):
+        (rows, columns), (new_rows, new_columns) = sides, preparation["size"]
+        said.append(f"{columns} x {rows} made {new_columns} x {new_rows}")
+    if preparation["grey"] and channels == 3:
+        said.append("made grey")
+    if preparation["invert"]:
+        said.append("inverted")
+
+
+def read_clouds(path, points, preparation=None, said=None):
     """(N, points, 3) float32 from an .npy file of a cloud (P, 3) or several (N, P, 3), P at least `points`.
 
-    Of more points, those at even steps are taken. Raises UserError naming the file and what it should be.
+    Of more points, those at even steps are taken.  preparation, said: as of `read_image`.
+    Raises UserError naming the file and what it should be.
     """
+    said = [] if said is None else said
     wanted = f"an .npy file of floats, (points, 3) or (clouds, points, 3), at least {points} points"
     try:
         clouds = read_npy(path)
@@ -54,30 +112,20 @@ def read_clouds(path, points):
             clouds.shape[-2] < points or not len(clouds):
         raise UserError(f"{path} holds {clouds.dtype} {clouds.shape}; give {wanted}")
     clouds = clouds.reshape(-1, *clouds.shape[-2:])
+    if clouds.shape[1] > points:
+        said.append(f"{points:,} of {clouds.shape[1]:,} points")
     with np.errstate(over="ignore"):   # to an infinity, which is refused
+        if preparation:   # first as many as the data were packed with
+            packed = max(points, min(preparation["points"], clouds.shape[1]))
+            clouds = clouds[:, chosen(clouds.shape[1], packed)]
+            if preparation["scale"] and np.isfinite(clouds).all():
+                clouds = scaled(clouds)
+                said.append("scaled into the unit sphere")
         clouds = clouds[:, chosen(clouds.shape[1], points)].astype(np.float32)
     if not np.isfinite(clouds).all() or np.square(clouds.astype(np.float64)).sum(axis=2).max() > RADIUS**2:
         raise UserError(f"{path} has points outside the unit sphere, or that are no numbers; centre each cloud and "
                         "scale it into the unit sphere")
     return clouds
-
-
-def _read_png(content, size):
-    """(height, width) uint8 from the bytes of a PNG of any kind: colours averaged, what is transparent laid on white.
-
-    size: the (height, width) it must have; otherwise ValueError, before a pixel is unpacked.
-    """
-    sound = io.BytesIO(_sound_png(content, size))
-    with own_settings():
-        import matplotlib.image   # takes its time, and only a PNG needs it
-        image = matplotlib.image.imread(sound, format="png")
-    image = np.atleast_3d(image)                            # (height, width, 1..4) float32 in 0..1
-    colours = image.shape[2] - (image.shape[2] % 2 == 0)    # of 2 and 4, the last one is opacity
-    grey = image[..., :colours].mean(axis=2)
-    if colours < image.shape[2]:
-        opacity = image[..., -1]
-        grey = grey * opacity + (1 - opacity)
-    return (grey * 255).round().astype(np.uint8)
 
 
 def png_chunks(content):
@@ -98,7 +146,7 @@ def png_chunks(content):
         raise ValueError("it has bytes after its end")
 
 
-def _sound_png(content, size):
+def _sound_png(content):
     """The PNG again with nothing but the chunks that decide its pixels, all checksums compared.
 
     Pillow compares neither the checksum of pixels nor what follows them. Raises ValueError saying what is wrong.
@@ -107,21 +155,23 @@ def _sound_png(content, size):
     for name, chunk in png_chunks(content):
         if len(kept) == 1:   # the first
             width, height = struct.unpack_from(">2I", chunk, 8) if name == b"IHDR" and len(chunk) == 25 else (0, 0)
-            if (height, width) != size:
+            if not 0 < width * height <= MOST_PIXELS:
                 raise ValueError(f"it has {width} x {height} pixels")
         if name in PNG_PIXELS:
             kept.append(chunk)
         if name == b"IDAT":
             pixels.append(chunk[8:-4])
-    _check_pixels(b"".join(pixels), size)
+    _check_pixels(b"".join(pixels), height, width)
     return b"".join(kept)
 
 
-def _check_pixels(packed, size):
+def _check_pixels(packed, height, width):
     """Refuses pixels that do not inflate to the end, where their checksum is, or to more than an image may have."""
-    height, width = size
     inflate = zlib.decompressobj()
     # A row is a byte and at most 8 bytes a pixel; twice as much, since an interlaced image has more rows.
-    inflate.decompress(packed, 2 * height * (1 + 8 * width))
+    left = 2 * height * (1 + 8 * width)
+    while left > 0 and packed and not inflate.eof:
+        left -= len(inflate.decompress(packed, min(left, INFLATED)))
+        packed = inflate.unconsumed_tail
     if not inflate.eof or inflate.unused_data:
         raise ValueError("its pixels are cut off, or too many")

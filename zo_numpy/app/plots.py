@@ -1,4 +1,4 @@
-"""curves.png: a run's training loss and accuracy by epoch."""
+"""curves.png: training loss and accuracy by epoch, of one run or of several."""
 import io
 
 from ..files import write_atomically
@@ -20,6 +20,37 @@ def draw_curves(folder, title):
         return " ".join(f"{type(error).__name__}: {error}".split())[:300]
 
 
+def picture_of_several(curves):
+    """The curves of several runs as the bytes of a PNG.  curves: {name: metrics, see `picture`}."""
+    with panels(2, (11, 4.5)) as (figure, (left, right)):
+        for name, metrics in curves.items():
+            epochs, label = [line["epoch"] for line in metrics], drawable(name).replace("$", r"\$").lstrip("_")
+            kind = "validation" if "validation_accuracy" in metrics[0] else "test"
+            marker = "o" if len(epochs) <= 40 else None
+            left.plot(epochs, [line["train_loss"] for line in metrics], marker=marker, markersize=3, label=label)
+            right.plot(epochs, [line[kind + "_accuracy"] for line in metrics], marker=marker, markersize=3)
+        left.set(xlabel="epoch", ylabel="cross-entropy, nats a sample", title="training loss")
+        left.set_ylim(bottom=0)
+        right.set(xlabel="epoch", ylabel="%", title="accuracy")
+        for axes in (left, right):
+            axes.grid(alpha=0.3)
+            axes.spines[["top", "right"]].set_visible(False)
+            axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+        figure.legend(loc="outside lower center", fontsize=8)
+        return png_of(figure)
+
+
+def drawable(text):
+    """A text with nothing but what the font surely has."""
+    return text.encode("latin1", "replace").decode("latin1")
+
+
+def png_of(figure):
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=110)
+    return content.getvalue()
+
+
 def picture(metrics, title):
     """The curves of metrics, dicts of an epoch each, as the bytes of a PNG."""
     kind = "validation" if "validation_accuracy" in metrics[0] else "test"
@@ -27,8 +58,7 @@ def picture(metrics, title):
     accuracy = [line[kind + "_accuracy"] for line in metrics]
     marker = "o" if len(epochs) <= 40 else None
     with panels(2, (10, 4)) as (figure, (left, right)):
-        drawable = title.encode("latin1", "replace").decode("latin1")   # what the font surely has
-        figure.suptitle(drawable, fontsize=11, parse_math=False)
+        figure.suptitle(drawable(title), fontsize=11, parse_math=False)
         left.plot(epochs, [line["train_loss"] for line in metrics], color="tab:red", marker=marker, markersize=4)
         left.set(xlabel="epoch", ylabel="cross-entropy, nats a sample", title="training loss, theta + z and theta - z")
         left.set_ylim(bottom=0)
@@ -40,6 +70,4 @@ def picture(metrics, title):
             axes.spines[["top", "right"]].set_visible(False)
             axes.set_xlim(epochs[0] - 0.5, epochs[-1] + 0.5)   # one epoch alone would get ticks of hundredths
             axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
-        png = io.BytesIO()
-        figure.savefig(png, format="png", dpi=110)
-    return png.getvalue()
+        return png_of(figure)

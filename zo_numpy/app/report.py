@@ -1,24 +1,48 @@
 """What a run says of itself: its name, its first lines and its last, and how to go on with it."""
+import hashlib
+import json
 import pathlib
+import re
 import shlex
 import sys
 
 from .. import models
-from ..run.config import read_config
-from ..run.folder import CHECKPOINT
+from ..errors import UserError
+from ..run.config import OWN, is_own, read_config
+from ..run.folder import CHECKPOINT, CONFIG, read_description
 from ..run.metrics import read_metrics
+from ..run.network import OWN as OWN_MODEL, described
 from ..run.steps import PRECISIONS, compares_loss
 from ..run.trainer import count_correct, load_weights, percent
 from .progress import duration, say
 
 
-def run_name(config):
+def folder_name(config, dataset, origin):
+    """The name of a run's folder below runs/, where the user gives none: of other data it is never the same.
+
+    dataset, origin: its data where they are a user's own file or folder, else None. A file's name alone says too
+    little; a folder's digest stands in the name where another folder has taken it.
+    """
+    name = _run_name(config)
+    if is_own(config.data):
+        plain = re.sub(r"[^\w.-]+", "_", config.data[:-len(OWN)]).strip(".-_")[:60] or "data"
+        return f"{plain}-{origin.digest[:8]}-{name.removeprefix(config.data + '-')}"
+    taken = pathlib.Path("runs") / name
+    if origin and (taken / CONFIG).exists() and read_description(taken)["dataset"]["digest"] != dataset.digest:
+        return f"{name}-{dataset.digest[:8]}"
+    return name
+
+
+def _run_name(config):
     """mnist-int8-k2-e20-s0 and the like: a folder's name from what mostly distinguishes runs."""
     marks = ("-frozen" if config.zo_frozen else "") + ("-running" if config.tail_scale == "running" else "") + (
         f"-rotated{config.rotate}" if config.rotate else "") + ("-tuned" if config.init_from else "")
     changes = {name: getattr(config, name) for name in ("augment", "tilt", "jitter")}
     marks += "".join(f"-{name}{value}" for name, value in changes.items() if value)
     size = f"-p{config.points}" if config.points else ""
+    if config.layers:   # networks of one name may differ
+        plain = re.sub(r"[^\w-]+", "_", config.model[:-len(OWN_MODEL)]).strip("-_")[:40] or "model"
+        size += f"-{plain}-{hashlib.sha256(json.dumps(described(config.layers)).encode()).hexdigest()[:8]}"
     return f"{config.data}{size}-{config.precision}-k{config.bp_tail}{marks}-e{config.epochs}-s{config.seed}"
 
 
@@ -65,9 +89,18 @@ def last_good(out):
             "from them)")
 
 
-def resume_command(out, data_dir, offline):
-    """What a user types to go on with a run: where its data was is not in its folder."""
+def load_run(path):
+    """(config, model, precision module, weights) of a run folder."""
+    config = read_config(path)
+    if not (path / CHECKPOINT).exists():
+        raise UserError(f"{path} has no checkpoint yet; finish it with: python -m zo_numpy train --resume --out {path}")
+    weights, _ = load_weights(config, path)
+    return config, models.of_run(config), PRECISIONS[config.precision], weights
+
+
+def resume_command(out, offline):
+    """What a user types to go on with a run, whose folder says where its data are."""
     interpreter, here = pathlib.Path(sys.executable), pathlib.Path.cwd()
     interpreter = interpreter.relative_to(here) if interpreter.is_relative_to(here) else interpreter
-    data = (["--data-dir", str(data_dir)] if data_dir else []) + (["--offline"] if offline else [])
-    return shlex.join([str(interpreter), "-m", "zo_numpy", "train", "--resume", "--out", str(out), *data])
+    return shlex.join([str(interpreter), "-m", "zo_numpy", "train", "--resume", "--out", str(out),
+                       *["--offline"] * offline])

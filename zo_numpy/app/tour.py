@@ -31,7 +31,7 @@ INPUT = {"K": BP_TAIL, "seed": SEED, "step": STEP, "r_max": SETTINGS.r_max, "p_z
          "b_zo": SETTINGS.b_zo, "b_bp": SETTINGS.b_bp, "R": SETTINGS.r_limit, "headroom": list(HEADROOM.values()),
          "images": IMAGES, "labels": LABELS}
 WIDTH = 118
-COLUMN = 39       # where the value begins behind the function's name
+COLUMN = 39       # where the value begins, after the function's name
 
 
 def plain(value):

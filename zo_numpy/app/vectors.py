@@ -7,10 +7,12 @@ import sys
 from ..errors import UserError
 from ..files import scratch_folder
 from ..golden import check, diff, trace
-from ..run.config import check_number, make_config, whole, with_classes
+from ..run.config import check_number, flat, make_config, read_config, whole
+from ..run.fitting import fitted
+from ..run.network import own_model
 from ..run.steps import parts, steps_in_epoch
 from .beside import GOLDEN
-from .data import at_hand, load_data
+from .data import at_hand, data_of_run, load_data, own_file
 from .progress import say
 
 TESTS = GOLDEN.parent
@@ -47,12 +49,21 @@ def _check_empty(folder):
         raise UserError(f"{folder} is not empty; name a new folder")
 
 
-def _export_one(folder, steps=3, compact=False, data_dir=None, offline=False, **given):
-    """Writes a trace; a folder that is there must be empty."""
-    config = make_config(given)
-    trace.check_traceable(config)
-    dataset = load_data(config, data_dir, offline)
-    config = with_classes(config, dataset)
+def _export_one(folder, steps=3, compact=False, data_dir=None, offline=False, run=None, **given):
+    """Writes a trace; a folder that is there must be empty.  run: whose configuration and data it has, but for what is
+    given."""
+    if run:
+        stored, given = read_config(run), own_model(given)
+        given, data = {**flat(stored), **given}, given.get("data")
+        config = make_config({**given, "data": stored.data})
+        trace.check_traceable(config)
+        dataset = data_of_run(run, config, data, data_dir, offline)
+    else:
+        given, file = own_file(own_model(given))
+        config = make_config(given)
+        trace.check_traceable(config)
+        dataset = load_data(config, data_dir, offline, file=file)
+    config = fitted(config, dataset)
     check_number("steps", steps, whole(1, config.epochs * steps_in_epoch(config, len(parts(config, dataset)[0][1]))))
     _check_empty(folder)
     made = [parent for parent in folder.parents if not parent.exists()]

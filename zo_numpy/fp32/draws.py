@@ -6,14 +6,14 @@ import numpy as np
 from .. import models, rng
 from .layers import parameters
 
-# Elements of z that exist at a time. The largest that keeps a step at batch 1 within 10 % of the memory of inference.
+# Elements of z in memory at a time: the most with which a step at batch 1 stays within 10 % of inference's memory.
 PIECE = 14_336
 
 
 def perturbation_in_turn(seed, step, tensor, query, count):
     """The perturbation z of one tensor, at most PIECE elements at a time, so that no z of a whole layer exists.
 
-    Nothing of one piece is held here while the next is made.  Yields (slice of the tensor, its z): float32, standard normal; any element depends on its own word alone.
+    Keeps no piece while the next is made.  Yields (slice, z), standard normal float32.
     """
     in_turn = rng.words_in_turn(seed, rng.PERTURB, step, tensor, query, -(-count // 2), PIECE // 2)
     for start in range(0, count, PIECE):
@@ -22,7 +22,7 @@ def perturbation_in_turn(seed, step, tensor, query, count):
 
 
 def perturbation(seed, step, tensor, query, count):
-    """The same at once, for golden vectors.  Returns (count,) float32."""
+    """The same z at once, for golden vectors.  Returns (count,) float32."""
     return box_muller(rng.words(seed, rng.PERTURB, step, tensor, query, -(-count // 2)))[:count]
 
 

@@ -6,9 +6,9 @@
     g = clip((L+ - L-) / (2 eps))
     theta += (eps - eta g) z, which restores and updates in one pass
 
-theta are the parameters below the tail, z a standard normal perturbation that is never stored but drawn again from
+theta are the parameters below the tail. z is a standard normal perturbation; it is never stored, but drawn again from
 (seed, step) each time: three draws a step. After perturbing and restoring, theta is within 2 ulp of
-max(|theta|, eps |z|) of what it was. What departs from this step, the frozen control among it, is in variants.py.
+max(|theta|, eps |z|) of what it was. Variants of this step, such as the frozen control, are in variants.py.
 """
 import functools
 import math
@@ -27,7 +27,7 @@ REMEDY = "lower --eta or --eta-tail, or clip g more with --clip"
 
 
 class Settings(NamedTuple):
-    """What governs one step; the schedules change it from epoch to epoch."""
+    """The settings of one step; the schedules change them from epoch to epoch."""
     eps: float            # length of the perturbation, in units of a parameter
     eta: float            # ZO learning rate
     clip: float           # largest |g|
@@ -48,7 +48,7 @@ def train_step(model, bp_tail, weights, images, labels, seed, step, settings, re
     perturb(weights, zo_names, +1, seed, step, settings)
     loss_plus = forward_pass("plus", model, bp_tail, weights, images, labels, step, statistics, record)[0]
     perturb(weights, zo_names, -2, seed, step, settings)
-    # Nothing is kept from L+.
+    # The pass that gave L+ keeps nothing.
     loss_minus, *kept = forward_pass("minus", model, bp_tail, weights, images, labels, step, statistics, record)
     train_tail(model, bp_tail, weights, *kept, labels, settings, record)
     g = zo_gradient(loss_plus, loss_minus, settings)
@@ -58,7 +58,7 @@ def train_step(model, bp_tail, weights, images, labels, seed, step, settings, re
 
 
 def perturb(weights, zo_names, times, seed, step, settings, query=0):
-    """theta += times * eps * z, in place.  times: +1 or -2.  query: which z, where a step has several."""
+    """theta += times * eps * z, in place.  times: +1 or -2.  query: which z, if a step has several."""
     add_z(weights, zo_names, times * settings.eps, seed, step, query)
 
 
@@ -91,7 +91,7 @@ def zo_tensors(model, bp_tail):
 def forward_pass(phase, model, bp_tail, weights, images, labels, step, statistics, record=None):
     """One forward pass.  Returns (loss, logits, [the input of each linear layer of the tail]).
 
-    With a record it runs layer by layer on the whole batch (layers.py), else tile by tile (tiled.py).
+    With a record it runs layer by layer on the whole batch (layers.py), else by tiles (tiled.py).
     statistics: a mapping that gets the batch's own of each batch norm.  Raises Diverged if the loss is not finite.
     """
     head, of_tail = models.split_tail(model.layers, bp_tail)
@@ -113,9 +113,9 @@ def forward_pass(phase, model, bp_tail, weights, images, labels, step, statistic
 
 
 def train_tail(model, bp_tail, weights, logits, inputs, labels, settings, record=None):
-    """The tail's gradients of the pass that gave `logits` and `inputs`, and its update, in place.
+    """Updates the tail, in place, by the gradients of the pass that gave `logits` and `inputs`.
 
-    With a record by way of whole tensors (tail.py), else a piece of a gradient at a time (tiled.py).
+    With a record it works on whole tensors (tail.py), else on a piece of a gradient at a time (tiled.py).
     """
     _, of_tail = models.split_tail(model.layers, bp_tail)
     if record:

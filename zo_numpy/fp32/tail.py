@@ -1,7 +1,7 @@
-"""FP32 backwards of the layers that may stand in the tail, linear and ReLU, and the update of their parameters, plainly.
+"""FP32 backward passes of the layers of a tail, linear and ReLU, and the update of their parameters, written plainly.
 
-The tail is the last K fully-connected layers, trained by backpropagation from what the second forward pass of a ZO
-step has at hand. Everything below the tail has no backward at all: that asymmetry is ElasticZO.
+The tail is the last K fully-connected layers, trained by backpropagation from the activations of the second forward
+pass of a ZO step. No layer below the tail has a backward pass: that asymmetry is ElasticZO.
 """
 import numpy as np
 
@@ -39,8 +39,8 @@ def tail_gradients(tail, weights, logits, inputs, labels, record=None):
     """Backpropagation through the tail.  Returns {parameter's name: gradient}, last layer first; nothing is changed.
 
     logits: (N, classes).  inputs: [array], the input of each linear layer.  labels: (N,) integers.
-    record: None, or called as record(op, name, array) with what each op returns, under the name of the layer or
-    parameter it is about; relu_backward under that of linear_backward before it.
+    record: None, or called as record(op, name, array) with what each op returns; name is that of the layer or
+    parameter it is about. relu_backward has the name of the linear_backward before it.
     """
     def noted(op, name, value):
         if record:
@@ -64,7 +64,7 @@ def tail_gradients(tail, weights, logits, inputs, labels, record=None):
 def tail_steps(tail, weights, logits, inputs, labels, eta_tail, record=None):
     """`gradient_step` of each of `tail_gradients`, whose arguments it takes.  Returns {parameter's name: array}."""
     gradients = tail_gradients(tail, weights, logits, inputs, labels, record)
-    # pop: a gradient is gone when its step is made, so that both are held of one parameter at most.
+    # pop: a gradient is gone when its step is made, so at most one parameter has both in memory.
     steps = {name: gradient_step(gradients.pop(name), eta_tail) for name in list(gradients)}
     if record:
         record("gradient_step", None, steps)

@@ -1,11 +1,11 @@
 """What training runs: the forward pass in bounded memory and on threads, and the tail's update in place.
 
-The same as layers.py, points.py and tail.py, which say plainly, on whole tensors, what is computed here; sums in another
+Equal to layers.py, points.py and tail.py, which compute the same plainly, on whole tensors, except that sums in another
 order differ in their last bits.
 
 Batch norm follows a linear layer, so its statistics are known before the layer is computed: they are those of the
 layer's input seen through its weights. Normalisation then is a scale of the weights and a shift, and the widest layer
-never stands in memory: each tile of channels of a sample is reduced to its maxima and forgotten.
+is never whole in memory: each tile of channels of a sample is reduced to its maxima and forgotten.
 """
 import numpy as np
 
@@ -16,8 +16,8 @@ from .layers import apply_layer, network_input
 from .points import Statistics, running, scale_and_shift
 from .tail import gradient_step, linear_backward, relu_backward, softmax_error
 
-POINT_TILE_BYTES = 1 << 19    # of a point layer's output that a thread works on at a time, so that it stays in cache
-GRADIENT_BYTES = 65_536       # of a gradient that is formed at a time
+POINT_TILE_BYTES = 1 << 19    # a thread works on so much of a point layer's output at a time, to stay in cache
+GRADIENT_BYTES = 65_536       # bytes of a gradient formed at a time
 
 
 def forward(layers, weights, x, inputs=None, statistics=None):
@@ -27,7 +27,7 @@ def forward(layers, weights, x, inputs=None, statistics=None):
     inputs: None, or a list to which the input of each block is appended.  statistics: see layers.forward_block.
     """
     if inputs is not None:
-        x = network_input(x)   # what is kept is decoded whole
+        x = network_input(x)   # an input that is kept is decoded whole
     for block in models.blocks(layers):
         if inputs is not None:
             inputs.append(x)
@@ -73,7 +73,7 @@ def _forward_points(block, weights, x, statistics):
 
 
 def forward_pooled(block, weights, x, statistics):
-    """A block that ends in the maximum over the points: its product never stands whole."""
+    """A block that ends in the maximum over the points: its product is never whole in memory."""
     weight, shift = normalised_layer(block, weights, x, statistics)
     largest = np.empty((len(weight), len(x)), weight.dtype)
 
@@ -162,9 +162,9 @@ def tail_steps(tail, weights, logits, inputs, labels, eta_tail):
 
 
 def backward(tail, weights, logits, inputs, labels):
-    """The error's way back.  Yields (name, error of its output, its input) of each layer, the last first.
+    """Passes the error back.  Yields (name, error of its output, its input) of each layer, the last one first.
 
-    A layer is yielded when the error has passed through its weights already: they may be changed.
+    A layer is yielded after the error has passed through its weights, so they may be changed.
     """
     linears = models.weight_layers(tail)
     error = softmax_error(logits, labels) if linears else None

@@ -9,10 +9,11 @@ import tempfile
 
 from ..errors import UserError
 from ..files import write_atomically
-from ..run.config import describe, make_config, read_config, with_added, with_classes
+from ..run.config import describe, make_config, read_config, with_added
+from ..run.fitting import fitted
 from ..run.folder import CONFIG, STEPS, read_description
 from ..run.steps import own_method
-from . import FORMAT_VERSION, MADE_BY, diff, ops, runs, trace
+from . import FORMAT_VERSION, MADE_BY, colours, diff, ops, runs, trace
 from .tolerances import SUMMARY, Tolerances
 
 # What is committed. The settings are written out, so that tuning the defaults changes no vector.
@@ -36,6 +37,8 @@ SOLIDS: dict[str, dict] = {
 TRACES |= {f"narrow-pointnet-{precision}-k{k}": dict(options, bp_tail=k, points=24, batch_size=2, epochs=1)
            for precision, options in SOLIDS.items() for k in range(4)}
 TRACES["narrow-lenet-int8-k2-running"] = dict(TRACES["narrow-lenet-int8-k2"], tail_scale="running")
+# A network fitted to pictures in colour, with a rest at both pools.
+TRACES["narrow-lenet-int8-k2-colours"] = dict(TRACES["narrow-lenet-int8-k2"], data=colours.NAME)
 SOLIDS_RUN = dict(points=64, epochs=4, batch_size=12, limit=328)
 # Two epochs of half the subset, for the schedules and the last partial batch; one epoch of all of MNIST; short runs
 # that each differ in one thing more: the loss, the queries, or an R that the only epoch's r_max does not reach.
@@ -72,7 +75,7 @@ def config_of(options):
 def run_config(name, dataset):
     """The bytes of a committed run's config.json; where the full data set was found is not part of it."""
     source = "the four official files" if dataset.complete else dataset.source
-    config = with_classes(config_of(RUNS[name]), dataset)
+    config = fitted(config_of(RUNS[name]), dataset)
     description = {**describe(config, dataset if config.points else dataset._replace(source=source)),
                    "zo_numpy": MADE_BY}
     return (json.dumps(description, indent=2) + "\n").encode()
@@ -81,10 +84,10 @@ def run_config(name, dataset):
 def make_trace(name, load, folder):
     """Writes the committed trace of that name into a new folder."""
     config = config_of(TRACES[name])
-    dataset = load(config)
+    dataset = colours.odd_colours() if config.data == colours.NAME else load(config)
     compact = config.model == "lenet5" or config.precision == "fp32"
     folder.mkdir(parents=True)
-    return trace.export_trace(with_classes(config, dataset), dataset, folder, TRACE_STEPS, compact)
+    return trace.export_trace(fitted(config, dataset), dataset, folder, TRACE_STEPS, compact)
 
 
 def check_ops(folder):
@@ -205,7 +208,7 @@ def update(golden, load, say, flags_of):
         for name, options in RUNS.items():
             config = config_of(options)
             dataset = load(config)
-            config = with_classes(config, dataset)
+            config = fitted(config, dataset)
             folder = new / "runs" / name
             if dataset.name != config.data or not dataset.complete and config.data == "mnist":
                 shutil.copytree(golden / "runs" / name, folder)

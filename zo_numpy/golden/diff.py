@@ -1,9 +1,9 @@
 """Compares a trace with the reference and names the first divergence.
 
-The other trace may come from any program. It is a folder with, for each record of the reference that has a file, a
-file of the same name: .npy, or the array's little-endian bytes alone under the same name with .bin. A manifest.json
-in the form of trace.py lets numbers and digests be compared too; without one, only files are. INT8 is compared bit
-for bit, FP32 within the tolerances of tolerances.py.
+The other trace may come from any program. It is a folder that holds a file of the same name for each record of the
+reference that has one: .npy, or .bin, which is the array's little-endian bytes alone. With a manifest.json in the form
+of trace.py, numbers and digests are compared too; without one, only files are. INT8 is compared bit for bit, FP32
+within the tolerances of tolerances.py.
 """
 import json
 import math
@@ -23,7 +23,7 @@ from .trace import MANIFEST, array_digest
 LARGEST_MANIFEST = 64 << 20
 NUMBERS = ("value", "exponent", "max_abs", "shift")
 DTYPES = ("int8", "uint8", "int16", "int32", "int64", "float32", "float64")
-FILE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,200}\.(npy|bin)")   # within the folder, whatever the manifest says
+FILE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,200}\.(npy|bin)")   # so no manifest can name a file outside the folder
 DIGEST = re.compile("[0-9a-f]{64}")
 TEXT = re.compile(r"[\x20-\x7e]{1,100}")
 
@@ -50,14 +50,14 @@ class _Comparison(NamedTuple):
     findings: list     # of Finding, in the order of the reference
     extra: list        # names of files the reference does not have
     compared: int      # records compared
-    skipped: int       # records of which the other trace holds nothing to compare
+    skipped: int       # records for which the other trace holds nothing to compare
     tolerances: object = None   # of FP32
 
 
 def _check_record(record, number, floats=False):
-    """Refuses what is no record of a trace, as a ValueError, as far as the comparison relies on it.
+    """Raises ValueError if this is not a record of a trace, as far as the comparison relies on it.
 
-    floats: whether its numbers may be floats.
+    floats: whether numbers may be floats.
     """
     for name in ("phase", "op", "name"):
         if type(record[name]) is not str or not TEXT.fullmatch(record[name]):
@@ -88,7 +88,7 @@ def _as_list(value):
 def read_manifest(folder, reference=None):
     """The manifest of a trace, checked as far as the comparison relies on it.  Raises UserError naming the file.
 
-    reference: the manifest it is to be compared with, whose precision then decides what numbers it may hold.
+    reference: the manifest to compare it with; its precision decides which numbers are allowed.
     """
     path = pathlib.Path(folder) / MANIFEST
     try:
@@ -101,7 +101,7 @@ def read_manifest(folder, reference=None):
         if len({key_of(record) for record in manifest["records"]}) < len(manifest["records"]):
             raise ValueError("two records have the same step, phase, op and name")
     except (FileNotFoundError, NotADirectoryError):
-        raise UserError(f"{folder} holds no trace: there is no {MANIFEST}; make one with `golden export`") from None
+        raise UserError(f"{folder} holds no trace: there is no {MANIFEST}; make a trace with `golden export`") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"{path} is not the manifest of a trace ({type(error).__name__}: {str(error)[:200]}); export "
                         "it again") from None
@@ -114,7 +114,7 @@ def _read_bin(path, dtype, shape):
     """An array from its little-endian bytes alone.  Raises Problem."""
     expected, length = math.prod(shape) * dtype.itemsize, path.stat().st_size
     if length != expected:
-        raise _Problem(f"{path.name} is of the wrong length: {length:,} bytes instead of {expected:,}")
+        raise _Problem(f"{path.name} has the wrong length: {length:,} bytes instead of {expected:,}")
     return np.frombuffer(path.read_bytes(), dtype.newbyteorder("<")).reshape(shape)
 
 
@@ -134,12 +134,12 @@ def read_npy(path, dtype, shape):
         if found != dtype and found == dtype.newbyteorder(">"):
             raise _Problem(f"{path.name} is big-endian: write it little-endian")
         if found != dtype:
-            raise _Problem(f"{path.name} is of {str(found)[:40]} instead of {dtype}")
+            raise _Problem(f"{path.name} has dtype {str(found)[:40]} instead of {dtype}")
         if found_shape != shape:
-            raise _Problem(f"{path.name} is of shape {str(found_shape)[:80]} instead of {shape}")
+            raise _Problem(f"{path.name} has shape {str(found_shape)[:80]} instead of {shape}")
         expected, length = math.prod(shape) * dtype.itemsize, path.stat().st_size - file.tell()
         if length != expected:
-            raise _Problem(f"{path.name} {'is truncated' if length < expected else 'has bytes behind its array'}: "
+            raise _Problem(f"{path.name} {'is truncated' if length < expected else 'has bytes after its array'}: "
                           f"{length:,} bytes of data instead of {expected:,}")
         return np.frombuffer(file.read(expected), found).reshape(shape, order="F" if fortran else "C")
 
@@ -155,7 +155,7 @@ def read_array(folder, record):
         if path.stat().st_size == 0:
             raise _Problem(f"{path.name} is empty")
         return read(path, dtype, shape)
-    except (ValueError, OverflowError) as error:   # of a shape that no array can have
+    except (ValueError, OverflowError) as error:   # the shape is one that no array can have
         if isinstance(error, _Problem):
             raise
         raise _Problem(f"{path.name} cannot be of shape {str(shape)[:80]}") from None
@@ -220,7 +220,7 @@ def reference_array(folder, record):
     try:
         array = read_array(folder, record)
         if array_digest(array) != record["sha256"]:
-            raise _Problem(f"{record['file']} does not have the sha256 its manifest says")
+            raise _Problem(f"{record['file']} does not have the sha256 that its manifest says")
     except _Problem as problem:
         raise UserError(f"the reference {folder} is damaged: {problem}; restore it") from None
     return array
@@ -238,7 +238,7 @@ def compare(reference_folder, mine_folder):
         by_key = {key_of(record): record for record in read_manifest(mine_folder, reference)["records"]}
     elif not any((mine_folder / name).exists() for record in records if "file" in record
                  for name in (record["file"], pathlib.Path(record["file"]).with_suffix(".bin"))):
-        raise UserError(f"{mine_folder} has none of the reference's files: there is nothing to compare; name them as "
+        raise UserError(f"{mine_folder} has none of the reference's files: there is nothing to compare; name yours as "
                         f"{reference_folder / MANIFEST} does")
     agree, findings = [], []
     for record in records:

@@ -107,7 +107,7 @@ def replay(path, config, training_samples):
         raise UserError(f"{path / CONFIG} says that the run has {training_samples} training samples; give a run "
                         "folder that `train --out` made")
     weights = first_weights(config)
-    zo_names = int8.zo_tensors(models.MODELS[config.model], 0)
+    zo_names = int8.zo_tensors(models.of_run(config), 0)
     bound = INT8_MAX - max(config.schedules["r_max"])
     epoch_steps = steps_in_epoch(config, training_samples)
     total, made = config.epochs * epoch_steps, 0

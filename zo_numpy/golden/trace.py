@@ -32,6 +32,7 @@ from ..int8.arith import QTensor, max_abs, requantise_shift
 from ..int8.tail import SCALE
 from ..run.checkpoint import digest
 from ..run.config import BP, as_json, training_samples
+from ..run.network import described
 from ..run.steps import PRECISIONS, batch_of, compares_loss, one_step, own_method, parts, samples_at
 from ..run.trainer import first_weights
 from . import FORMAT_VERSION
@@ -223,8 +224,7 @@ def export_trace(config, dataset, folder, steps, compact):
     recorder = Recorder(folder, compact, 1 if config.zo_frozen else config.queries, config.precision)
     record_steps(recorder, config, dataset, steps)
     layers = models.of_run(config).layers
-    layers = [{"type": type(layer).__name__, **layer._asdict()}
-              for layer in (models.integer_layers(layers) if config.precision == "int8" else layers)]
+    layers = described(models.integer_layers(layers) if config.precision == "int8" else layers)
     manifest = {"format_version": FORMAT_VERSION, "config": as_json(config),
                 "dataset": {"source": dataset.source, "digest": dataset.digest,
                             "training_samples": training_samples(config, dataset)},

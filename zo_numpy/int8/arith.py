@@ -1,6 +1,6 @@
 """Integer arithmetic: quantised tensors, shifts that round, requantisation, and the one integer matmul.
 
-After NITI (Wang et al., arXiv 2009.13108): a tensor is int8 data and one power-of-two exponent; products are summed
+As in NITI (Wang et al., arXiv 2009.13108), a tensor is int8 data and one power-of-two exponent; products are summed
 in int32 and brought back to int8 by a bit shift. Every shift works on magnitudes and restores the sign afterwards
 (sign-magnitude): NumPy's own >> rounds towards minus infinity, so -1 >> 1 is -1 where C division and NITI give 0.
 """
@@ -11,10 +11,10 @@ import numpy as np
 INT8_MAX = 127  # data is symmetric: -128 never occurs (CHOICE 1)
 # A sum of this many products of two int8 values fits an int32 with room for rounding: terms * 127^2 < 2^31 - 2^23.
 MAX_TERMS = (2**31 - 2**23 - 1) // INT8_MAX**2
-INPUT_EXPONENT = -7   # of images and clouds as a network takes them
+INPUT_EXPONENT = -7   # of a network's input, images or clouds
 COLUMN_BLOCK = 2048     # columns the matmul works on at a time, so that a row of them and of their sums stays in L1
-WIDENED_BYTES = 65_536  # of an int8 matrix that it widens to int32 at a time
-MANY_ROWS = 32          # of the matrix before a transposed one
+WIDENED_BYTES = 65_536  # of int32 that the matmul makes of an int8 matrix at a time
+MANY_ROWS = 32          # of the left matrix, where the right one is transposed
 CHUNK = 8192            # elements that requantisation works on at a time, so that it stays in the cache
 
 
@@ -57,9 +57,9 @@ def round_shift(values, shift):
 def pseudo_stochastic_shift(values, shift):
     """values / 2^shift, rounded up or down by its own dropped bits instead of by a random number (NITI).
 
-    Of the magnitude, q is what remains and r the `shift` bits dropped. r is cut in two: its high part
-    r >> (shift // 2) and its low part r mod 2^(shift // 2), doubled if shift is odd, which stands in for a
-    random number. The result is q + 1 where high > low, else q, with the sign restored (CHOICE 4).
+    The shift leaves q of the magnitude and drops r, its `shift` lowest bits. r is cut in two: its high part
+    r >> (shift // 2) and its low part r mod 2^(shift // 2), doubled if shift is odd. The low part takes the
+    place of a random number. The result is q + 1 where high > low, else q, with the sign restored (CHOICE 4).
     int8 (shift 0..6), int32 or int64 (shift 0..30) in and out, same shape.
     pseudo_stochastic_shift(-6, 2): q = 1, r = 0b10, high 1 > low 0, so -2; of -5: r = 0b01, high 0, so -1.
     """
@@ -85,7 +85,7 @@ def shift_for(maximum):
 
 
 def requantise_shift(accumulator):
-    """The shift that `requantise` takes, which golden vectors hold beside its result."""
+    """The shift of `requantise`; golden vectors hold it next to the result."""
     return shift_for(max_abs(accumulator))
 
 
@@ -100,7 +100,7 @@ def requantise(accumulator, exponent):
     shift = requantise_shift(accumulator)
     flat = accumulator.reshape(-1)
     data = np.empty(flat.shape, np.int8)
-    for start in range(0, flat.size, CHUNK):   # what rounding makes on the way is wider than its result
+    for start in range(0, flat.size, CHUNK):   # rounding needs arrays wider than its result
         part = slice(start, start + CHUNK)
         data[part] = np.clip(round_shift(flat[part], shift), -INT8_MAX, INT8_MAX)
     return QTensor(data.reshape(accumulator.shape), exponent + shift)
@@ -115,14 +115,14 @@ def check_terms(terms):
 def matmul(a, b):
     """Integer matrix product: (n, k) @ (k, m) -> (n, m) int32, exact.
 
-    With a second axis to sum over: (n, i, k) and (i, k, m), as the patches of a convolution have it.
+    With a second axis to sum over, as for patches of a convolution: (n, i, k) @ (i, k, m).
     NumPy has no BLAS for integers: `a @ b` is a plain triple loop. einsum's inner kernel multiplies a scalar of `a`
-    into a run of `b`'s columns, or two runs along k if k is what lies together in memory (b is a transposed matrix);
-    the processor's vector unit does that several times as fast if the runs stay in cache.
-    a, b: int8 values in int8 or int32 arrays; a is widened whole, b block by block. The rows of a decide how, where b
-    is a transposed matrix: one row of int8, as of a linear layer at batch 1, is left to einsum's own widening, 1.5 to
-    2.4 times as fast; a few go along k, many along b's columns.
-    The caller has made sure that k (or i * k) products fit an int32: `check_terms`.
+    into a run of `b`'s columns. If b is a transposed matrix, k is contiguous in memory and it multiplies two runs
+    along k. The processor's vector unit does both several times as fast if the runs stay in cache.
+    a, b: int8 values in int8 or int32 arrays; a is widened whole, b block by block. If b is a transposed matrix, the
+    rows of a decide how: one row of int8, as in a linear layer at batch 1, is left to einsum's own widening, which is
+    1.5 to 2.4 times as fast; a few rows go along k, many along b's columns.
+    The caller must make sure by `check_terms` that k (or i * k) products fit an int32.
     """
     if b.dtype == np.int8:
         if len(a) >= MANY_ROWS or not b.T.flags.c_contiguous:
@@ -141,7 +141,7 @@ def matmul(a, b):
 
 
 def _matmul_by_terms(a, b):
-    """The same of (n, k) and (k, m) int8, summed over some of k at a time, so that little of b is widened at once."""
+    """The same for (n, k) @ (k, m) int8, summed over part of k at a time, so that little of b is widened at once."""
     terms = max(1, WIDENED_BYTES // (4 * b.shape[1]))
 
     def product(start):

@@ -4,14 +4,14 @@ import numpy as np
 from .. import models, rng
 from .arith import INT8_MAX, QTensor
 
-# Elements of z that exist at a time. The largest that keeps a step at batch 1 within 10 % of the memory of inference.
+# Elements of z in memory at a time: the most with which a step at batch 1 stays within 10 % of inference's memory.
 PIECE = 19_200
 
 
 def perturbation_in_turn(seed, step, tensor, query, count, settings):
     """The perturbation z of one tensor, at most PIECE elements at a time, so that no z of a whole layer exists.
 
-    Nothing of one piece is held here while the next is made.  Yields (slice of the tensor, its z): int8 in [-r_max, r_max].  settings: elastic_zo.Settings.
+    Keeps no piece while the next is made.  Yields (slice, its z as int8).  settings: elastic_zo.Settings.
     """
     in_turn = rng.words_in_turn(seed, rng.PERTURB, step, tensor, query, -(-count // 4), PIECE // 4)
     for start in range(0, count, PIECE):
@@ -20,28 +20,28 @@ def perturbation_in_turn(seed, step, tensor, query, count, settings):
 
 
 def perturbation(seed, step, tensor, query, count, r_max, p_zero):
-    """The same at once, for golden vectors.  r_max, p_zero: see `z_of`.  Returns (count,) int8."""
+    """The same z at once, for golden vectors.  r_max, p_zero: see `z_of`.  Returns (count,) int8."""
     return z_of(rng.half_words(seed, rng.PERTURB, step, tensor, query, count), r_max, p_zero)
 
 
 def z_of(h, r_max, p_zero):
-    """What half-words are as elements of z: symmetric, exactly zero in expectation (CHOICE 5).
+    """Turns half-words into elements of z: symmetric, with an expectation of exactly zero (CHOICE 5).
 
     Magnitude h & r_max, negative if bit 7 of h is set, kept if (h >> 8) < 256 - p_zero, else 0.
-    h: uint16, any shape.  r_max: 2^k - 1 with 1 <= k <= 6.  p_zero: n of a probability n / 256 of being dropped,
-    0..255.  Returns int8 in [-r_max, r_max], same shape.
+    h: uint16, any shape.  r_max: 2^k - 1 with 1 <= k <= 6.  p_zero: 0..255; p_zero / 256 is the probability
+    of being dropped.  Returns int8 in [-r_max, r_max], same shape.
     """
     kept = (h < (256 - p_zero << 8)).view(np.int8)
     low = h.astype(np.int8)                # bits 0 to 7: negative where bit 7 is set
-    del h                                  # twice as large as what is left to do
+    del h                                  # twice as large as all that the rest needs
     z = low & np.int8(r_max)               # the magnitude
     z *= kept                              # times 1 where it is kept, else 0
-    z *= np.sign(low, out=low)             # a sign of 0 is that of low = 0, where z is 0 already
+    z *= np.sign(low, out=low)             # the sign is 0 only if low is 0, and then z is 0 too
     return z
 
 
 def perturbation_table(r_max, p_zero):
-    """What each of the 65,536 half-words is as an element of z, by its value.  Returns (65536,) int8."""
+    """The element of z that each of the 65,536 half-words gives, indexed by the half-word.  Returns (65536,) int8."""
     return z_of(np.arange(1 << 16, dtype=np.uint16), r_max, p_zero)
 
 
@@ -66,7 +66,7 @@ def init_weights(model, seed, headroom):
 def uniform_int8(seed, tensor, count, bound):
     """Initial INT8 weights: uniform integers in [-bound, bound], ((h * (2 bound + 1)) >> 16) - bound of half-word h.
 
-    No rejection, so that element j needs half-word j alone; the bias is below 1 in 256 of a value's probability
+    There is no rejection, so element j needs half-word j alone. The bias is below 1 / 256 of a value's probability
     (CHOICE 13).
     bound: 0..127.  Returns (count,) int8.
     """

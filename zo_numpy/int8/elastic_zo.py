@@ -6,9 +6,9 @@
     g = sgn(L+ - L-)
     theta += z, then theta -= g * z scaled to b_zo bits
 
-theta are the int8 weights below the tail, z a sparse random int8 perturbation that is never stored but drawn again
-from (seed, step) each time. Integers only, from the images to the updated weights. What departs from this step, the
-frozen control among it, is in variants.py.
+theta are the int8 weights below the tail. z is a sparse random int8 perturbation; it is never stored, but drawn again
+from (seed, step) each time. All numbers are integers, from the images to the updated weights. Variants of this step,
+such as the frozen control, are in variants.py.
 """
 import functools
 from typing import NamedTuple
@@ -23,13 +23,13 @@ from .loss import loss_named
 
 
 class Settings(NamedTuple):
-    """What governs one step; the schedules change it from epoch to epoch."""
+    """The settings of one step; the schedules change them from epoch to epoch."""
     r_max: int            # largest magnitude of z, 2^k - 1 with 1 <= k <= 6
     p_zero: int           # n of the probability n / 256 that an element of z is zero
     b_zo: int             # bits that are left of z in an update
     b_bp: int             # bits that are left of a tail gradient in an update, 1..7
     r_limit: int          # R, the largest r_max of the whole schedule: ZO weights stay in +-(127 - R)
-    loss: object = "integer"      # or "coarse", or a function in their place, as loss.py has them
+    loss: object = "integer"      # or "coarse", or a function like theirs in loss.py
 
 
 def train_step(model, bp_tail, weights, images, labels, seed, step, settings, record=None):
@@ -45,7 +45,7 @@ def train_step(model, bp_tail, weights, images, labels, seed, step, settings, re
     perturb(weights, zo_names, +1, seed, step, settings)
     loss_plus = forward_pass("plus", model, bp_tail, weights, images, labels, settings, record)[0]
     perturb(weights, zo_names, -2, seed, step, settings)
-    # Nothing is kept from L+ (CHOICE 24).
+    # The pass that gave L+ keeps nothing (CHOICE 24).
     loss_minus, *kept = forward_pass("minus", model, bp_tail, weights, images, labels, settings, record)
     train_tail(model, bp_tail, weights, *kept, labels, settings, record)
     g = zo_gradient(loss_plus, loss_minus)
@@ -56,7 +56,7 @@ def train_step(model, bp_tail, weights, images, labels, seed, step, settings, re
 def perturb(weights, zo_names, times, seed, step, settings, query=0):
     """theta += times * z, in place, piece by piece: no z of a whole layer exists.
 
-    zo_names: see `zo_tensors`.  times: +1 or -2.  query: which z, where a step has several.
+    zo_names: see `zo_tensors`.  times: +1 or -2.  query: which z, if a step has several.
     """
     for tensor, name in zo_names:
         theta = weights[name].data.reshape(-1)
@@ -75,7 +75,7 @@ def restore_and_update(weights, zo_names, g, seed, step, settings):
     """theta += z, which restores it exactly, then theta -= g * z scaled to b_zo bits, clipped to +-(127 - R)
     (CHOICE 25).
 
-    g: -1, 0 or 1; 0 restores only.
+    g: -1, 0 or 1; with 0 it only restores.
     """
     shift, bound = zo_shift(settings), INT8_MAX - settings.r_limit
     for tensor, name in zo_names:
@@ -89,7 +89,7 @@ def restore_and_update(weights, zo_names, g, seed, step, settings):
 
 
 def zo_shift(settings):
-    """How far z is shifted to be ZO's step of b_zo bits."""
+    """How many bits z is shifted by, so that b_zo bits are left as ZO's step."""
     return max(0, bit_width(settings.r_max) - settings.b_zo)
 
 
@@ -102,7 +102,7 @@ def zo_tensors(model, bp_tail):
 def forward_pass(phase, model, bp_tail, weights, images, labels, settings, record=None):
     """One forward pass.  Returns (loss, logits, [the input of each linear layer of the tail]).
 
-    With a record it runs layer by layer on the whole batch (layers.py), else tile by tile (tiled.py): equal bit for bit.
+    With a record it runs layer by layer on the whole batch (layers.py), else by tiles (tiled.py), equal bit for bit.
     """
     head, of_tail = models.split_tail(model.layers, bp_tail)
     x, inputs = images, []
@@ -121,9 +121,9 @@ def forward_pass(phase, model, bp_tail, weights, images, labels, settings, recor
 
 
 def train_tail(model, bp_tail, weights, logits, inputs, labels, settings, record=None):
-    """The tail's gradients of the pass that gave `logits` and `inputs`, and its update, in place.
+    """Updates the tail, in place, by the gradients of the pass that gave `logits` and `inputs`.
 
-    With a record by way of whole tensors (tail.py), else a piece of a gradient at a time (tiled.py).
+    With a record it works on whole tensors (tail.py), else on a piece of a gradient at a time (tiled.py).
     """
     _, of_tail = models.split_tail(model.layers, bp_tail)
     if record:

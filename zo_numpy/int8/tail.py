@@ -1,18 +1,18 @@
-"""INT8 backwards of the layers that may stand in the tail, linear and ReLU, and the update of their weights, plainly.
+"""INT8 backward passes of the layers of a tail, linear and ReLU, and the update of their weights, written plainly.
 
-The tail is the last K fully-connected layers, trained by backpropagation from what the second forward pass of a ZO
-step has at hand. Everything below the tail has no backward at all: that asymmetry is ElasticZO.
+The tail is the last K fully-connected layers, trained by backpropagation from the activations of the second forward
+pass of a ZO step. No layer below the tail has a backward pass: that asymmetry is ElasticZO.
 
-A weight moves by whole units, so a gradient, whose sums may have 31 bits, is shifted down to a few bits first. How far
-is the scale of the step, and there are two:
+A weight moves by whole units. So a gradient, whose sums may have 31 bits, is first shifted down to a few bits. How far
+it is shifted is the scale of the step. There are two scales:
 
     own       shift = width(max |G|) - b_bp: the largest step of every batch has b_bp bits. This is NITI's rule. It
-              misleads where batches are small: a sample that is right already, and has a small gradient, moves the
-              weights as far as one that is wrong.
-    running   shift = reference - b_bp - exponent(G): b_bp bits for a gradient as large as the largest of late, fewer
-              for a smaller one, down to none. The reference is the size of that largest gradient in bits, on a scale
-              that is the same for all steps: the exponents of error and input are in it. It rises at once to a larger
-              gradient, and falls by one when FALL_AFTER gradients in a row did not reach it.
+              misleads if batches are small: a sample that is classified correctly has a small gradient, but moves
+              the weights as far as one that is not.
+    running   shift = reference - b_bp - exponent(G): a gradient as large as the largest recent one gets b_bp bits,
+              a smaller one fewer, down to none. The reference is the size in bits of that largest gradient. It
+              includes the exponents of error and input, so it means the same in all steps. It rises at once to a
+              larger gradient, and falls by one when FALL_AFTER gradients in a row did not reach it.
 """
 import numpy as np
 
@@ -22,8 +22,8 @@ from .loss import base2_logits, exp2_terms
 
 SOFTMAX_BITS = 15
 SCALE = ".scale"       # after a layer's name: the key of its running scale among the weights, int32 (reference, age)
-FIRST_REFERENCE = -1024   # below the size of any gradient: the first one decides
-FALL_AFTER = 64        # gradients in a row below the reference, until it falls by one
+FIRST_REFERENCE = -1024   # below the size of any gradient, so the first gradient sets it
+FALL_AFTER = 64        # gradients in a row below the reference before it falls by one
 LARGEST_SHIFT = 30     # of an int32
 
 
@@ -68,11 +68,11 @@ def relu_backward(error, x):
 def tail_gradients(tail, weights, logits, inputs, labels, record=None):
     """Backpropagation through the tail.  Returns {name: gradient}, last layer first; no weight is changed (CHOICE 21).
 
-    A gradient is a tensor with an exponent too, but of int32: QTensor (out, in).
+    A gradient has an exponent too, but its data are int32: QTensor (out, in).
 
     logits: QTensor (N, classes).  inputs: [QTensor], the input of each linear layer.  labels: (N,) integers.
-    record: None, or called as record(op, name, array) with what each op returns, under the name of the layer whose
-    weights it is about; relu_backward and requantise_error under that of linear_backward before them.
+    record: None, or called as record(op, name, array) with what each op returns; name is that of the layer whose
+    weights it is about. relu_backward and requantise_error have the name of the linear_backward before them.
     """
     def noted(op, name, value):
         if record:
@@ -94,9 +94,9 @@ def tail_gradients(tail, weights, logits, inputs, labels, record=None):
 
 
 def tail_steps(tail, weights, logits, inputs, labels, b_bp, record=None):
-    """The step of each of `tail_gradients`, whose arguments it takes.  Returns {name: (out, in) int32}.
+    """The step of each gradient of `tail_gradients`; takes the same arguments.  Returns {name: (out, in) int32}.
 
-    A layer whose running scale is among the weights has a `running_step`, and the scale changes; others a
+    A layer with a running scale among the weights gets a `running_step`, which changes the scale; any other gets a
     `gradient_step`.
     """
     gradients = tail_gradients(tail, weights, logits, inputs, labels, record)
@@ -107,7 +107,7 @@ def tail_steps(tail, weights, logits, inputs, labels, b_bp, record=None):
 
 
 def steps_of_gradients(gradients, weights, b_bp):
-    """{name: step} of {name: gradient}, which is emptied, so that both are held of one layer at most."""
+    """Turns {name: gradient} into {name: step} and empties it, so that at most one layer has both in memory."""
     steps = {}
     for name in list(gradients):
         gradient, scale = gradients.pop(name), weights.get(name + SCALE)
@@ -125,7 +125,7 @@ def gradient_step(gradient, b_bp):
 
 
 def running_step(gradient, b_bp, scale):
-    """Scales a gradient to b_bp bits where it is as large as the reference of its layer, to fewer where it is smaller.
+    """Scales a gradient to b_bp bits if it is as large as the reference of its layer, to fewer if it is smaller.
 
     gradient: QTensor of int32.  b_bp: -8..7; at 0 and below most of a step is 0.  scale: int32 (2,), changed in place.
     Returns int32, |step| <= 2^b_bp, or 1 where b_bp is below 0.
@@ -140,13 +140,13 @@ def own_shift(largest, b_bp):
 
 
 def running_shift(largest, exponent, b_bp, scale):
-    """The shift of a gradient from the reference of its layer, which takes notice of the gradient first (CHOICE 35).
+    """The shift of a gradient by the reference of its layer, after the gradient has updated it (CHOICE 35).
 
-    largest: of the gradient's magnitudes.  exponent: of the gradient.
+    largest: the gradient's largest magnitude.  exponent: the gradient's.
     scale: int32 (2,), the reference and how many gradients in a row did not reach it; changed in place.
 
-    A gradient is the sum over its batch, as is every one that the reference was made from: the batch size is in both
-    and cancels, so that b_bp means the same for every batch (CHOICE 36).
+    A gradient is a sum over its batch, and so are the gradients that set the reference. The batch size is in both and
+    cancels, so b_bp means the same for every batch size (CHOICE 36).
     """
     size = bit_width(largest) + exponent
     reference, age = map(int, scale)

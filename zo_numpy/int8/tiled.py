@@ -1,14 +1,14 @@
 """What training runs: the forward pass in bounded memory and on threads, and the tail's update in place.
 
-Equal bit for bit to layers.py, points.py and tail.py, which say plainly, on whole tensors, what is computed here.
+Equal bit for bit to layers.py, points.py and tail.py, which compute the same plainly, on whole tensors.
 
-int32 sums of a whole batch never stand where a block ends in ReLU. They are rounded half up by S bits, once the largest
-of all is known: floor(v / 2^S + 1/2) = ((v >> (S - 1)) + 1) >> 1 for v >= 0. So the S - 1 lowest bits decide nothing.
-A tile's own maximum asks for a shift s, and s is at most S. So a tile keeps v >> max(0, s - 1), which fits 8 bits, and
-is finished in place when S is known (`keep`, `finish`). A port may do the same.
+If a block ends in ReLU, its int32 sums of a whole batch are never in memory. They are rounded half up by S bits, when
+the largest of all is known: floor(v / 2^S + 1/2) = ((v >> (S - 1)) + 1) >> 1 for v >= 0. So the S - 1 lowest bits
+decide nothing. A tile's own maximum asks for a shift s, at most S. So a tile keeps v >> max(0, s - 1), which fits 8
+bits, and is finished in place when S is known (`keep`, `finish`). A port may do the same.
 
-The gradient of a layer of the tail does not stand whole either: it is formed piece by piece, twice, first for its
-largest magnitude and then for its step. Where the batch is so large that the forward pass held more, once.
+The gradient of a tail's layer is not whole in memory either. It is formed in pieces, twice: first for its largest
+magnitude, then for its step. If the batch is so large that the forward pass held more, it is formed once, whole.
 """
 import functools
 
@@ -22,9 +22,9 @@ from .arith import (INPUT_EXPONENT, INT8_MAX, QTensor, check_terms, from_pixels,
 from .layers import apply_layer
 from .tail import SCALE, linear_backward, own_shift, relu_backward, running_shift, softmax_error
 
-POINT_TILE_BYTES = 1 << 19    # of a point layer's sums that a thread works on at a time, so that they stay in cache
-GRADIENT_BYTES, LARGE_GRADIENT_BYTES = 16_384, 49_152   # of a gradient that is formed at a time, by its input's size
-GRADIENT_COLUMNS = 200        # of them: the product runs along them, and powers of two are slower
+POINT_TILE_BYTES = 1 << 19    # a thread works on so much of a point layer's sums at a time, to stay in cache
+GRADIENT_BYTES, LARGE_GRADIENT_BYTES = 16_384, 49_152   # bytes of a gradient formed at a time: small, large input
+GRADIENT_COLUMNS = 200        # columns formed at a time: the product runs along them, and powers of two are slower
 
 
 def forward(layers, weights, x, inputs=None):
@@ -36,7 +36,7 @@ def forward(layers, weights, x, inputs=None):
     if not isinstance(x, QTensor):
         x = QTensor(x, INPUT_EXPONENT)
     if inputs is not None and x.data.dtype == np.uint8:
-        x = from_pixels(x.data)   # what is kept is decoded whole
+        x = from_pixels(x.data)   # an input that is kept is decoded whole
     for block in models.blocks(models.integer_layers(layers)):
         if inputs is not None:
             inputs.append(x)
@@ -70,7 +70,7 @@ def _forward_relu(block, weights, x):
 
 
 def _forward_wide(block, weights, x):
-    """A block without ReLU, as the last one: its sums have signs, and stand whole until they are requantised."""
+    """A block without ReLU, such as the last one: its sums have signs, and all are kept until they are requantised."""
     n, *sample_shape = x.data.shape
     accumulator = np.empty((n, *models.output_shape(block, sample_shape)), np.int32)
     length, workers = tiling(block, sample_shape, n, "int32")
@@ -83,7 +83,7 @@ def _forward_wide(block, weights, x):
 
 
 def _forward_points(block, weights, x):
-    """A block that keeps its points, PointLinear and ReLU, cut along the points of all samples: as `_forward_relu`.
+    """A block that keeps its points, PointLinear and ReLU, cut along the points of all samples, like `_forward_relu`.
 
     In memory the channel varies slowest, (C, N, P), so that a tile is a few long runs.
     """
@@ -150,9 +150,9 @@ def sums(block, weights, x):
 
 
 def keep(tile, out):
-    """Puts what of a tile may still matter into `out`.  Returns the tile's largest value.
+    """Stores in `out` the bits of a tile that may still matter.  Returns the tile's largest value.
 
-    tile: int32, not negative, spoilt.  out: uint8, same shape.
+    tile: int32, not negative, overwritten.  out: uint8, same shape.
     """
     largest = int(tile.max())
     tile >>= max(0, shift_for(largest) - 1)
@@ -161,7 +161,7 @@ def keep(tile, out):
 
 
 def finish(kept, largest, of_all):
-    """Turns what `keep` kept of a tile into int8 in place.  largest, of_all: of the tile, and of the whole batch."""
+    """Turns what `keep` kept into int8, in place.  largest, of_all: the largest of the tile and of the batch."""
     shift = shift_for(of_all)
     if shift:
         kept >>= shift - 1 - max(0, shift_for(largest) - 1)   # now v >> (S - 1)
@@ -204,10 +204,10 @@ def tail_steps(tail, weights, logits, inputs, labels, b_bp):
 
 
 def backward(tail, weights, logits, inputs, labels):
-    """The error's way back.  Yields (name, error of its output, its input), two QTensors, of each layer, the last
-    first.
+    """Passes the error back.  Yields (name, error of its output, its input) of each layer, the last one first; error
+    and input are QTensors.
 
-    A layer is yielded when the error has passed through its weights already: they may be changed.
+    A layer is yielded after the error has passed through its weights, so they may be changed.
     """
     linears = models.weight_layers(tail)
     error = softmax_error(logits, labels) if linears else None
@@ -241,7 +241,7 @@ def _linear_steps(error, x, b_bp, scale=None):
 
 
 def _gradient_pieces(error, x):
-    """The gradient error^T x piece by piece.  Yields ((rows, columns), int32 of that place), which may be spoilt.
+    """The gradient error^T x piece by piece.  Yields ((rows, columns), int32 of that place), which may be overwritten.
 
     error: (N, out) int8.  x: (N, in) int8.
     """
@@ -257,10 +257,10 @@ def _gradient_pieces(error, x):
 
 
 def formed_once(samples, out_features):
-    """Whether a layer's gradient may stand whole: it is at most twice the layer's input, half of what came before."""
+    """Whether a layer's gradient may be whole in memory: it takes at most twice its input, half of what came before."""
     return 2 * out_features <= samples
 
 
 def piece_bytes(inputs):
-    """Of a gradient that is formed at a time: twice the layer's inputs, in bytes, within bounds."""
+    """How much of a gradient is formed at a time: twice the layer's inputs, in bytes, within bounds."""
     return min(max(GRADIENT_BYTES, 2 * inputs), LARGE_GRADIENT_BYTES)

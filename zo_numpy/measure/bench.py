@@ -70,6 +70,23 @@ def clouds(rounds, method_of, tails=TAILS):
             "ratios": {name: round(value, 4) for name, value in ratios.items()}}
 
 
+def network(batches, rounds, method_of, options, full_bp):
+    """The benchmark of one network alone, by the options that name it, in the form of `images`."""
+    longest = models.longest_tail(models.of_run(make_config(options)).layers)
+    tails = (*range(longest + 1), *(BP,) * full_bp)
+    taken = interleaved({(precision, k, batch): step_of(method_of, precision, k, batch, **options)
+                         for batch in batches for precision in PRECISIONS for k in tails}, rounds)
+    ratios = {f"int8_over_fp32_k{k}_b{batch}": median([i / f for i, f in zip(taken["int8", k, batch],
+                                                                             taken["fp32", k, batch])])
+              for batch in batches for k in tails}
+    with threads(1):
+        ratios |= _peak_ratios(method_of, min(batches), tails, "", 3, **options)
+    return {"model": options["model"], "threads": tiles.threads(), "python": sys.version.split()[0],
+            "numpy": np.__version__, "rounds": rounds,
+            "steps": [_measured_step(*key, times) for key, times in taken.items()],
+            "ratios": {name: round(value, 4) for name, value in ratios.items()}}
+
+
 def step_of(method_of, precision, bp_tail, batch, **options):
     """A function that makes the next training step of its own run, of LeNet-5 by default, on random samples."""
     config = make_config({"precision": precision, "bp_tail": bp_tail, "batch_size": batch, **options})
@@ -161,7 +178,7 @@ def _peak_ratios(method_of, batch, tails, prefix, steps=12, **options):
         peaks = {k: _peak_of(method_of, precision, k, batch, steps, **options) for k in tails}
         zo[precision], idle = peaks[0], _peak_of(method_of, precision, 0, batch, steps, infer=True, **options)
         ratios[f"{prefix}peak_{precision}_mb"] = peaks[0] / 1e6
-        ratios |= {f"{prefix}overhead_k{k}_{precision}": peaks[k] / peaks[0] - 1 for k in (1, 2, 3)}
+        ratios |= {f"{prefix}overhead_k{k}_{precision}": peaks[k] / peaks[0] - 1 for k in tails if k not in (0, BP)}
         ratios[f"{prefix}zo_over_inference_{precision}"] = peaks[0] / idle - 1
         if BP in tails:
             ratios[f"{prefix}full_bp_over_k0_{precision}"] = peaks[BP] / peaks[0]
@@ -188,6 +205,15 @@ def report_clouds(result):
     """What `clouds` gave, as lines."""
     yield f"PointNet, clouds of {result['pointnet']['points']} points, {result['pointnet']['rounds']} rounds"
     yield from map(_step_line, result["pointnet_steps"])
+    yield ""
+    yield from _figures(result["ratios"])
+
+
+def report_network(result):
+    """What `network` gave, as lines."""
+    yield (f"{result['model']}, {result['threads']} thread{'s' * (result['threads'] > 1)}, NumPy {result['numpy']}, "
+           f"medians of {result['rounds']} interleaved rounds; peaks at the smallest batch, on one thread")
+    yield from map(_step_line, result["steps"])
     yield ""
     yield from _figures(result["ratios"])
 

@@ -6,44 +6,20 @@ A schedule is a list of values that share the epochs of the run in equal parts: 
 e * len(values) // E. `--p-zero 128,192,224` therefore means a third of the run each, however long it is.
 """
 import dataclasses
-from typing import NamedTuple
 
 from .. import __version__, models
 from ..errors import UserError
 from .defaults import POINT_DATA, defaults
 from .folder import CONFIG, FORMAT_VERSION, read_description
-
-
-class Numbers(NamedTuple):
-    """The values a number may take: one of `values`, or between `lowest` and `highest`; `kind` is int or float."""
-    kind: type
-    text: str             # what they are, for a message: "choose ..."
-    values: object = ()   # a tuple, or a range
-    lowest: float = 0
-    highest: float = 0
-
-    def allows(self, value):
-        """Whether a value of whatever type is one of them; an int stands for a float, True and False for no number."""
-        if self.kind is float and type(value) is int:
-            value = float(value)
-        return type(value) is self.kind and (value in self.values if self.values
-                                             else self.lowest <= value <= self.highest)
-
-
-def whole(lowest, highest):
-    return Numbers(int, f"a whole number from {lowest} to {highest}", range(lowest, highest + 1))
-
-
-def positive(highest):
-    return Numbers(float, f"a number above 0, at most {highest:g}", lowest=1e-12, highest=highest)
-
+from .network import check_shapes, described, takes_points, with_layers
+from .numbers import Numbers, positive, whole
 
 SCHEDULES = {   # what may follow a schedule, by precision
     "int8": {
         "r_max": Numbers(int, "2^k - 1 with k = 1..6: 1, 3, 7, 15, 31 or 63", (1, 3, 7, 15, 31, 63)),
         "p_zero": whole(0, 255),
         "b_zo": whole(1, 6),
-        "b_bp": whole(1, 7),          # LOW_B_BP with --tail-scale running
+        "b_bp": whole(1, 7),          # with --tail-scale running: LOW_B_BP
     },
     "fp32": {
         "eps": positive(1),
@@ -52,7 +28,7 @@ SCHEDULES = {   # what may follow a schedule, by precision
         "eta_tail": positive(10),
     },
 }
-LOW_B_BP = whole(-8, 7)   # of b_bp with a running scale: at 0 and below the largest step is less than a bit on average
+LOW_B_BP = whole(-8, 7)   # b_bp with a running scale: at 0 and below the largest step is less than a bit on average
 MEANINGS = {
     "r_max": "largest magnitude of z", "p_zero": "n of the probability n / 256 that an element of z is zero",
     "b_zo": "bits left of z in an update", "b_bp": "bits left of a tail gradient in an update",
@@ -67,7 +43,7 @@ CHOICES = {
     "tail_scale": ("own", "running"),
 }
 LOSSES = {"int8": ("integer", "coarse", "float"), "fp32": ("float",)}   # the first is the default
-LARGEST_BATCH = 4096   # of the integer loss's proof against overflow
+LARGEST_BATCH = 4096   # up to which the integer loss is proven not to overflow
 NUMBERS = {"epochs": whole(1, 10**6), "batch_size": whole(1, LARGEST_BATCH), "seed": whole(0, 2**64 - 1),
            "validate": whole(0, 10**9), "limit": whole(0, 10**9), "rotate": whole(0, 359), "queries": whole(1, 64),
            "points": whole(0, 10**5), "classes": whole(0, 1000), "augment": whole(0, 1000), "spin": whole(0, 180),
@@ -75,10 +51,11 @@ NUMBERS = {"epochs": whole(1, 10**6), "batch_size": whole(1, LARGEST_BATCH), "se
 POINT_FIELDS = ("points", "classes", "augment", "spin", "noise", "tilt", "jitter")   # of point clouds alone
 BESIDE_CONFIG = ("format_version", "zo_numpy", "dataset")   # what else a run's config.json holds
 BP = "all"   # the tail that is the whole network
+OWN = ".npz"   # ends the name of a user's own data, see own_data.py
 # Fields and schedules added since version 1, and the value that their absence means: that of every older run. Who adds
 # one writes it here. At this value it is not written, so that old folders, vectors and results keep their bytes; a
 # default may change later, what is here never does. A schedule's value is a tuple.
-ADDED: dict[str, object] = {"tail_scale": "own"}
+ADDED: dict[str, object] = {"tail_scale": "own", "input_shape": (), "layers": ()}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,7 +73,7 @@ class Config:
     limit: int = 0           # training samples used; 0: all
     rotate: int = 0          # degrees, counter-clockwise, of every image
     points: int = 0          # of each cloud; this and what follows up to `jitter` are of point clouds only
-    classes: int = 0         # the data set decides
+    classes: int = 0         # the data set decides; 0 for images that are not a user's own: as the model says
     augment: int = 0         # variants of the training clouds that the epochs visit in turn; 0: the clouds as they are
     spin: int = 180          # of a variant: largest turn about the vertical axis, degrees
     noise: int = 10          # of a variant: standard deviation of its noise, thousandths of a cloud's radius
@@ -107,6 +84,8 @@ class Config:
     loss: str = ""
     tail_passes: str = "second"
     tail_scale: str = "own"
+    input_shape: tuple = ()  # (channels, height, width) of images that are a user's own; fitting.py sets it
+    layers: tuple = ()       # of a user's own network, whose file's name is `model`; see network.py
     headroom: tuple = ()
     schedules: dict = dataclasses.field(default_factory=dict)
 
@@ -127,6 +106,17 @@ def check_number(name, value, numbers):
         raise UserError(f"{option(name)} {value}: choose {numbers.text}")
 
 
+def is_own(data):
+    """Whether the name of a data set is that of a user's own file."""
+    return isinstance(data, str) and data.lower().endswith(OWN)
+
+
+def check_data(data):
+    """Raises UserError unless that may be the name of a run's data."""
+    if not is_own(data):
+        _check_choice("data", data, (*CHOICES["data"], "a file FILE.npz of your own"))
+
+
 def _check_choice(name, value, choices):
     """Raises UserError unless the value of an option is one of `choices`, texts."""
     if value not in choices:
@@ -139,56 +129,81 @@ def make_config(given):
     given: {field or schedule name: value}; schedules and headroom as sequences of numbers.
     Raises UserError naming the option and what it may be.
     """
-    for name, choices in CHOICES.items():
-        _check_choice(name, given.get(name, getattr(Config, name)), choices)
+    for name in (name for name in CHOICES if name not in ("data", "model")):
+        _check_choice(name, given.get(name, getattr(Config, name)), CHOICES[name])
+    check_data(given.get("data", Config.data))
+    given = with_layers(given, given.get("model", Config.model))
     model, precision, bp_tail, data, source = (given.get(name, getattr(Config, name)) for name in (
         "model", "precision", "bp_tail", "data", "init_from"))
-    longest = models.longest_tail(models.MODELS[model].layers)
+    model = models.of_name(model, given.get("layers", ()))
+    longest = models.longest_tail(model.layers)
     if not (whole(0, longest).allows(bp_tail) or bp_tail == BP):
         raise UserError(f"--bp-tail {bp_tail}: choose a whole number from 0 to {longest}, or {BP}")
     running = given.get("tail_scale", Config.tail_scale) == "running"
-    options = {"loss": LOSSES[precision][0], **defaults(precision, bp_tail, data, bool(source), running), **given}
+    tuned = defaults(precision, bp_tail, data, models.takes_points(model), bool(source),
+                     len(models.weight_layers(model.layers)), running)
+    options = {"loss": LOSSES[precision][0], **tuned, **given}
     for name, numbers in NUMBERS.items():
         check_number(name, options.get(name, getattr(Config, name)), numbers)
     _check_choice("loss", options["loss"], LOSSES[precision])
     if type(options.get("init_from", "")) is not str:
         raise UserError(f"--init-from {options['init_from']}: give the folder of a run")
     _check_frozen(options.get("zo_frozen", False), bp_tail)
-    _check_points(options, models.MODELS[model])
+    options["input_shape"] = _check_input_shape(options, model)
+    _check_points(options, model)
+    classes = options.get("classes", 0) or (0 if is_own(data) or models.takes_points(model) else model.classes)
+    if model.name not in models.MODELS and (classes or not is_own(data)):   # else fitting.py sees to it
+        check_shapes(model.name, model.layers, options["input_shape"] or model.input_shape, classes, precision)
     if running and precision != "int8":
         raise UserError(f"--tail-scale running has no meaning with --precision {precision}: leave it out, or choose "
                         "--precision int8")
     schedules = {name: _check_schedule(name, options.pop(name), LOW_B_BP if running and name == "b_bp" else numbers)
                  for name, numbers in SCHEDULES[precision].items()}
-    options["headroom"] = _check_headroom(options.get("headroom", ()), precision, models.MODELS[model])
+    options["headroom"] = _check_headroom(options.get("headroom", ()), precision, model)
     unknown = set(options) - {field.name for field in dataclasses.fields(Config)}
     if unknown:
-        raise UserError(f"{option(sorted(unknown)[0])} has no meaning with --precision {precision}")
+        raise UserError(f"{option(sorted(unknown)[0])} has no meaning with --precision {precision}: leave it out")
     return Config(**options, schedules=schedules)
 
 
+def _check_input_shape(options, model):
+    """The shape of a user's own images as a tuple, which is empty for all other data."""
+    shape, own = options.get("input_shape", ()), is_own(options.get("data", Config.data))
+    sizes = whole(1, 4), whole(1, 4096), whole(1, 4096)
+    if len(shape) and not (own and not models.takes_points(model) and len(shape) == len(sizes)
+                           and all(map(Numbers.allows, sizes, shape)) and options.get("classes", 0) > 1):
+        raise UserError(f"input_shape {', '.join(map(str, shape))}: it is channels, height and width of images of a "
+                        "user's own, which have classes")
+    return tuple(shape)
+
+
 def _check_points(options, model):
-    """Refuses what has no meaning for a model's kind of samples; sets the number of points where it is left open."""
+    """Refuses what has no meaning for a model's kind of samples; sets the number of points where it is left open.
+
+    What a user's own data are is not known yet: fitting.py sees to it.
+    """
     data, points = options.get("data", Config.data), models.takes_points(model)
-    if points != (data in POINT_DATA):
+    if not is_own(data) and points != (data in POINT_DATA):
         kind = "point clouds" if points else "images"
         names = [name for name in CHOICES["data"] if (name in POINT_DATA) == points]
         raise UserError(f"--model {model.name} takes {kind} and --data {data} has none: choose another --model, or "
                         f"--data {', '.join(names)}")
     for name in ("rotate",) if points else POINT_FIELDS:
+        if name == "classes" and options["input_shape"]:
+            continue
         if options.get(name, getattr(Config, name)) != getattr(Config, name):
             raise UserError(f"{option(name)} {options[name]}: it has no meaning with --model {model.name}")
-    if points and not options.get("points"):
+    if points and not options.get("points") and not is_own(data):
         options["points"] = model.input_shape[0]
 
 
 def _check_frozen(frozen, bp_tail):
-    """Refuses the control where it leaves nothing below the tail, or no tail."""
+    """Refuses the frozen control if there is nothing below the tail, or no tail."""
     if type(frozen) is not bool:
-        raise UserError(f"--zo-frozen {frozen}: it is true or false")
+        raise UserError(f"--zo-frozen {frozen}: choose true or false")
     if frozen and bp_tail in (0, BP):
-        raise UserError(f"--zo-frozen with --bp-tail {bp_tail} leaves nothing to compare: choose --bp-tail 1 or more, "
-                        "a number")
+        raise UserError(f"--zo-frozen with --bp-tail {bp_tail} leaves nothing to compare: choose a number for "
+                        "--bp-tail, 1 or more")
 
 
 def _check_schedule(name, values, numbers):
@@ -196,7 +211,7 @@ def _check_schedule(name, values, numbers):
     values = tuple(values)
     wrong = [value for value in values if not numbers.allows(value)]
     if wrong or not values:
-        raise UserError(f"{option(name)} {wrong[0] if wrong else 'of nothing'}: choose {numbers.text}, or several "
+        raise UserError(f"{option(name)} {wrong[0] if wrong else 'without a value'}: choose {numbers.text}, or several "
                         "separated by commas")
     return tuple(map(numbers.kind, values))
 
@@ -207,13 +222,8 @@ def _check_headroom(headroom, precision, model):
     if len(headroom) != len(layers) or not all(whole(0, 6).allows(h) for h in headroom):
         raise UserError(f"--headroom {','.join(map(str, headroom))}: " + (
             f"give {len(layers)} numbers from 0 to 6, one for each of {', '.join(layer.name for layer in layers)}"
-            if layers else f"it has no meaning with --precision {precision}"))
+            if layers else f"it has no meaning with --precision {precision}; leave it out"))
     return tuple(headroom)
-
-
-def with_classes(config, dataset):
-    """The Config of a run on a Dataset, which decides how many classes a network of point clouds tells apart."""
-    return dataclasses.replace(config, classes=len(dataset.classes)) if config.points else config
 
 
 def training_samples(config, dataset):
@@ -222,10 +232,12 @@ def training_samples(config, dataset):
     return min(left, config.limit) if config.limit else left
 
 
-def _json_fields(model):
-    """The names of the fields that a configuration of a model has: of images, none that only clouds have."""
-    images = model not in models.MODELS or not models.takes_points(models.MODELS[model])
-    return [field.name for field in dataclasses.fields(Config) if not (images and field.name in POINT_FIELDS)]
+def _json_fields(fields):
+    """The names of the fields that a configuration has, of which these are some: of images, none that only clouds have,
+    but for the classes of a user's own."""
+    kept = POINT_FIELDS if takes_points(fields) else ("classes",) if fields.get("input_shape") else ()
+    left_out = set(POINT_FIELDS) - set(kept)
+    return [field.name for field in dataclasses.fields(Config) if field.name not in left_out]
 
 
 def as_json(config):
@@ -233,15 +245,21 @@ def as_json(config):
     def written(values):
         return {name: value for name, value in values.items() if name not in ADDED or value != ADDED[name]}
 
-    fields = dataclasses.asdict(config)
-    return {**written({name: fields[name] for name in _json_fields(config.model)}),
+    fields = {**dataclasses.asdict(config), "layers": described(config.layers) or ()}
+    return {**written({name: fields[name] for name in _json_fields(fields)}),
             "schedules": written(config.schedules)}
+
+
+def flat(config):
+    """A Config as the options that make it."""
+    options = {**dataclasses.asdict(config), **config.schedules}
+    del options["schedules"]
+    return options
 
 
 def with_added(options):
     """The options of an older version for make_config: what they leave out of ADDED means what it meant then."""
-    model, precision = (options.get(name, getattr(Config, name)) for name in ("model", "precision"))
-    names = {*_json_fields(model), *SCHEDULES[precision]}
+    names = {*_json_fields(options), *SCHEDULES[options.get("precision", Config.precision)]}
     return {**{name: value for name, value in ADDED.items() if name in names}, **options}
 
 
@@ -256,17 +274,20 @@ def describe(config, dataset):
 def config_from_json(fields, name):
     """The Config a run folder holds, from its JSON object.  name: the file's, for messages.
 
-    Raises UserError if it is not one: every field but those of ADDED is there, since a default may not stand in for a
+    Raises UserError if it is not one: every field but those of ADDED must be there, since a default may not replace a
     lost one.
     """
     try:
         schedules = fields["schedules"]
-        for found, wanted in ((set(fields), set(_json_fields(fields["model"]))),
+        for found, wanted in ((set(fields), set(_json_fields(fields))),
                               (set(schedules), set(SCHEDULES[fields["precision"]]))):
             if wrong := found ^ (wanted - (ADDED.keys() - found)):
                 raise UserError(f"{', '.join(sorted(wrong))} missing or unknown")
         options = {**{name: value for name, value in fields.items() if name != "schedules"}, **schedules}
-        return make_config(with_added(options))
+        config = make_config(with_added(options))
+        if is_own(config.data) and not (config.input_shape or config.points):
+            raise UserError("input_shape missing")
+        return config
     except (UserError, TypeError, KeyError) as error:
         raise UserError(f"{name} is not the configuration of a run ({error}); choose another folder") from None
 

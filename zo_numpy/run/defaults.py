@@ -28,6 +28,7 @@ DEFAULTS = {
                           eta_tail=(0.1, 0.1, 0.05, 0.02)),
 }
 
+LONGEST = 3   # tail that the tables have
 POINT_DATA = ("modelnet10", "modelnet40", "modelnet", "synthetic-solids")   # the data sets of point clouds
 # Theirs, tuned on the last 800 training clouds of ModelNet10 at 128 points (256 for full BP): tuning_pointnet.json.
 POINT_DEFAULTS: dict[tuple, dict] = {
@@ -80,13 +81,19 @@ RUNNING: dict[tuple, dict] = {
 }
 
 
-def defaults(precision, bp_tail, data, fine_tuning, running=False):
+def defaults(precision, bp_tail, data, points, fine_tuning, count, running=False):
     """{option: value} of a run: of its precision and tail, then of its data set, of the tail's running scale, then of
     fine-tuning.
+
+    points: whether its samples are point clouds.  count: of its layers with weights. Bits of headroom are those of the
+    layers at the end, whatever stands before them has none; a longer tail than a table has is trained as its longest.
     """
-    key = precision, bp_tail
-    first, then = (POINT_DEFAULTS[key], POINT_FINE_TUNING) if data in POINT_DATA else (
+    key = precision, bp_tail if bp_tail == "all" else min(bp_tail, LONGEST)
+    first, then = (POINT_DEFAULTS[key], POINT_FINE_TUNING) if points else (
         DEFAULTS[key], FINE_TUNING.get(key, {}))
-    scale = RUNNING.get(key, {}) if running and data not in POINT_DATA else {}
+    scale = RUNNING.get(key, {}) if running and not points else {}
     tables = first, BY_DATA.get((data, *key), {}), scale, then if fine_tuning else {}
-    return {name: value for table in tables for name, value in table.items()}
+    options = {name: value for table in tables for name, value in table.items()}
+    if "headroom" in options:
+        options["headroom"] = ((0,) * count + options["headroom"])[-count:]
+    return options

@@ -1,6 +1,7 @@
 """A run's folder on disk: what is in it, and how it survives a kill at any moment.
 
     config.json     the configuration and the data it was trained on; written first, never changed
+    data.json       where those data are, see origin.py
     steps.txt       one line a step: step, L+, L-, g, and a digest of the weights every 100 steps and at the last
     metrics.jsonl   one JSON object a line, one line an epoch
     checkpoint.npz  weights, and how far the three are; replaced whole
@@ -8,8 +9,8 @@
     .lock           empty; held by the process that trains here
 
 The logs only grow; each is flushed to disk before the checkpoint that counts it. A run that is cut off leaves a
-checkpoint and perhaps lines behind it: resuming cuts the logs back to what the checkpoint counts and goes on, and as
-every step is a function of (seed, step), it ends in the bytes of a run that was never cut.
+checkpoint and perhaps lines written after it. Resuming cuts the logs back to what the checkpoint counts and goes on.
+Every step is a function of (seed, step), so the run ends in the same bytes as one that was never cut off.
 """
 import contextlib
 import hashlib
@@ -22,8 +23,8 @@ from ..errors import UserError
 from ..files import read_bounded, remove_remains, strict_json, write_atomically
 from .checkpoint import CHECKPOINT, CONFIG, LARGEST_CONFIG, STEPS_SEAL, read_npz, write_checkpoint
 
-STEPS, METRICS, CURVES, LOCK = "steps.txt", "metrics.jsonl", "curves.png", ".lock"
-RUN_FILES = (CONFIG, STEPS, METRICS, CHECKPOINT, CURVES)
+STEPS, METRICS, CURVES, ORIGIN, LOCK = "steps.txt", "metrics.jsonl", "curves.png", "data.json", ".lock"
+RUN_FILES = (CONFIG, ORIGIN, STEPS, METRICS, CHECKPOINT, CURVES)
 FORMAT_VERSION = 0   # of config.json and of all that is beside it
 LONGEST_LINE = 1 << 16   # bytes; a line of 64 queries has 3,000
 NO_RESUME = "the run cannot be resumed: start it again in another --out"

@@ -1,7 +1,7 @@
-"""Epochs, evaluation, checkpoints: what training is when one does not look inside a step.
+"""Epochs, evaluation, checkpoints: all of training except what happens inside a step.
 
-Knows nothing of floats or integers: a precision's `elastic_zo` module gives the step, the losses it prints are the
-losses it was given, and counts become percentages through integers. The clock is read for reports only.
+It is the same for floats and integers: the step is that of a precision's `elastic_zo` module, losses are printed as
+they were given, and counts become percentages by integer arithmetic. The clock is read for reports only.
 """
 import json
 import time
@@ -14,7 +14,7 @@ from .folder import CHECKPOINT, CONFIG, METRICS, STEPS
 from .steps import PRECISIONS, batch_of, log_line, one_step, parts, steps_in_epoch
 from .transfer import start_from
 
-EVALUATION_BATCH = 256     # in file order; INT8 requantises by the batch's maximum, so the batch is part of the result
+EVALUATION_BATCH = 256     # in file order; INT8 requantises by the batch's maximum, so the result depends on the batch
 SAVE_EVERY_SECONDS = 20
 
 
@@ -28,7 +28,7 @@ def percent(correct, total):
 
 
 def json_line(record):
-    """One line of JSON; a Decimal becomes a number with just its digits, as no float would."""
+    """One line of JSON; a Decimal becomes a number with exactly its digits, unlike a float."""
     return "{" + ", ".join(f"{json.dumps(name)}: {value if isinstance(value, Decimal) else json.dumps(value)}"
                            for name, value in record.items()) + "}"
 
@@ -43,9 +43,9 @@ def count_correct(precision, model, weights, images, labels, batch=EVALUATION_BA
 
 
 def load_weights(config, path):
-    """(weights, the other numbers) of the checkpoint in a run folder.  path: of the folder.
+    """(weights, the other numbers) of the checkpoint in a run folder.  path: the folder's.
 
-    Numbers are `step`, the steps made; `loss_sum`, see Run; and in INT8 the exponents.
+    The numbers are `step`, the steps made; `loss_sum`, see Run; and in INT8 the exponents.
     Raises UserError unless it is a checkpoint of this configuration's network: names, shapes and dtypes.
     """
     precision = PRECISIONS[config.precision]
@@ -60,23 +60,23 @@ def load_weights(config, path):
     try:
         precision.check_finite(weights, numbers["step"])
     except Diverged as error:
-        raise UserError(f"{path / CHECKPOINT} cannot be used: {error}, in another --out") from None
+        raise UserError(f"{path / CHECKPOINT} cannot be used: {error}, and train in another --out") from None
     return weights, numbers
 
 
-def first_weights(config):
-    """The weights a run starts from: drawn, or those of another run."""
+def first_weights(config, announce=lambda text: None):
+    """The weights a run starts from: drawn, or those of another run or a file.  announce: called with what is said."""
     precision = PRECISIONS[config.precision]
     if not config.init_from:
         return precision.initialise(config)
-    return precision.fit_for_zo(start_from(config, load_weights), config)
+    return precision.fit_for_zo(start_from(config, load_weights, announce), config)
 
 
 class Run:
     """A training run: its state, and the loop that advances it.
 
-    Its state is `weights`, `step` (those made) and `loss_sum`: of the losses so far in the present epoch, L+ and L- of
-    each step, each as a sum over its batch.
+    Its state is `weights`, `step` (the number of steps made) and `loss_sum`: the sum of L+ and L- over all steps of
+    the present epoch so far, each loss a sum over its batch.
     method: the steps.Method that makes its steps.
     folder: an entered RunFolder holding the run's config.json.  progress: see app/progress.py.
     should_stop: called after each step; true means save and raise Interrupted.
@@ -97,12 +97,12 @@ class Run:
             self.weights = first_weights(config)
         self.step, self.loss_sum = numbers["step"], numbers["loss_sum"]
         if self.step > self.total_steps:
-            raise UserError(f"{folder.path / CHECKPOINT} is of step {self.step:,} of {self.total_steps:,}: it does not "
+            raise UserError(f"{folder.path / CHECKPOINT} is at step {self.step:,} of {self.total_steps:,}: it does not "
                             f"belong to {CONFIG} beside it; train again in another --out")
         folder.open_logs(self.step, self.step // self.steps_per_epoch)
 
     def save(self):
-        """Raises Diverged, with the checkpoint before left as it is, if there is nothing worth saving."""
+        """Saves the run.  If a weight is not finite, raises Diverged and leaves the last checkpoint as it is."""
         self.precision.check_finite(self.weights, self.step)
         arrays, numbers = self.precision.to_arrays(self.weights)
         self.folder.save(arrays, {"step": self.step, "loss_sum": self.loss_sum, **numbers})
@@ -119,9 +119,9 @@ class Run:
             self.train_epoch(self.step // self.steps_per_epoch)
 
     def train_epoch(self, epoch):
-        """Trains to the end of an epoch, from 0, that the run stands in or before, and reports on it.
+        """Trains to the end of an epoch, counted from 0, and reports on it. The run is in that epoch or before it.
 
-        Saves at its end, and meanwhile so often that a kill costs SAVE_EVERY_SECONDS.
+        Saves at its end, and before that so often that a kill costs about SAVE_EVERY_SECONDS.
         """
         started, first = time.monotonic(), self.step
         while self.step < (epoch + 1) * self.steps_per_epoch:
@@ -137,7 +137,7 @@ class Run:
                     raise Interrupted
                 if time.monotonic() - self.saved_at > SAVE_EVERY_SECONDS:
                     self.save()
-        trained = max(0, time.monotonic() - started)   # a broken clock costs a figure, not the run
+        trained = max(0, time.monotonic() - started)   # a broken clock spoils a figure, not the run
         self.precision.check_finite(self.weights, self.step)
         self.finish_epoch(epoch, trained, self.step - first)
         self.save()
@@ -147,7 +147,7 @@ class Run:
     def finish_epoch(self, epoch, seconds, steps):
         """Evaluates, writes the epoch's line of metrics and starts the next epoch's sum.
 
-        seconds, steps: of this process alone, where the epoch was begun by another.
+        seconds, steps: those of this process alone, if another process began the epoch.
         """
         correct = count_correct(self.precision, self.model, self.weights, *self.report)
         images = min(steps * self.config.batch_size, len(self.labels))

@@ -1,4 +1,5 @@
-"""The weights a run starts from when they come from another run (fine-tuning), converted where precisions differ.
+"""The weights a run starts from when they come from another run, or from a file (fine-tuning), converted where the
+precisions differ.
 
 FP32 to INT8: each layer's weights are divided by the power of two that brings the largest to at most 127 >> h and
 rounded, h being the layer's headroom; INT8 has no biases, so they are dropped. Of batch norm the scale that evaluation
@@ -16,6 +17,8 @@ from ..fp32.points import evaluation_scale
 from ..int8.arith import INT8_MAX, QTensor
 from .config import read_config
 from .folder import CHECKPOINT
+from .network import first_difference
+from .weights_file import is_weights_file, read_weights_file
 
 
 def quantised(array, headroom):
@@ -49,23 +52,41 @@ def to_fp32(weights, config):
     return converted
 
 
-def start_from(config, load_weights):
-    """The weights of the run `config.init_from`, in the precision of `config`.
+def start_from(config, load_weights, announce):
+    """The weights of the run or in the file `config.init_from`, in the precision of `config`.
 
-    load_weights: (config, path) -> (weights, numbers), see trainer.py.
+    load_weights: (config, path) -> (weights, numbers), see trainer.py.  announce: called with what is said of a file.
     Raises UserError if it is no run, has no checkpoint or is of another network.
     """
+    if is_weights_file(config.init_from):
+        weights = read_weights_file(config, announce)
+        return to_int8(weights, config) if config.precision == "int8" else weights
     path = pathlib.Path(config.init_from)
     source = read_config(path)
-    if source.model != config.model:
+    if source.layers or config.layers:
+        _check_same_layers(path, source, config)
+    elif source.model != config.model:
         raise UserError(f"--init-from {path}: it is a {source.model}, this run trains a {config.model}; give a run of "
                         "the same --model")
-    if source.classes != config.classes:
-        raise UserError(f"--init-from {path}: it tells {source.classes} classes apart, this run's data have "
-                        f"{config.classes}; give a run on the same classes")
+    old, new = models.of_run(source), models.of_run(config)
+    if old.classes != new.classes:
+        raise UserError(f"--init-from {path}: it tells {old.classes} classes apart, this run's data have "
+                        f"{new.classes}; give a run on the same classes")
+    if not models.takes_points(new) and old.input_shape != new.input_shape:   # weights do not know how many points
+        sizes = [" x ".join(map(str, model.input_shape)) for model in (old, new)]
+        raise UserError(f"--init-from {path}: it takes images of {sizes[0]}, this run's data have {sizes[1]}; give a "
+                        "run on images of the same shape")
     if not (path / CHECKPOINT).exists():
         raise UserError(f"--init-from {path}: it has no checkpoint yet; finish that run first")
     weights, _ = load_weights(source, path)
     if source.precision == config.precision:
         return weights
     return to_int8(weights, config) if config.precision == "int8" else to_fp32(weights, config)
+
+
+def _check_same_layers(path, source, config):
+    """Refuses a run whose layers are not those of this one's network, whatever the two are called."""
+    difference = first_difference(models.of_run(config).layers, models.of_run(source).layers)
+    if difference:
+        raise UserError(f"--init-from {path}: its network is not that of --model {config.model}: {difference}; give "
+                        "a run of the same network")

@@ -35,13 +35,14 @@ void linear_fp32(int32_t n, int32_t in, int32_t out, const float *x, const float
             y[sample * out + o] += bias[o];
 }
 
-/* Maxima of windows of size x size, in place: (images, H, W) -> (images, H / size, W / size). */
+/* Maxima of windows of size x size, in place: (images, H, W) -> (images, H / size, W / size).
+ * What is beyond the last whole window is dropped (CHOICE 37). */
 void max_pool2d_fp32(int32_t images, int32_t height, int32_t width, int32_t size, float *x)
 {
     float *out = x;
     for (int32_t image = 0; image < images; image++)
-        for (int32_t row = 0; row < height; row += size)
-            for (int32_t column = 0; column < width; column += size) {
+        for (int32_t row = 0; row + size <= height; row += size)
+            for (int32_t column = 0; column + size <= width; column += size) {
                 const float *window = x + (image * height + row) * width + column;
                 float largest = *window;
                 for (int32_t i = 0; i < size; i++)

@@ -393,9 +393,9 @@ static void op_shape(struct trial *trial)   /* max_pool2d, max_over_points, relu
     int32_t count, size[4];
     int32_t *x = int32s(in(trial, "x"), &count);
     axes(in(trial, "x"), size);
-    if (!strcmp(trial->op, "max_pool2d")) {
+    if (!strncmp(trial->op, "max_pool2d", strlen("max_pool2d"))) {
         max_pool2d(size[0] * size[1], size[2], size[3], given(trial, "size"), x);
-        count /= given(trial, "size") * given(trial, "size");
+        count = size[0] * size[1] * (size[2] / given(trial, "size")) * (size[3] / given(trial, "size"));
     } else if (!strcmp(trial->op, "max_over_points")) {
         max_over_points(size[0], size[1], size[2], x);
         count = size[0] * size[2];
@@ -906,7 +906,8 @@ static const struct {
     {"pseudo_stochastic_shift", op_pseudo_stochastic_shift}, {"requantise", op_requantise},
     {"init_exponent", op_init_exponent}, {"init_weights", op_init_weights}, {"clip_for_zo", op_clip_for_zo},
     {"digest", op_digest}, {"from_pixels", op_from_pixels}, {"matmul", op_matmul}, {"linear", op_linear},
-    {"conv2d", op_conv2d}, {"max_pool2d", op_shape}, {"relu", op_shape}, {"flatten", op_shape},
+    {"conv2d", op_conv2d}, {"max_pool2d", op_shape}, {"max_pool2d_rest", op_shape}, {"relu", op_shape},
+    {"flatten", op_shape},
     {"decode_points", op_decode_points}, {"point_linear", op_linear}, {"max_over_points", op_shape},
     {"point_block", op_block}, {"forward_block", op_block}, {"classify", op_classify},
     {"base2_logits", op_base2_logits}, {"exp2_terms", op_exp2_terms}, {"log2_sum", op_log2_sum},

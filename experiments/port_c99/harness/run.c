@@ -43,6 +43,20 @@ void layers_from_json(const struct json *layers, struct model *model)
     }
 }
 
+/* A named network for other samples: the layers that see them, and the last, are as wide as they must be. */
+static void fit(struct model *model, int32_t classes)
+{
+    struct shape shape = model->input;
+    for (int32_t i = 0; i < model->layer_count; i++) {
+        struct layer *layer = &model->layers[i];
+        if (layer->type == CONV2D || layer->type == LINEAR)
+            layer->in = shape.at[0];
+        if (i == model->layer_count - 1)
+            layer->out = classes;
+        output_shape(layer, &shape);
+    }
+}
+
 /* The network of a configuration: a named one, or a list of layers; clouds have their points and classes. */
 static void model_of(const struct json *json, const char *path, struct config *config)
 {
@@ -56,6 +70,8 @@ static void model_of(const struct json *json, const char *path, struct config *c
         made->input.dims = length_of(find(json, "input_shape"));
         for (int32_t i = 0; i < made->input.dims && i < 3; i++)
             made->input.at[i] = small(item(find(json, "input_shape"), i));
+        if (!layers)
+            fit(made, field(json, "classes"));
     }
     if (made->input.dims == 2 && field(json, "points")) {
         made->input.at[0] = field(json, "points");

@@ -38,13 +38,14 @@ void linear(int32_t n, int32_t in, int32_t out, const int8_t *x, const int8_t *w
         }
 }
 
-/* Maxima of windows of size x size, in place: (images, H, W) -> (images, H / size, W / size). */
+/* Maxima of windows of size x size, in place: (images, H, W) -> (images, H / size, W / size).
+ * What is beyond the last whole window is dropped (CHOICE 37). */
 void max_pool2d(int32_t images, int32_t height, int32_t width, int32_t size, int32_t *x)
 {
     int32_t *out = x;
     for (int32_t image = 0; image < images; image++)
-        for (int32_t row = 0; row < height; row += size)
-            for (int32_t column = 0; column < width; column += size) {
+        for (int32_t row = 0; row + size <= height; row += size)
+            for (int32_t column = 0; column + size <= width; column += size) {
                 const int32_t *window = x + (image * height + row) * width + column;
                 int32_t largest = *window;
                 for (int32_t i = 0; i < size; i++)

@@ -276,7 +276,7 @@ static void pool_pairs(const struct shape *shape, const int32_t *x, int32_t widt
 {
     const int32_t columns = shape->at[2];
     for (int32_t c = 0; c < shape->at[0]; c++)
-        for (int32_t row = 0; row < shape->at[1]; row += 2, out += columns / 2) {
+        for (int32_t row = 0; row + 1 < shape->at[1]; row += 2, out += columns / 2) {
             const int32_t *upper = x + c * plane + row * width, *lower = upper + width;
             for (int32_t j = 0; j < columns / 2; j++) {
                 const int32_t above = upper[2 * j] > upper[2 * j + 1] ? upper[2 * j] : upper[2 * j + 1];
@@ -389,15 +389,16 @@ int32_t tiled_scratch(const struct model *model, int32_t max_batch)
 static void note_places(const struct shape *shape, int32_t size, const int32_t *x, uint8_t *places)
 {
     const int32_t width = shape->at[2];
-    for (int32_t row = 0; row < shape->at[0] * shape->at[1]; row += size)
-        for (int32_t column = 0; column < width; column += size) {
-            int32_t best = 0;
-            for (int32_t place = 1; place < size * size; place++)
-                if (x[(row + place / size) * width + column + place % size] >
-                    x[(row + best / size) * width + column + best % size])
-                    best = place;
-            *places++ = (uint8_t)best;
-        }
+    for (int32_t c = 0; c < shape->at[0]; c++, x += shape->at[1] * width)
+        for (int32_t row = 0; row + size <= shape->at[1]; row += size)
+            for (int32_t column = 0; column + size <= width; column += size) {
+                int32_t best = 0;
+                for (int32_t place = 1; place < size * size; place++)
+                    if (x[(row + place / size) * width + column + place % size] >
+                        x[(row + best / size) * width + column + best % size])
+                        best = place;
+                *places++ = (uint8_t)best;
+            }
 }
 
 /* The largest of each channel so far, and, for full BP, at which point it is: of equals the first. */
@@ -458,7 +459,8 @@ static int32_t tiles(struct trainer *trainer, int32_t b, int32_t n)
             for (; i < block->count && block->layers[i].type != MAX_OVER_POINTS; i++) {
                 if (block->layers[i].type == MAX_POOL2D && trainer->places)
                     note_places(&shape, block->layers[i].size, sums, trainer->places + trainer->place_of[b] +
-                                sample * (shape_size(&shape) / (block->layers[i].size * block->layers[i].size)));
+                                sample * shape.at[0] * (shape.at[1] / block->layers[i].size)
+                                       * (shape.at[2] / block->layers[i].size));
                 apply_layer(&block->layers[i], 1, &shape, sums);
             }
             if (pooled) {

@@ -128,6 +128,26 @@ MAX_POOL2D = Op(
         ("32-bit extremes", [[[[-2**31 + 1, 2**31 - 1], [2**16, -2**16]]]], 2))])
 
 
+MAX_POOL2D_REST = Op(
+    "max_pool2d where size does not divide H or W: what is beyond the last whole window is dropped, (N, C, H, W) to "
+    "(N, C, H // size, W // size).",
+    _max_pool2d_of,
+    {"RestPooled": "What is left at the edge becomes a smaller window.",
+     "RowsRestPooled": "The same, of rows alone.",
+     "RestFirst": "The rest is dropped at the beginning of rows and columns.",
+     "RowOfWholeWindows": "The rows of an image are taken to be as long as its whole windows.",
+     "ImageOfWholeWindows": "The next image is taken to begin behind the last whole window's row."},
+    [Case(comment, {"x": x}, {"size": size}) for comment, x, size in (
+        ("an odd number of rows", made_up(0, (1, 1, 3, 4)), 2),
+        ("an odd number of columns", made_up(1, (1, 1, 4, 3)), 2),
+        ("both, one window", made_up(2, (1, 1, 3, 3)), 2),
+        ("the rest is largest", [[[[1, 2, 9], [3, 4, 9], [9, 9, 9]]]], 2),
+        ("all negative", filled(-3, (1, 1, 5, 5)), 2),
+        ("windows of three and a rest of two", made_up(3, (1, 1, 5, 8)), 3),
+        ("images and channels", scaled(made_up(4, (2, 3, 5, 7)), 4093), 2),
+        ("rows alone, two images", made_up(5, (2, 1, 5, 2)), 2))])
+
+
 def _relu_of(inputs, parameters):
     return {"result": layers.relu(int32(inputs["x"])).tolist()}
 
@@ -207,5 +227,6 @@ CLASSIFY = Op(
      Case("ten classes", {"logits": made_up(0, (3, 10))})])
 
 
-OPS = {"matmul": MATMUL, "linear": LINEAR, "conv2d": CONV2D, "max_pool2d": MAX_POOL2D, "relu": RELU,
+OPS = {"matmul": MATMUL, "linear": LINEAR, "conv2d": CONV2D, "max_pool2d": MAX_POOL2D,
+       "max_pool2d_rest": MAX_POOL2D_REST, "relu": RELU,
        "flatten": FLATTEN, "forward_block": FORWARD_BLOCK, "classify": CLASSIFY}

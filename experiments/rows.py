@@ -73,7 +73,7 @@ def full_training(table, data, precision, seeds, changes=None):
 
 # With the running scale: the defaults' epochs, smaller batches (tuning_batch_size.json).
 RUNNING: dict[int | str, dict] = {k: dict(tail_scale="running", batch_size=batch, b_bp=b_bp) for k, batch, b_bp in (
-    (2, 32, (6, 5, 4, 3, 2, 1)), (3, 32, (6, 5, 4, 3, 2, 1)), (BP, 32, (6, 5, 4, 3, 2, 1)))}
+    (2, 32, (6, 5, 4, 3, 2, 1)), (3, 64, (5, 4, 3, 2, 1, 0)), (BP, 32, (6, 5, 4, 3, 2, 1)))}
 
 
 def running_scale(table, seeds):

@@ -120,7 +120,7 @@ def lines(rows):
                          for seed, value in values.items() if control[seed]]
                 if values:
                     yield (f"K = {k}, batch {batch}, {candidate}: {statistics.mean(values.values()):.2f} % "
-                           f"({min(values.values()):.2f} to {max(values.values()):.2f}, {len(values)} seeds), "
+                           f"({min(values.values()):.2f} to {max(values.values()):.2f}, {len(values)} seed{'s' * (len(values) > 1)}), "
                            + (f"{statistics.mean(gains):+.2f} over the control" if gains else "control not run"))
 
 

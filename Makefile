@@ -1,4 +1,4 @@
-# zo_numpy: `make` lists what there is to run.
+# zo_numpy: `make` makes the environment and says how to go on; `make help` lists what there is to run.
 # Every variable below can be set on the command line: make mnist-int8 SEED=3
 
 PYTHON  ?= python3
@@ -11,29 +11,41 @@ MODELNET ?=
 DATA    ?= mnist
 ROTATE  ?= 45
 FUZZ    ?=
+OPTIONS ?=
 
-VENV := .venv
+VENV ?= .venv
 RUN  := $(VENV)/bin/python
-NEEDED := numpy, scipy, h5py, matplotlib, pytest
 SOURCES := zo_numpy datasets experiments tests
 RULES := E4,E7,E9,F
 
 # Without EPOCHS and BATCH a run has what is tuned for its precision, tail and data set (zo_numpy/run/defaults.py).
 TRAIN   = $(RUN) -m zo_numpy train --model lenet5 --seed $(SEED) --resume
-ADAPT   = --bp-tail $(BP_TAIL) $(if $(EPOCHS),--epochs $(EPOCHS)) $(if $(BATCH),--batch-size $(BATCH))
+ADAPT   = --bp-tail $(BP_TAIL) $(if $(EPOCHS),--epochs $(EPOCHS)) $(if $(BATCH),--batch-size $(BATCH)) $(OPTIONS)
 UPRIGHT = runs/$(DATA)-$(1)-upright-s$(SEED)
 
 # PointNet trains on ModelNet where it is at hand, else on synthetic solids; datasets/at_hand.py chooses, and says so.
 POINTNET = @chosen=$$($(RUN) -m datasets.at_hand "$(MODELNET)") && eval "$(RUN) -m zo_numpy train --model pointnet \
     $$chosen --points $(POINTS) $(ADAPT) --seed $(SEED) --resume --precision $(1)"
 
-.PHONY: help mnist-int8 mnist-fp32 fashion-int8 fashion-fp32 finetune-int8 finetune-fp32 pointnet-int8
+.PHONY: ready help first mnist-int8 mnist-fp32 fashion-int8 fashion-fp32 finetune-int8 finetune-fp32 pointnet-int8
 .PHONY: pointnet-fp32 results results-quick figures data test golden-check golden-update port
-.PHONY: fuzz faults matrix mutants rename-proof lint clean
+.PHONY: fuzz faults matrix mutants installed rename-proof lint clean
+
+ready: environment
+	@echo "ready; in any shell: $(RUN) -m zo_numpy --help (a first picture: make first; all there is: make help)"
+
+COMMA := ,
+# Times are those of two cores of a server; `results` says its own.
+define LASTS
+@echo "this takes about $(1)"
+endef
 
 help:
+	@echo "make                make the environment $(VENV) (about a minute), and say how to call the program"
+	@echo "make first          train LeNet-5 with integers only on the data in this repository, and draw it; 1 minute"
 	@echo "make mnist-int8     train LeNet-5 on MNIST with integers only"
-	@echo "                    (SEED=$(SEED) BP_TAIL=$(BP_TAIL) PYTHON=$(PYTHON), EPOCHS= and BATCH= if not the tuned ones)"
+	@echo "                    (SEED=$(SEED) BP_TAIL=$(BP_TAIL) PYTHON=$(PYTHON), EPOCHS= and BATCH= if not the tuned ones,"
+	@echo "                    OPTIONS= any others of the program's)"
 	@echo "make mnist-fp32     the same in FP32"
 	@echo "make fashion-int8   train on Fashion-MNIST with integers only"
 	@echo "make fashion-fp32   the same in FP32"
@@ -54,20 +66,30 @@ help:
 	@echo "make faults         kill, interrupt and starve training, downloads and exports at 200 random moments"
 	@echo "make matrix         compare INT8 digests over Pythons, NumPys, threads, tiles, SIMD, hash seeds, locales"
 	@echo "make mutants        change the arithmetic a line at a time and see the tests notice; resumable"
+	@echo "make installed      install the package into an empty environment elsewhere and try its commands"
 	@echo "make rename-proof   rename every private function in a copy and run the tests there: none may break"
 	@echo "make lint           a linter and a type checker over everything, if the developer has them"
 	@echo "make clean          remove the environment and Python's caches; runs/ and datasets/cache stay"
 
-mnist-int8: $(VENV)/ready
+first: environment
+	$(call LASTS,a minute)
+	@$(RUN) -m zo_numpy train --data mnist-subset --epochs 6 --out runs/first --resume
+	@echo "the picture: runs/first/curves.png"
+
+mnist-int8: environment
+	$(call LASTS,7 minutes (other EPOCHS or BP_TAIL: the first epoch says))
 	@$(TRAIN) --data mnist --precision int8 $(ADAPT)
 
-mnist-fp32: $(VENV)/ready
+mnist-fp32: environment
+	$(call LASTS,4 minutes (other EPOCHS or BP_TAIL: the first epoch says))
 	@$(TRAIN) --data mnist --precision fp32 $(ADAPT)
 
-fashion-int8: $(VENV)/ready
+fashion-int8: environment
+	$(call LASTS,7 minutes (other EPOCHS or BP_TAIL: the first epoch says))
 	@$(TRAIN) --data fashion-mnist --precision int8 $(ADAPT)
 
-fashion-fp32: $(VENV)/ready
+fashion-fp32: environment
+	$(call LASTS,4 minutes (other EPOCHS or BP_TAIL: the first epoch says))
 	@$(TRAIN) --data fashion-mnist --precision fp32 $(ADAPT)
 
 # Each line goes on where it was cut off; a run that is finished says its result again.
@@ -80,59 +102,78 @@ define FINETUNE
 @$(TRAIN) --data $(DATA) --precision $(1) $(ADAPT) --rotate $(ROTATE) --limit 1024 --init-from $(UPRIGHT)
 endef
 
-finetune-int8: $(VENV)/ready
+finetune-int8: environment
+	$(call LASTS,10 minutes (its first part is made once))
 	$(call FINETUNE,int8)
 
-finetune-fp32: $(VENV)/ready
+finetune-fp32: environment
+	$(call LASTS,5 minutes (its first part is made once))
 	$(call FINETUNE,fp32)
 
-pointnet-int8: $(VENV)/ready
+pointnet-int8: environment
+	$(call LASTS,an hour or more on ModelNet$(COMMA) some minutes on synthetic solids)
 	$(call POINTNET,int8)
 
-pointnet-fp32: $(VENV)/ready
+pointnet-fp32: environment
+	$(call LASTS,half an hour or more on ModelNet$(COMMA) some minutes on synthetic solids)
 	$(call POINTNET,fp32)
 
-results: $(VENV)/ready
+results: environment
 	@$(RUN) -m experiments.run $(if $(MODELNET),--modelnet "$(MODELNET)")
 
-results-quick: $(VENV)/ready
+results-quick: environment
+	$(call LASTS,10 minutes)
 	@ZO_NUMPY_QUICK=1 $(RUN) -m experiments.run
 
-figures: $(VENV)/ready
+figures: environment
 	@$(RUN) -m experiments.figures
 
-data: $(VENV)/ready
+data: environment
+	$(call LASTS,a minute)
 	@$(RUN) -m datasets.download mnist fashion-mnist
 
-test: $(VENV)/ready
+test: environment
+	$(call LASTS,7 minutes)
 	@$(RUN) -m pytest
 
-golden-check: $(VENV)/ready
+golden-check: environment
+	$(call LASTS,a minute)
 	@$(RUN) -m zo_numpy golden check
 
-golden-update: $(VENV)/ready
+golden-update: environment
+	$(call LASTS,3 minutes)
 	@$(RUN) -m zo_numpy golden update
 
-port: $(VENV)/ready
+port: environment
+	$(call LASTS,2 minutes)
 	@$(RUN) -m experiments.port
 
-fuzz: $(VENV)/ready
+fuzz: environment
+	$(call LASTS,4 minutes)
 	@ZO_NUMPY_THREADS=1 $(RUN) -m tests.trust.fuzz $(FUZZ)
 
-faults: $(VENV)/ready
+faults: environment
+	$(call LASTS,2 minutes)
 	@$(RUN) -m tests.trust.faults
 
-matrix: $(VENV)/ready
+matrix: environment
+	$(call LASTS,30 minutes)
 	@$(RUN) -m tests.trust.matrix
 
-mutants: $(VENV)/ready
+mutants: environment
+	$(call LASTS,hours; it can be interrupted)
 	@$(RUN) -m tests.trust.mutants
 
-rename-proof: $(VENV)/ready
+installed: environment
+	$(call LASTS,a minute)
+	@$(RUN) -m tests.trust.installed
+
+rename-proof: environment
+	$(call LASTS,10 minutes)
 	@$(RUN) -m tests.trust.rename_proof
 
 # Tools of the developer's own, none of them installed here. pycodestyle's and pyflakes' rules, whoever checks them.
-lint: $(VENV)/ready
+lint: environment
 	@if command -v ruff >/dev/null; then ruff check --isolated --quiet --select $(RULES) $(SOURCES); \
 	 elif command -v flake8 >/dev/null; then flake8 --isolated --max-line-length 120 --select $(RULES) $(SOURCES); \
 	 else echo "no linter: install ruff or flake8"; fi
@@ -141,29 +182,14 @@ lint: $(VENV)/ready
 	 elif command -v pyright >/dev/null; then pyright --pythonpath $(RUN) $(filter-out tests,$(SOURCES)); \
 	 else echo "no type checker: install mypy or pyright"; fi
 
-# The environment: this folder's own, made once.
-# Where nothing can be downloaded but PYTHON has the packages, it lends them.
-$(VENV)/ready: setup.cfg pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || \
-	    { echo 'error: "$(PYTHON)" is not a Python of 3.10 or newer; install one, or name it:' \
-	      'make PYTHON=/path/to/python3' >&2; exit 2; }
-	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
-	    { echo 'error: $(PYTHON) has no venv; install it (on Debian and Ubuntu: apt install python3-venv),' \
-	      'or name another Python: make PYTHON=/path/to/python3' >&2; exit 2; }
-	@echo "making the environment $(VENV) (once)"
-	@said=$$($(PYTHON) -m venv --clear $(VENV) 2>&1) || \
-	    { echo "error: the environment $(VENV) cannot be made:" $$said \
-	      '- or name another Python: make PYTHON=/path/to/python3' >&2; exit 2; }
-	@$(VENV)/bin/pip install --quiet --disable-pip-version-check -e '.[test]' 2>$(VENV)/pip.log || \
-	    { $(PYTHON) -c 'import $(NEEDED)' 2>/dev/null && \
-	      echo 'nothing can be downloaded; using the packages that $(PYTHON) has' && \
-	      $(PYTHON) -m venv --clear --without-pip $(VENV) && \
-	      $(PYTHON) -c 'import sys; print(*[p for p in sys.path if p.endswith("-packages")], sep="\n")' \
-	        > "$$($(RUN) -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/lent.pth" && \
-	      $(RUN) -c 'import $(NEEDED)'; } || \
-	    { echo 'error: the packages cannot be installed ($(VENV)/pip.log says why); check the network,' \
-	      'or name a Python that has $(NEEDED): make PYTHON=/path/to/python3' >&2; exit 2; }
-	@touch $@
+# The environment: this folder's own, made once. What a user's variables would add to it does not count here.
+.PHONY: environment
+environment:
+	@sh environment.sh "$(PYTHON)" "$(VENV)" $(if $(filter command line environment,$(origin PYTHON)),chosen)
+
+unexport PYTHONPATH PYTHONHOME PYTHONOPTIMIZE PYTHONSAFEPATH PYTHONWARNINGS __PYVENV_LAUNCHER__
+unexport _CONDA_PYTHON_SYSCONFIGDATA_NAME
+export PYTHONNOUSERSITE := 1
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache

@@ -37,9 +37,13 @@ def load(name, data_dir=None, offline=False, announce=print, points=POINTS):
     announce: is called with one-line strings: what is tried, and which source was used.
     points: of each cloud, at most as many as the data set has; no matter to images.
 
-    Raises DataError if the name is unknown, or the data cannot be had or is not well formed.
+    Raises DataError if the name is unknown, or the data cannot be had or is not well formed; UserError if data_dir is no
+    path.
     """
     key = name.replace("_", "-").lower()
+    if data_dir is not None and key in ("mnist-subset", solids.NAME):
+        raise DataError(f"--data-dir has no effect on {key}, which needs no files of yours: leave it out, or choose "
+                        "another --data")
     if key == "mnist":
         return image_sources.load(mnist.MNIST, data_dir, offline, announce)
     if key == "fashion-mnist":

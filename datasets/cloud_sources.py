@@ -4,8 +4,8 @@ import os
 
 from datasets import modelnet_archive
 from datasets.modelnet import NAMES, TITLES, read_folder
-from datasets.store import default_parent, home, user_path
-from zo_numpy.files import short
+from datasets.store import default_parent, home
+from zo_numpy.files import short, user_path
 from zo_numpy.samples import DataError
 
 

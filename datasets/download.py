@@ -11,8 +11,9 @@ from functools import partial
 from pathlib import Path
 
 from datasets import cloud_sources, fashion_mnist, image_sources, mnist
-from datasets.store import default_parent, user_path
-from zo_numpy.files import short
+from datasets.store import default_parent
+from zo_numpy.errors import UserError
+from zo_numpy.files import short, user_path
 from zo_numpy.samples import DataError
 
 
@@ -44,7 +45,7 @@ def fill(arguments):
     announce = partial(print, flush=True)
     try:
         parent = user_path(options.data_dir) if options.data_dir else default_parent()
-    except DataError as error:
+    except UserError as error:
         parser.error(str(error))
     status = 0
     for name in options.names:

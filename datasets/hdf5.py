@@ -19,13 +19,14 @@ from pathlib import Path
 
 import numpy as np
 
+import zo_numpy
 from zo_numpy.clouds import chosen
 from zo_numpy.files import short
 from zo_numpy.samples import DataError
 from zo_numpy.system import resource, say_once
 
-ROOT = Path(__file__).resolve().parent.parent
-CHILD = "import sys; sys.path[0] = sys.argv[1]; from datasets.hdf5 import child; child()"
+HOMES = [str(Path(module).resolve().parent.parent) for module in (__file__, zo_numpy.__file__)]   # of both packages
+CHILD = "import sys; sys.path[:1] = sys.argv[1:]; from datasets.hdf5 import child; child()"
 CHILD_BYTES = 1 << 29           # of address space, beside what the child has when it starts
 FILE_SECONDS = 300              # for one file, of the clock and of the processor
 BLOCK = 1 << 24                 # bytes of a block of clouds before points are chosen
@@ -69,7 +70,7 @@ def start(paths, points):
     """The child as a Popen, told what to read."""
     # One thread, as each takes address space, and no code out of HDF5's plug-ins.
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "HDF5_PLUGIN_PRELOAD": "::"}
-    process = subprocess.Popen([sys.executable, "-c", CHILD, str(ROOT)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    process = subprocess.Popen([sys.executable, "-c", CHILD, *HOMES], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                stderr=subprocess.DEVNULL, env=environment)
     try:
         with process.stdin as request:

@@ -12,8 +12,8 @@ folder that the user names is taken at its word, so that other data in the same 
 
 from datasets import idx, mirrors, registries
 from datasets.image_set import DIMENSIONS, FILES, SMALLEST_FILE, assemble, digest
-from datasets.store import Cache, KeepError, candidates, default_parent, home, load_embedded, read, user_path
-from zo_numpy.files import short
+from datasets.store import Cache, KeepError, candidates, default_parent, home, load_embedded, read
+from zo_numpy.files import short, user_path
 from zo_numpy.samples import DataError
 
 

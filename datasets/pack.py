@@ -21,6 +21,7 @@ from datasets.packing.options import parse
 from datasets.packing.packed_file import PackedFile
 from datasets.packing.places import places
 from datasets.progress import Progress
+from zo_numpy.errors import UserError
 from zo_numpy.files import short
 from zo_numpy.samples import DataError, check_classes, fingerprints, repeated
 
@@ -124,7 +125,7 @@ def main(arguments=None):
     try:
         pack(*parse(arguments), partial(print, flush=True))
         return 0
-    except DataError as error:
+    except UserError as error:
         print(f"error: {error}", file=sys.stderr)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from datasets import idx
 from datasets.image_set import FILES, assemble
-from zo_numpy.files import short, write_atomically
+from zo_numpy.files import short, user_path, write_atomically
 from zo_numpy.samples import DataError
 
 HERE = Path(__file__).resolve().parent
@@ -17,17 +17,15 @@ MOST_FOLDERS = 200
 
 
 def default_parent():
-    """The folder that holds the caches, a folder a data set."""
-    named = os.environ.get("ZO_NUMPY_DATA")
-    return user_path(named) if named else HERE / "cache"
-
-
-def user_path(text):
-    """The path that a user wrote, `~` resolved.  Raises DataError if it names the home of nobody."""
+    """The folder that holds the caches, a folder a data set: `cache` in a clone, else where a user's caches are."""
+    if named := os.environ.get("ZO_NUMPY_DATA"):
+        return user_path(named)
+    if (HERE.parent / "setup.cfg").exists():
+        return HERE / "cache"
     try:
-        return Path(text).expanduser()
-    except RuntimeError:
-        raise DataError(f"{text} names a home folder that is not known: write the whole path") from None
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "zo_numpy"
+    except RuntimeError:   # there is no home
+        return HERE / "cache"
 
 
 def home(folder, name, files):

@@ -26,6 +26,7 @@ from zo_numpy.run.config import read_config
 SOURCE = ROOT / "experiments" / "port_c99"
 BUILD = ROOT / "build" / "port"
 GOLDEN = ROOT / "tests" / "golden"
+FOLDERS = ("", "int8", "fp32", "device", "harness")
 CC = os.environ.get("CC", "cc")
 STANDARD = ("-std=c99", "-pedantic", "-Wall", "-Wextra", "-Wconversion", "-Werror")
 # The same for both precisions. Nothing may reorder a sum; a product and a sum may become one instruction, which C99
@@ -57,7 +58,7 @@ def build(folder, flags=BASELINE, source=SOURCE, compiler=CC):
     Raises UserError with the compiler's first lines if a file does not compile without a warning.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    files = [path for part in ("", "int8", "fp32", "harness") for path in sorted((source / part).glob("*.c"))]
+    files = [path for part in FOLDERS for path in sorted((source / part).glob("*.c"))]
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         made = list(pool.map(lambda path: compile_file(path, folder, flags, compiler), files))
     link = None
@@ -85,7 +86,7 @@ def write_data(folder):
     subset.mkdir(parents=True, exist_ok=True)
     for path in sorted((ROOT / "datasets" / "embedded").glob("*.gz")):
         (subset / path.stem).write_bytes(gzip.decompress(path.read_bytes()))
-    for name in ("solids-int8-k0", "solids-int8-k3", "solids-fp32-k0", "solids-fp32-k3"):
+    for name in sorted(path.name for path in (GOLDEN / "runs").glob("solids-*")):
         config = read_config(GOLDEN / "runs" / name)
         flat_data.export_data(config, load_data(config, offline=True, announce=lambda text: None),
                               folder / f"{name}.flat")
@@ -160,7 +161,7 @@ def general_registers_only(folder):
     if platform.machine() not in ("x86_64", "AMD64", "aarch64"):
         return None
     folder.mkdir(parents=True, exist_ok=True)
-    files = (*sources("int8"), SOURCE / "rng.c", SOURCE / "models.c")
+    files = (*sources("int8", "device"), SOURCE / "rng.c", SOURCE / "models.c")
     return "".join(compile_file(path, folder, ("-O1", "-mgeneral-regs-only"))[1].stderr for path in files)
 
 

@@ -27,7 +27,7 @@ from zo_numpy.run.fitting import fitted
 
 FLAGS = ("-O2", "-ffp-contract=fast", "-fno-math-errno", "-Wno-error")
 RUNS = ("subset-int8-k2-limit", "subset-int8-k0-queries3", "subset-int8-k1-both", "subset-int8-k2-frozen",
-        "subset-int8-k0", "solids-int8-k0", "subset-fp32-k0-queries3", "subset-fp32-k1-both", "subset-fp32-k1")
+        "subset-int8-k2-running-both", "subset-int8-k0", "solids-int8-k0", "subset-fp32-k0-queries3", "subset-fp32-k1-both", "subset-fp32-k1")
 FRESH = {
     "queries": dict(model="narrow-lenet", data="mnist-subset", bp_tail=2, epochs=2, batch_size=7, limit=30,
                     validate=20, queries=2, tail_passes="both"),
@@ -35,6 +35,8 @@ FRESH = {
                    points=70, validate=20),
     "full-bp": dict(model="lenet5", data="mnist-subset", bp_tail="all", epochs=2, batch_size=12, limit=40,
                     validate=20),
+    "full-bp-running": dict(model="narrow-lenet", data="mnist-subset", bp_tail="all", epochs=1, batch_size=4, limit=40,
+                            validate=20, tail_scale="running", b_bp=(1,)),
     "full-bp-points": dict(model="narrow-pointnet", data="synthetic-solids", bp_tail="all", epochs=1, batch_size=9,
                            limit=40, points=70, validate=20),
 }
@@ -67,6 +69,20 @@ BUGS = [   # (file, what is there, what is put there, in words)
     ("int8/tail.c", "x[i] > 0 ? error[i] : 0", "x[i] >= 0 ? error[i] : 0", "an activation of 0 lets the error pass"),
     ("int8/tail.c", "width > b_bp ? width - b_bp : 0", "width > b_bp ? width - b_bp + 1 : 0",
      "a gradient keeps one bit less"),
+    ("int8/tail.c", "scale->reference = size;", "scale->reference = size + 1;", "the running scale rises too far"),
+    ("int8/tail.c", "size >= scale->reference", "size > scale->reference", "a gradient that reaches the reference "
+     "does not clear its age"),
+    ("int8/tail.c", "++scale->age == FALL_AFTER", "++scale->age == FALL_AFTER + 1", "a reference falls one gradient "
+     "late"),
+    ("int8/tail.c", "if (maximum && size", "if (size", "a gradient of zeros reaches the reference"),
+    ("int8/tail.c", "scale->reference - b_bp - exponent", "scale->reference - b_bp", "the running scale forgets the "
+     "exponent of the gradient"),
+    ("int8/tail.c", "in * out, exponent + trainer->exponents[b], b_bp", "in * out, exponent, b_bp",
+     "the exponent of a gradient forgets the input's"),
+    ("int8/full_bp.c", "exponent + trainer->exponents[b], b_bp", "exponent, b_bp", "full BP: the exponent of a "
+     "gradient forgets the input's"),
+    ("device/device.c", "const struct scale *scale = scale_of(trainer, b);", "const struct scale *scale = NULL;",
+     "the digest lacks the running scales"),
     ("int8/tail.c", "exponent += trainer->weights[b].exponent + told.shift", "exponent += told.shift",
      "the exponent of an error forgets the weights'"),
     ("int8/tail.c", "weight->data[i] - step[i] -", "weight->data[i] + step[i] -", "the tail climbs"),
@@ -97,8 +113,8 @@ BUGS = [   # (file, what is there, what is put there, in words)
      "the maximum over points forgets earlier tiles"),
     ("int8/full_bp.c", "place / size - layer->pad", "place % size - layer->pad", "full BP: rows and columns of places "
      "change"),
-    ("int8/full_bp.c", "const int32_t shift = gradient_shift((uint64_t)most, b_bp);", "const int32_t shift = "
-     "gradient_shift((uint64_t)most, b_bp) + 1;", "full BP: a gradient keeps one bit less"),
+    ("int8/full_bp.c", "const int32_t shift = gradient_shift((uint64_t)most, exponent, b_bp, scale);", "const int32_t shift = "
+     "gradient_shift((uint64_t)most, exponent, b_bp, scale) + 1;", "full BP: a gradient keeps one bit less"),
     ("harness/run.c", "% in_epoch * config->batch_size;\n        const int32_t n = data->trains - first < "
      "config->batch_size ? data->trains - first : config->batch_size;", "% in_epoch * config->batch_size;\n"
      "        const int32_t n = config->batch_size < data->trains - first ? config->batch_size : data->trains - first "

@@ -16,7 +16,7 @@ from zo_numpy import tiles
 from zo_numpy.app.drawing import panels
 from zo_numpy.app.methods import method_of
 from zo_numpy.app.progress import say
-from zo_numpy.measure import bench
+from zo_numpy.measure import bench, in_words
 from zo_numpy.measure.timing import PARTS
 
 COLOURS = dict(zip(PARTS, ("tab:blue", "tab:cyan", "tab:olive", "tab:orange", "tab:red", "tab:green", "tab:purple",
@@ -54,11 +54,11 @@ def main():
     given = parser.parse_args()
     if given.model == "pointnet":
         result = {"threads": tiles.threads(), **bench.clouds(given.rounds, method_of)}
-        lines, name = bench.report_clouds(result), "speed_pointnet"
+        name = "speed_pointnet"
     else:
         result = bench.images((32, 256), given.rounds, method_of)
-        lines, name = bench.report_images(result), "speed"
-    for line in lines:
+        name = "speed"
+    for line in in_words.report(result):
         say(line)
     say(f"wrote {save_result(name, result)}")
     if given.model == "lenet5":

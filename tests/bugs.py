@@ -9,13 +9,14 @@ import bugs_layers
 import bugs_loss
 import bugs_points
 import bugs_random
+import bugs_run
 import bugs_scale
 import bugs_tail
 import bugs_zo
 from twin_ops import TWINS
 
 BUGS = {**bugs_random.BUGS, **bugs_draws.BUGS, **bugs_arith.BUGS, **bugs_layers.BUGS, **bugs_points.BUGS,
-        **bugs_loss.BUGS, **bugs_tail.BUGS, **bugs_scale.BUGS, **bugs_zo.BUGS}
+        **bugs_loss.BUGS, **bugs_tail.BUGS, **bugs_scale.BUGS, **bugs_zo.BUGS, **bugs_run.BUGS}
 
 
 def flags_of(op, case):

@@ -3,6 +3,7 @@ import contextlib
 import struct
 
 import twin_ops
+import twin_runs
 import twins
 import twins_training
 from twins import mapped
@@ -11,7 +12,7 @@ from twins import mapped
 @contextlib.contextmanager
 def replaced(**functions):
     """Within it, the twins use these functions (or constants) in place of those of the same names."""
-    before = [(module, name, getattr(module, name)) for module in (twins, twins_training, twin_ops)
+    before = [(module, name, getattr(module, name)) for module in (twins, twins_training, twin_ops, twin_runs)
               for name in functions if hasattr(module, name)]
     assert {name for _, name, _ in before} == set(functions)
     try:

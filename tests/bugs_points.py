@@ -5,10 +5,10 @@ from fractions import Fraction
 import numpy as np
 
 from bugs_arith import of_each_sample
-from bugs_common import INT16_ACCUMULATOR, answering, cut_to_16_bits, misread, unsigned, using
+from bugs_common import INT16_ACCUMULATOR, answering, cut_to_16_bits, misread, unsigned, using, wrapped
 from bugs_layers import requantised_first
 from twin_ops import coordinate
-from twins import clip
+from twins import clip, mapped, point_linear as right_point_linear
 
 
 def decoded(rule):
@@ -62,5 +62,11 @@ POINT_BLOCK = {
     "MaximumOfEachCloud": using(requantise=of_each_sample),
     "ReluMissing": using(relu=lambda x: x)}
 
+POINT_BLOCK_ENDS = {
+    **POINT_BLOCK,
+    "Int16Accumulator": using(point_linear=lambda x, weight: mapped(lambda v: wrapped(v, 16),
+                                                                    right_point_linear(x, weight))),
+    "UnsignedActivations": misread(lambda i: {"x": {**i["x"], "data": mapped(lambda v: v % 256, i["x"]["data"])}})}
+
 BUGS = {"decode_points": DECODE_POINTS, "point_linear": POINT_LINEAR, "max_over_points": MAX_OVER_POINTS,
-        "point_block": POINT_BLOCK}
+        "point_block": POINT_BLOCK, "point_block_ends": POINT_BLOCK_ENDS}

@@ -222,7 +222,21 @@ TAIL_STEP = {
     "ErrorExponentForgotten": passing(exponent_forgotten)}
 
 
+right_step = twins_training.gradient_step
+
+
+def stepping(change):
+    """The bug of a port that stores the elements of a step as change(v)."""
+    return using(gradient_step=lambda gradient, b_bp: mapped(change, right_step(gradient, b_bp)))
+
+
+TAIL_STEP_128 = {
+    "StepInInt8": stepping(lambda v: wrapped(v, 8)),
+    "ClippedTo127": stepping(lambda v: clip(v, 127)),
+    "UpdateSignInverted": UPHILL}
+
+
 BUGS = {"softmax_error": SOFTMAX_ERROR, "linear_gradient": LINEAR_GRADIENT,
         "linear_backward": LINEAR_BACKWARD,
         "relu_backward": RELU_BACKWARD, "gradient_step": GRADIENT_STEP, "update_tail": UPDATE_TAIL,
-        "tail_step": TAIL_STEP}
+        "tail_step": TAIL_STEP, "tail_step_128": TAIL_STEP_128}

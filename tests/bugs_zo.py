@@ -169,5 +169,11 @@ DIGEST = {
                                                       for array in arrays))}
 
 
+INITIAL_DIGEST = {
+    "NotClipped": misread(zo_tensors=lambda p: 0),
+    "TailClipped": misread(zo_tensors=lambda p: len(p["shapes"]))}
+
+
 BUGS = {"clip_for_zo": CLIP_FOR_ZO, "perturb": PERTURB, "restore_and_update": RESTORE_AND_UPDATE,
-        "train_step": TRAIN_STEP, "digest": DIGEST}
+        "train_step": TRAIN_STEP, "digest": DIGEST,
+        "initial_digest": INITIAL_DIGEST}

@@ -1,9 +1,12 @@
 """The worked example of SPEC.md, one training step of a tiny network, computed twice: by zo_numpy and by the twins.
 
 Each function returns {name as it is printed: int, nested list of ints, or text}. `python tests/spec_example.py`
-(with the project's root on PYTHONPATH) prints them as SPEC.md does.
+(with the project's root on PYTHONPATH) prints them as SPEC.md does, with `--json`
+as tests/golden/example.json.
 """
 import hashlib
+import json
+import sys
 
 import numpy as np
 
@@ -12,6 +15,7 @@ import twins_training
 from twins import flat, shaped
 from zo_numpy import models, rng
 from zo_numpy.app.tour import BP_TAIL, HEADROOM, IMAGES, INPUT, LABELS, SEED, SETTINGS, STEP, TINY, plain, written
+from zo_numpy.golden import FORMAT_VERSION
 from zo_numpy.int8 import draws, elastic_zo, loss, precision, tail
 from zo_numpy.int8.arith import QTensor, bit_width, max_abs, pseudo_stochastic_shift
 from zo_numpy.run import steps
@@ -197,6 +201,15 @@ def tail_from_twins(weights, inputs):
     return values
 
 
+def as_json(values):
+    """The example as tests/golden/example.json holds it: a line a value."""
+    lines = ",\n".join(f"  {json.dumps(name)}: {json.dumps(value)}" for name, value in values.items())
+    return f'{{\n "format_version": {FORMAT_VERSION},\n "values": {{\n{lines}\n }}\n}}\n'
+
+
 if __name__ == "__main__":
-    for entry in from_library().items():
-        print(written(*entry))
+    if "--json" in sys.argv:
+        print(as_json(from_library()), end="")
+    else:
+        for entry in from_library().items():
+            print(written(*entry))

@@ -8,7 +8,7 @@ import pytest
 from zo_numpy import tiles
 from zo_numpy.__main__ import main
 from zo_numpy.int8 import elastic_zo as int8, layers, loss
-from zo_numpy.measure import bench, kernels, peak, timing
+from zo_numpy.measure import bench, in_words, kernels, peak, timing
 
 BOTH = ("int8", "fp32")
 PEAKS = {f"{prefix}{name}{suffix}" for prefix, suffix in (("", ""), ("", "_b1"), ("", "_b256"), ("pointnet_", ""))
@@ -48,11 +48,33 @@ def test_json_names_every_ratio(quick, capsys):
     assert parts[2]["tail"] > parts[0]["tail"]
 
 
-def test_report_is_readable(quick, capsys):
-    assert main(["bench", "--rounds", "1", "--batch-size", "2"]) == 0
-    out = capsys.readouterr().out
-    for name in ("precision", "draws", "matmul", "rest", "matmul_2t", "einsum_int16", "PointNet, clouds of 16 points"):
-        assert name in out
+def test_ten_lines_say_which_of_two_takes_more(quick, capsys, monkeypatch):
+    """Each figure is that of --json, its direction is in words, and no ratio stands under its bare name."""
+    results, whole = {}, {"images": bench.images, "clouds": bench.clouds}
+    for name, function in whole.items():
+        monkeypatch.setattr(bench, name, lambda *given, name=name, function=function:
+                            results.setdefault(name, function(*given)))
+    assert main(["bench", "--rounds", "1", "--batch-size", "2,32"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 10 and max(map(len, lines)) < 160 and "_" not in "".join(lines)
+    ratios = results["images"]["ratios"] | results["clouds"]["ratios"]
+    for number, name, direction in (
+            (2, "int8_over_fp32_k1_b32", "INT8 takes {:.2f} times as long as FP32 at K = 1, batch 32"),
+            (3, "epoch_k2_b64_s_int8", "takes {:.1f} s in INT8"), (6, "peak_fp32_over_int8", "FP32 holds {:.2f} times"),
+            (7, "full_bp_over_k0_int8", "full BP {:.2f} times as much"), (8, "matmul_1t", "{:.1f} times as fast as"),
+            (9, "pointnet_int8_over_fp32_k1_b2", "INT8 takes {:.2f} times as long as FP32")):
+        assert direction.format(ratios[name]) in lines[number]
+
+
+@pytest.mark.parametrize("share, said", [(0.0123, "K = 1 holds 1.23 % more"), (-0.0004, "K = 1 holds 0.04 % less")])
+def test_less_is_called_less(share, said):
+    ratios = dict.fromkeys(("int8_over_fp32_k1_b8", "epoch_k2_b64_s_int8", "epoch_k2_b64_s_fp32", "peak_fp32_over_int8",
+                            "peak_fp32_mb", "peak_int8_mb", "overhead_k2_int8", "overhead_k3_int8", "matmul_1t",
+                            "matmul_2t", "einsum_share_b256"), 1.0) | {"overhead_k1_int8": share}
+    steps = [{"precision": precision, "bp_tail": k, "batch": 8, "milliseconds": 1.0, "parts": {"draws": 3, "loss": 1}}
+             for precision in BOTH for k in (0, 1, 2, 3)]
+    lines = list(in_words.report({"threads": 1, "numpy": "2", "rounds": 3, "steps": steps, "ratios": ratios}))
+    assert said in lines[6] and "75 % drawing z, 25 % loss" in lines[4] and "full BP" not in "".join(lines)
 
 
 @pytest.mark.parametrize("arguments, named", [(["--rounds", "0"], "--rounds"), (["--batch-size", "0"], "--batch-size"),

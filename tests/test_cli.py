@@ -94,6 +94,16 @@ def test_a_python_without_the_packages_is_told_where_they_are(tmp_path):
     assert "no numpy" in one_line(result.stderr) and ".venv/bin/python" in result.stderr
 
 
+@pytest.mark.parametrize("numpy, named", [("raise ImportError('of another\\nPython')", "of another Python"),
+                                          ("__version__ = '1.21.0'", "NumPy 1.21.0"), ("x = 1", "__version__")])
+def test_packages_of_another_python_are_named(tmp_path, numpy, named):
+    (tmp_path / "numpy").mkdir()
+    (tmp_path / "numpy" / "__init__.py").write_text(numpy)
+    result = python("-m", "zo_numpy", "tour", cwd=ROOT, env={"PYTHONPATH": str(tmp_path)})
+    assert result.returncode == 2
+    assert named in (line := one_line(result.stderr)) and str(tmp_path) in line and "PYTHONPATH" in line
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="file names are bytes on Linux only")
 def test_a_name_that_is_no_text_is_printed_all_the_same(tmp_path, digits):
     out = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9")
@@ -125,7 +135,7 @@ def test_a_folder_is_named_after_the_run(tmp_path, digits, capsys, monkeypatch):
     other = [*options[:-1], "4", "--zo-frozen", "--bp-tail", "1"]
     assert main([*other, "--batch-size", "32"]) == 0
     assert {path.name for path in pathlib.Path("runs").iterdir()} == {out.name, "mnist-int8-k1-frozen-e1-s4"}
-    assert "batch_size = 32" in refused(capsys, *other, "--resume")   # nor may a default that is left out
+    assert "--batch-size 32" in refused(capsys, *other, "--resume")   # nor may a default that is left out
 
 
 def test_the_first_and_the_last_line_say_that_the_data_set_is_not_whole(tmp_path, digits, capsys):

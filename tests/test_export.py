@@ -95,9 +95,9 @@ def test_c_header_compiles_without_a_warning_and_holds_the_weights(run, weights,
     assert main(["export", str(run), "--format", "c", "--out", str(tmp_path / "weights.h")]) == 0
     show = []
     for name, array in arrays.items():
-        dims = ", ".join(f"{name.upper()}_DIM{axis}" for axis in range(array.ndim))
-        show.append(f'{{ const int dims[] = {{{dims}}}; show("{name}", {name}_weight, sizeof {name}_weight, '
-                    f'{name.upper()}_EXPONENT, dims, {array.ndim}); }}')
+        dims = ", ".join(f"RUN_{name.upper()}_DIM{axis}" for axis in range(array.ndim))
+        show.append(f'{{ const int dims[] = {{{dims}}}; show("{name}", run_{name}_weight, '
+                    f'sizeof run_{name}_weight, RUN_{name.upper()}_EXPONENT, dims, {array.ndim}); }}')
     (tmp_path / "main.c").write_text(C_PROGRAM.replace("SHOW", "\n".join(show)))
     printed = compile_and_run(tmp_path, f"-std={standard}", "-Wextra", "-Wpedantic")
     assert printed.splitlines() == [expected_line(name, array, numbers[f"{name}.exponent"])
@@ -110,11 +110,11 @@ def test_c_header_holds_extreme_values_and_survives_any_name(tmp_path):
               for layer in models.weight_layers(models.NARROW_LENET.layers)}
     numbers = {f"{name}.exponent": -20 for name in arrays}
     origin = "a folder named */ int broken; /* \\ ??/ \u6570"
-    text = export.to_c(models.NARROW_LENET, arrays, numbers, origin)
+    text = export.to_c(models.NARROW_LENET, arrays, numbers, origin, "1")
     (tmp_path / "weights.h").write_text(text, encoding="utf-8")
     (tmp_path / "main.c").write_text(C_PROGRAM.replace(
-        "SHOW", 'const int d[] = {1}; show("x", fc1_weight, sizeof fc1_weight, FC1_EXPONENT, d, 1);\n'
-                "(void)conv1_weight; (void)conv2_weight; (void)fc2_weight; (void)fc3_weight;"))
+        "SHOW", 'const int d[] = {1}; show("x", x1_fc1_weight, sizeof x1_fc1_weight, X1_FC1_EXPONENT, d, 1);\n'
+                "(void)x1_conv1_weight; (void)x1_conv2_weight; (void)x1_fc2_weight; (void)x1_fc3_weight;"))
     printed = compile_and_run(tmp_path, "-std=c99")
     fc1 = arrays["fc1"].reshape(-1).astype(int)
     assert printed.split() == ["x", str(fc1.size), "-20", "1", str(fc1.sum()),
@@ -126,8 +126,41 @@ def test_c_header_names_the_weights_it_holds(run, weights, tmp_path):
     text = (tmp_path / "weights.h").read_text()
     assert f"sha256 {digest(weights[0])}" in text
     assert max(map(len, text.splitlines())) <= 140
-    numbers = re.findall(r"-?\d+", text[text.index("conv1_weight[50] = {") + 20:text.index("};")])
+    numbers = re.findall(r"-?\d+", text[text.index("run_conv1_weight[50] = {") + 24:text.index("};")])
     assert list(map(int, numbers)) == [int(value) for value in weights[0]["conv1"].reshape(-1)]
+
+
+NAMES = ["int", "INT", "Int", "1st", "a-b", "a_b", "a b", "a_b_2", "\u6570", "", "_", "static", "x/*", "conv1"]
+
+
+@pytest.mark.skipif(not COMPILER, reason="no C compiler here")
+def test_layers_of_any_names_and_two_headers_in_one_program(tmp_path):
+    """Keywords, names that are no identifiers, that differ in case only, or are made alike; two networks at once."""
+    model = models.Model("any", (4,), 4, tuple(models.Linear(name, 4, 4) for name in NAMES))
+    uses = []
+    for number, header in enumerate(("int", "a-b", "A_b 2")):
+        arrays = {name: np.full((4, 4), 10 * number + i, np.int8) for i, name in enumerate(NAMES)}
+        text = export.to_c(model, arrays, {f"{name}.exponent": -1 for name in NAMES}, "origin", header)
+        (tmp_path / f"{number}.h").write_text(text)
+        found = re.findall(r"int8_t (\w+)\[", text)
+        assert len(found) == len(NAMES)
+        uses += [f'printf("%d ", {name}[15]);' for name in found]
+    (tmp_path / "main.c").write_text("#include <stdio.h>\n" + "".join(f'#include "{n}.h"\n' for n in (0, 1, 2, 0))
+                                     + "int main(void) {\n" + "\n".join(uses) + "\nreturn 0; }\n")
+    printed = compile_and_run(tmp_path, "-std=c99", "-Wextra", "-Wpedantic").split()
+    assert list(map(int, printed)) == [10 * number + i for number in range(3) for i in range(len(NAMES))]
+
+
+@pytest.mark.skipif(not COMPILER, reason="no C compiler here")
+def test_the_headers_of_two_runs_stand_in_one_program(run, tmp_path):
+    shutil.copytree(run, tmp_path / "other run")
+    for source, out in ((run, "1/weights.h"), (tmp_path / "other run", "2/weights.h"), (run, "again.h")):
+        (tmp_path / out).parent.mkdir(exist_ok=True)
+        assert main(["export", str(source), "--format", "c", "--out", str(tmp_path / out)]) == 0
+    (tmp_path / "main.c").write_text('#include "1/weights.h"\n#include "2/weights.h"\n#include "again.h"\n'
+                                     "int main(void) { return run_fc1_weight[0] + other_run_fc1_weight[0] + "
+                                     "run_again_fc1_weight[0] - 3 * run_fc1_weight[0]; }\n")
+    compile_and_run(tmp_path, "-std=c99", "-Wno-unused-const-variable")
 
 
 @pytest.mark.parametrize("out", ["nowhere/weights.npz", "folder", "file/weights.npz"])

@@ -46,6 +46,7 @@ def golden(tmp_path, monkeypatch):
     monkeypatch.setattr(commands, "GOLDEN", folder)
     monkeypatch.setattr(check, "TRACES", {TRACE: check.TRACES[TRACE]})
     monkeypatch.setattr(check, "RUNS", {"short": short})
+    monkeypatch.setattr(check, "DATA", {})
     assert main(["golden", "update"]) == 0
     return folder
 
@@ -105,7 +106,9 @@ def test_a_bug_in_the_library_is_found_and_its_place_is_named(golden, capsys, mo
     ("runs/short/config.json", lambda content: content + b" ", "config.json is not, byte for byte"),
     ("runs/short/steps.txt", lambda content: content.replace(b"\n", b"\r\n"), "steps.txt, line 1: "),
     ("runs/short/steps.txt", lambda content: content + b"\n", "steps.txt, line 5: the run has no more lines"),
-    ("runs/short/evaluation.txt", lambda content: content[:-1], "evaluation.txt, line 1: ")])
+    ("runs/short/evaluation.txt", lambda content: content[:-1], "evaluation.txt, line 1: "),
+    ("contract/constants.json", lambda content: content.replace(b"47274", b"47275"), "constants.json is not, byte for"),
+    ("contract/philox.txt", lambda content: content[:-1], "philox.txt is not, byte for byte")])
 def test_bytes_alone_that_differ_are_found(golden, capsys, file, change, words):
     content = (golden / file).read_bytes()
     (golden / file).write_bytes(change(content))
@@ -115,7 +118,7 @@ def test_bytes_alone_that_differ_are_found(golden, capsys, file, change, words):
     assert lines[-1].endswith(" comparisons, 1 difference")
 
 
-@pytest.mark.parametrize("name", [f"traces/{TRACE}/more.npy", "runs/short/more.txt"])
+@pytest.mark.parametrize("name", [f"traces/{TRACE}/more.npy", "runs/short/more.txt", "contract/more.json"])
 def test_a_file_too_many_is_found(golden, capsys, name):
     (golden / name).write_bytes(b"")
     status, lines = checked(capsys)
@@ -142,6 +145,8 @@ def test_missing_data_are_named_as_skipped_and_a_run_of_them_is_kept(golden, cap
     monkeypatch.setattr(check, "RUNS", runs)
     subset = datasets.load("mnist-subset")
     monkeypatch.setattr(commands, "at_hand", lambda config: subset._replace(name=config.data))
+    assert main(["golden", "update"]) == 0
+    capsys.readouterr()
     status, lines = checked(capsys)
     assert status == 0
     assert f"run {MNIST_RUN}: SKIPPED, its data are not here (mnist); fetch them with `make data`" in lines

@@ -13,7 +13,7 @@ from zo_numpy.app.data import at_hand
 from zo_numpy.golden import runs
 from zo_numpy.int8 import arith, draws, elastic_zo, variants
 from zo_numpy.int8.precision import to_arrays
-from zo_numpy.run.checkpoint import digest, read_checkpoint
+from zo_numpy.run.checkpoint import digest, read_checkpoint, write_checkpoint
 from zo_numpy.run.config import read_config
 from zo_numpy.run.steps import own_method
 
@@ -70,10 +70,23 @@ def test_the_committed_runs_replay_to_their_last_digest(name):
     assert digest(to_arrays(weights)[0]) == lines_of(GOLDEN / name)[-1].split()[-1]
 
 
-def test_a_run_that_is_not_finished_is_replayed_as_far_as_it_goes(run, capsys):
-    write_lines(run, lines_of(run)[:120])
+@pytest.mark.parametrize("left", [149, 120, 100, 1])
+def test_a_log_that_is_cut_off_is_refused(made, run, capsys, left):
+    write_lines(run, lines_of(run)[:left])
+    assert f"ends after {left} of 150 steps" in refused(capsys, "replay", run)
+    shutil.copy(made / "checkpoint.npz", run)
+    assert f"ends after {left} of 150 steps" in refused(capsys, "replay", run)
+
+
+def test_a_run_that_is_not_finished_is_replayed_as_far_as_it_goes(made, run, capsys):
+    """Its checkpoint says how far that is."""
+    arrays, numbers = read_checkpoint(made / "checkpoint.npz")
+    write_checkpoint(run / "checkpoint.npz", arrays, {**numbers, "step": 120})
+    write_lines(run, lines_of(run)[:130])
     assert main(["replay", str(run)]) == 0
-    assert "replayed 120 of 150 steps" in capsys.readouterr().out
+    assert "replayed 130 of 150 steps" in capsys.readouterr().out
+    write_lines(run, lines_of(run)[:110])
+    assert "ends after 110 of 120 steps" in refused(capsys, "replay", run)
 
 
 def test_a_flipped_sign_is_found_at_the_next_digest(run, capsys):

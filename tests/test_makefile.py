@@ -3,6 +3,7 @@ import os
 import re
 import shutil
 import subprocess
+import time
 
 import pytest
 
@@ -10,24 +11,27 @@ from small_runs import ROOT
 
 pytestmark = pytest.mark.skipif(not shutil.which("make"), reason="no make here")
 
+FILES = ("Makefile", "environment.sh", "pyproject.toml", "setup.cfg", "setup.py")
+
 # A Python that is whatever its variables say. It notes its calls in calls.txt.
 FAKE_PYTHON = """#!/bin/sh
 echo "$*" >> "$CALLS"
+echo "$PYTHONPATH $PYTHONHOME $PIP_TARGET $PIP_USER $PIP_REQUIRE_VIRTUALENV $PYTHONNOUSERSITE" >> "$CALLS.variables"
 case "$*" in
     *version_info*) exit ${OLD:-0};;
     *"import venv"*) exit ${NO_VENV:-0};;
-    "-c import numpy"*) exit ${NO_PACKAGES:-0};;
+    *"import numpy, scipy"*) exit ${NO_PACKAGES:-0};;
+    "-c import sys") exit ${DEAD:-0};;
+    *base_prefix*) cat "$0.version";;
     "-c import sysconfig"*) mkdir -p .venv/packages; echo .venv/packages;;
     "-c import sys; print"*) echo /of/this/python/site-packages;;
     "-m venv"*)
         [ -n "$BREAK_VENV" ] && { mkdir -p .venv; exit 1; }
-        case "$*" in *--clear*) rm -rf .venv;; esac
+        rm -rf .venv
         mkdir -p .venv/bin
         cp "$0" .venv/bin/python
-        case "$*" in *--without-pip*) ;; *) printf '#!/bin/sh\\nexec "%s" pip "$@"\\n' "$0" > .venv/bin/pip
-                                         chmod +x .venv/bin/pip;; esac;;
-    pip*) echo "pip says why" >&2; exit ${NO_NETWORK:-0};;
-    "-m pip"*) echo "pip says why" >&2; exit ${NO_NETWORK:-0};;
+        cp "$0.version" .venv/bin/python.version;;
+    "-m pip"*) echo "pip says why" >&2; [ -z "$SILENCE" ] || exec sleep $SILENCE; exit ${NO_NETWORK:-0};;
     *) echo "ran: $*"; exit ${STATUS:-0};;
 esac
 """
@@ -38,10 +42,11 @@ def clone(tmp_path):
     """A folder with a space in its name that holds what the Makefile needs, and a fake Python beside it."""
     folder = tmp_path / "a clone"
     folder.mkdir()
-    for name in ("Makefile", "setup.cfg", "pyproject.toml"):
+    for name in FILES:
         shutil.copy(ROOT / name, folder)
     (tmp_path / "python").write_text(FAKE_PYTHON)
     (tmp_path / "python").chmod(0o755)
+    (tmp_path / "python.version").write_text("3.11")
     return folder
 
 
@@ -67,14 +72,14 @@ def one_error(result):
 
 
 def test_make_lists_what_there_is(clone):
-    result = make(clone)
+    result = make(clone, "help")
     assert result.returncode == 0 and not result.calls
     for target in ("mnist-int8", "mnist-fp32", "fashion-int8", "fashion-fp32", "finetune-int8", "finetune-fp32",
                    "results", "results-quick", "figures", "data", "test", "clean"):
         assert re.search(rf"^make {target}  +\S", result.stdout, re.MULTILINE)
     for default in ("SEED=0", "BP_TAIL=2", "DATA=mnist", "ROTATE=45"):
         assert default in result.stdout
-    assert sorted(os.listdir(clone)) == ["Makefile", "pyproject.toml", "setup.cfg"]
+    assert sorted(os.listdir(clone)) == sorted(FILES)
 
 
 def test_every_target_that_is_listed_exists_and_needs_no_file_of_its_name(clone):
@@ -170,7 +175,8 @@ def test_without_a_network_a_python_lends_its_packages(clone):
     result = make(clone, "test", NO_NETWORK="1")
     assert result.returncode == 0, result.stderr
     assert "using the packages" in result.stdout
-    assert (clone / ".venv" / "packages" / "lent.pth").read_text() == "/of/this/python/site-packages\n"
+    assert (clone / ".venv" / "packages" / "found_by_make.pth").read_text() == (
+        f"{clone}\n/of/this/python/site-packages\n")
     assert result.calls[-1] == "-m pytest"
 
 
@@ -182,13 +188,74 @@ def test_remains_of_an_environment_are_replaced(clone):
     assert result.calls[-1] == "-m pytest"
 
 
+def made(result):
+    """Whether an environment was made."""
+    assert result.returncode == 0, result.stderr
+    return any(call.startswith("-m venv") for call in result.calls)
+
+
+def test_make_alone_makes_the_environment_and_says_how_to_call_the_program(clone):
+    result = make(clone)
+    assert made(result) and not any("zo_numpy" in call for call in result.calls)
+    assert "ready; in any shell: .venv/bin/python -m zo_numpy --help" in result.stdout.splitlines()[-1]
+    assert not made(again := make(clone)) and len(again.stdout.splitlines()) == 1
+
+
+def test_long_targets_say_how_long_they_take(clone):
+    for target in ("first", "mnist-int8", "fashion-fp32", "finetune-int8", "pointnet-fp32", "results-quick", "test",
+                   "golden-check", "golden-update", "port", "fuzz", "faults", "matrix", "mutants", "installed"):
+        assert re.search("^this takes about .*(minute|hour)", make(clone, target).stdout, re.MULTILINE), target
+
+
+def test_the_users_variables_stay_out_of_the_environment(clone):
+    """Whatever they are: where pip puts packages, and where a Python looks for them."""
+    variables = {"PYTHONPATH": "/other/versions", "PYTHONHOME": "/other/home", "PIP_TARGET": "/elsewhere",
+                 "PIP_USER": "1", "PIP_REQUIRE_VIRTUALENV": "1"}
+    assert made(make(clone, "test", **variables))
+    seen = set((clone.parent / "calls.txt.variables").read_text().splitlines())
+    assert seen == {"   0 0 1",              # while the environment is made
+                    "  /elsewhere 1 1 1"}    # of the program, which needs no pip
+
+
+def test_an_environment_whose_python_is_gone_is_made_anew(clone):
+    assert made(make(clone, "test"))
+    (clone / ".venv" / "bin" / "python").unlink()
+    result = make(clone, "test")
+    assert made(result) and "no Python that works" in result.stdout
+    assert not made(make(clone, "test"))
+
+
+def test_another_python_that_is_asked_for_replaces_the_environment(clone):
+    assert made(make(clone, "test"))
+    (clone.parent / "python.version").write_text("3.12")
+    result = make(clone, "test")
+    assert made(result) and "of another Python" in result.stdout and not made(make(clone, "test"))
+
+
+def test_an_environment_that_make_has_not_made_stays(clone):
+    assert made(make(clone, "test"))
+    for name in ("ready", "by-make"):
+        (clone / ".venv" / name).unlink()
+    (clone / ".venv" / "mine").write_text("")
+    assert "VENV=" in one_error(make(clone, "test")) and (clone / ".venv" / "mine").exists()
+
+
+def test_a_silent_network_is_noticed(clone):
+    script = (clone / "environment.sh").read_text()
+    seconds = int(re.search(r"^SECONDS_OF_SILENCE=(\d+)", script, re.MULTILINE)[1])
+    assert seconds < 20
+    (clone / "environment.sh").write_text(script.replace(f"SECONDS_OF_SILENCE={seconds}", "SECONDS_OF_SILENCE=1"))
+    started = time.monotonic()
+    result = make(clone, "test", SILENCE="40")
+    assert time.monotonic() - started < 20 and "using the packages" in result.stdout and result.returncode == 0
+
+
 def test_clean_leaves_runs_and_data(clone):
     for folder in (".venv", "runs/mine", "datasets/cache/mnist", "zo_numpy/__pycache__", "zo_numpy.egg-info",
                    "build"):
         (clone / folder).mkdir(parents=True)
     assert make(clone, "clean").returncode == 0
-    assert set(os.listdir(clone)) == {"Makefile", "datasets", "pyproject.toml", "runs", "setup.cfg",
-                                      "zo_numpy"}
+    assert set(os.listdir(clone)) == {*FILES, "datasets", "runs", "zo_numpy"}
     assert (clone / "runs" / "mine").exists() and (clone / "datasets" / "cache" / "mnist").exists()
     assert not (clone / "zo_numpy" / "__pycache__").exists()
 
@@ -203,4 +270,4 @@ def test_continuous_integration_is_what_a_user_types(clone):
         result = subprocess.run([clone / ".ci" / "run"], cwd="/", env={**os.environ, **variables}, text=True,
                                 capture_output=True, timeout=60)
         assert (result.returncode == 0) == (status == 0), result.stderr
-        assert calls.read_text().splitlines()[-1] == "-m pytest"
+        assert calls.read_text().splitlines()[-1] == ("-m pytest" if status else "-m tests.trust.installed")

@@ -134,8 +134,9 @@ def test_int8_compiles_without_float_registers(tmp_path):
 
 @pytest.mark.skipif(not shutil.which("objdump"), reason="there is no objdump")
 def test_int8_objects_hold_no_float_arithmetic(built, tmp_path):
-    objects = [*built.glob("int8_*.o"), built / "port_c99_rng.o", built / "port_c99_models.o"]
-    assert len(objects) == 11 + 2
+    objects = [*built.glob("int8_*.o"), *(built / f"{name}.o" for name in ("port_c99_rng", "port_c99_models",
+                                                                           "device_device"))]
+    assert len(objects) == 11 + 3
     assert port.float_instructions(objects) == []
     assert port.float_instructions(sorted(built.glob("fp32_*.o")))
     shutil.copytree(port.SOURCE, tmp_path / "port_c99")

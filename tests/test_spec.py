@@ -16,6 +16,8 @@ import twins
 import twins_training
 from datasets.mnist import MNIST, SUBSET
 from zo_numpy import models, rng
+from zo_numpy.fp32 import draws as fp32_draws, points as fp32_points
+from zo_numpy.golden import tolerances
 from zo_numpy.int8 import arith, draws, elastic_zo, layers, loss, points, precision, tail
 from zo_numpy.run import config
 from zo_numpy.run.trainer import EVALUATION_BATCH
@@ -363,3 +365,19 @@ def test_document_is_plain():
     headings = re.findall(r"^##+ (\d+(?:\.\d+)?)", SPEC, re.M)
     for referred in re.findall(r"[Ss]ections? (\d+(?:\.\d+)?)", SPEC):
         assert referred in headings
+
+
+def test_the_page_on_fp32_has_the_tolerances_of_the_code():
+    page = (PACKAGE / "fp32" / "SPEC.md").read_text(encoding="utf-8")
+    listed = {what: error for what, error, _ in rows(page, "what")}
+    firsts = {what: float(re.match(r"[0-9.e-]+", error)[0]) for what, error in listed.items()}
+    assert firsts == {
+        "clouds": 0, "first weights, input": tolerances.DRAWN, "z": tolerances.NORMAL,
+        "weights later on": tolerances.COMPUTED, "all other tensors": tolerances.COMPUTED, "a loss": tolerances.LOSS,
+        "g": tolerances.LOSS, "a run's loss; g": tolerances.RUN, "a run's samples that are right": 100 * tolerances.RIGHT}
+    assert f"float32({fp32_points.MOMENTUM})" in page and "+ 1e-5)" in page and fp32_points.EPSILON == 1e-5
+    names = list(fp32_draws.init_weights(models.MODELS["pointnet"], 0))
+    of_pointnet = page[page.index("PointNet:"):]
+    for name, index in re.findall(r"`([a-z0-9]+\.[a-z]+)` (\d+)", of_pointnet):
+        assert names.index(name) == int(index)
+    assert all(ord(character) < 128 for character in page) and max(map(len, page.splitlines())) <= 200

@@ -8,6 +8,7 @@ import struct
 import types
 from fractions import Fraction
 
+import twin_runs
 import twins
 import twins_training
 from twins import (base2_logit, bit_width, clip, coarse_cross_entropy, conv2d, cross_entropy, exp2_negative,
@@ -320,6 +321,9 @@ TWINS = {
     "linear_gradient": lambda i, p: {"accumulator": linear_gradient(i["error"], i["x"])},
     "linear_backward": lambda i, p: {"accumulator": linear_backward(i["error"], i["weight"])},
     "relu_backward": lambda i, p: {"result": relu_backward(i["error"], i["x"])},
-    "gradient_step": gradient_step_op, "running_step": running_step_op, "update_tail": update_tail_op, "tail_step": tail_step_op,
+    "gradient_step": gradient_step_op, "running_step": running_step_op, "update_tail": update_tail_op,
+    "tail_step": tail_step_op,
     "clip_for_zo": clip_for_zo_op, "perturb": perturb_op, "restore_and_update": restore_op,
-    "train_step": train_step_op, "digest": digest_op}
+    "train_step": train_step_op, "digest": digest_op, "short_run": twin_runs.short_run_op,
+    "initial_digest": twin_runs.initial_digest_op, "point_block_ends": forward_block_op,
+    "tail_step_128": tail_step_op}

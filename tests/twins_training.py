@@ -128,6 +128,11 @@ def zo_update(weight, z, g, r_max, b_zo, r_limit):
     return update(weight, zo_step(z, g, r_max, b_zo), 127 - r_limit) if g else weight
 
 
+def tail_queries(count):
+    """The queries of a step whose passes give the tail's steps: the last."""
+    return [count - 1]
+
+
 def add_steps(first, second):
     """The tail's steps of both passes."""
     return {name: mapped(lambda a, b: a + b, first[name], second[name]) for name in first}
@@ -150,23 +155,26 @@ def train_step(model, bp_tail, weights, images, labels, seed, step, settings, va
 
     both = variant.tail_passes == "both" and not variant.frozen
 
-    def evaluate(times, z):
+    def evaluate(times, query):
+        z = zs[query]
         theta = {name: (mapped(lambda w, d: w + times * d, data, z[name]) if name in zo else data, exponent)
                  for name, (data, exponent) in weights.items()}
         logits, inputs = forward(model.layers, theta, x)
         steps = {}
-        if z is zs[-1] and (both or times < 0):           # of the last query, and the pass that counts
+        if query in of_tail and (both or times < 0):      # the pass that counts
             exponents = {}
             gradients = tail_gradients(bp, theta, logits, inputs, labels, exponents)
             steps = steps_of(gradients, exponents, settings.b_bp, scales)
         return LOSSES[settings.loss](logits, labels), steps
 
     zs = [draw(query) for query in range(1 if variant.frozen else variant.queries)]
-    plus, minus = ([evaluate(times, z) for z in zs] for times in (+1, -1))
+    of_tail = tail_queries(len(zs))
+    plus, minus = ([evaluate(times, query) for query in range(len(zs))] for times in (+1, -1))
     gs = [(high > low) - (high < low) for (high, _), (low, _) in zip(plus, minus)]
-    steps = minus[-1][1]                                  # of the last query
+    steps = [minus[query][1] for query in of_tail]
     if both:
-        steps = add_steps(plus[-1][1], steps)
+        steps = [add_steps(plus[query][1], second) for query, second in zip(of_tail, steps)]
+    steps = {name: mapped(lambda *parts: sum(parts), *(one[name] for one in steps)) for name in bp}
 
     new = {}
     for name, (data, exponent) in weights.items():

@@ -1,4 +1,7 @@
-"""The command line: python -m zo_numpy COMMAND. Runs a command and turns what went wrong into one line."""
+"""The command line: python -m zo_numpy COMMAND, where it is installed zo-numpy COMMAND.
+
+Runs a command and turns what went wrong into one line.
+"""
 import importlib.util
 import os
 import sys
@@ -7,10 +10,28 @@ import sys
 for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
     os.environ.setdefault(name, "1")   # read when NumPy is first imported, below
 
-missing = [name for name in ("numpy", "matplotlib") if not importlib.util.find_spec(name)]
-if missing:
-    print(f"error: {sys.executable} has no {' and no '.join(missing)}; use the environment that `make` makes "
-          "(.venv/bin/python), or install them with `pip install -e .`", file=sys.stderr)
+OLDEST_NUMPY = (1, 26)   # as setup.cfg has it
+
+
+def _unusable():
+    """What is wrong with the packages of this Python, in words; None if nothing is. Variables can lead to others'."""
+    missing = [name for name in ("numpy", "matplotlib") if not importlib.util.find_spec(name)]
+    if missing:
+        return f"{sys.executable} has no {' and no '.join(missing)}"
+    foreign = "; PYTHONPATH may lead there" if "PYTHONPATH" in os.environ else ""
+    try:
+        import numpy
+        version = tuple(map(int, numpy.__version__.split(".")[:2]))
+    except Exception as error:   # of another Python, of another system, half of it
+        where = importlib.util.find_spec("numpy").origin
+        return f"{sys.executable} cannot use {where} ({' '.join(str(error).split())[:100]}){foreign}"
+    if version < OLDEST_NUMPY:
+        return f"{numpy.__file__} is NumPy {numpy.__version__}, and 1.26 or newer is needed{foreign}"
+
+
+if problem := _unusable():
+    print(f"error: {problem}; use the environment that `make` makes (.venv/bin/python), or mend this one with `pip "
+          "install -e .`", file=sys.stderr)
     sys.exit(2)
 
 from .app import commands  # noqa: E402
@@ -54,9 +75,14 @@ def main(arguments=None):
         return 130
 
 
-if __name__ == "__main__":
+def run():
+    """The command line of a process, which ends with it."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:   # a shell closed it
             setattr(sys, name, open(os.devnull, "w"))
         getattr(sys, name).reconfigure(errors="backslashreplace")   # file names may hold what a terminal cannot show
     sys.exit(main())
+
+
+if __name__ == "__main__":
+    run()

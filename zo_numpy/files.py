@@ -9,10 +9,12 @@ import glob
 import json
 import math
 import os
+import pathlib
 import secrets
 import shutil
 
 from . import system
+from .errors import UserError
 
 LOCK_SECONDS = 10.0
 
@@ -116,3 +118,13 @@ def short(path):
         return path.relative_to(path.cwd())
     except (ValueError, OSError):
         return path
+
+
+def user_path(text):
+    """The path that a user wrote, `~` and `~name` resolved.  Raises UserError if it can be none."""
+    if "\0" in str(text):
+        raise UserError(f"{text!r} is no path: it holds a byte of value 0; name another")
+    try:
+        return pathlib.Path(text).expanduser()
+    except RuntimeError:
+        raise UserError(f"{text} names a home folder that is not known: write the whole path") from None

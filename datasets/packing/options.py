@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from datasets.store import user_path
+from zo_numpy.files import user_path
 
 
 class Options(NamedTuple):

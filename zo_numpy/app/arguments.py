@@ -1,9 +1,13 @@
 """The options of every command."""
 import argparse
 import pathlib
+import sys
 
 from ..errors import UserError
+from ..files import user_path
 from ..run.config import BP, CHOICES, LOSSES, MEANINGS, SCHEDULES, option
+
+INSTALLED = "zo-numpy"   # the command of an installed package
 
 
 class _Parser(argparse.ArgumentParser):
@@ -11,6 +15,7 @@ class _Parser(argparse.ArgumentParser):
 
     def __init__(self, **options):
         super().__init__(allow_abbrev=False, **options)
+        self.register("type", pathlib.Path, user_path)   # `~` in every path, which no shell replaces in --out=~/x
 
     def error(self, message):
         raise UserError(f"{message} (see `{self.prog} --help`)")
@@ -25,6 +30,11 @@ def several(kind):
             number = "a whole number" if kind is int else "a number"
             raise argparse.ArgumentTypeError(f"{text!r} is not {number}, or several separated by commas") from None
     return read
+
+
+def _path_text(text):
+    """A path as text, with the home folder that `~` names."""
+    return str(user_path(text))
 
 
 def tail(text):
@@ -67,8 +77,8 @@ def _add_run_options(parser):
     add("--tilt", type=int, metavar="DEG", help="tip every cloud, training and test, by DEG degrees (about a level "
                                                 "axis)")
     add("--jitter", type=int, metavar="N", help="noise of every cloud, training and test, in thousandths of its radius")
-    add("--init-from", metavar="RUN", help="start from the weights of another run (fine-tuning), or from a FILE.npz of "
-                                           "weights in PyTorch's or Keras's layout")
+    add("--init-from", metavar="RUN", type=_path_text, help="start from the weights of another run (fine-tuning), or "
+                                                            "from a FILE.npz of weights in PyTorch's or Keras's layout")
     add("--queries", type=int, metavar="Q", help="perturbations a step (default 1)")
     add("--loss", help=f"{losses} (default the first)")
     add("--tail-passes", help=f"{', '.join(CHOICES['tail_passes'])}: which forward passes give the tail's gradient")
@@ -85,7 +95,8 @@ def _add_run_options(parser):
 
 def parse(arguments):
     """The command and its options, as an argparse namespace.  Raises UserError."""
-    parser = _Parser(prog="python -m zo_numpy", description="ElasticZO in pure NumPy.")
+    called = pathlib.Path(sys.argv[0]).stem
+    parser = _Parser(prog=called if called == INSTALLED else "python -m zo_numpy", description="ElasticZO in pure NumPy.")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
 
     train = subparsers.add_parser("train", argument_default=argparse.SUPPRESS,
@@ -121,8 +132,10 @@ def parse(arguments):
 
     export = subparsers.add_parser("export", help="final weights for another program or a device")
     export.add_argument("run", type=pathlib.Path)
-    export.add_argument("--format", choices=("npz", "c"), default="npz")
-    export.add_argument("--out", type=pathlib.Path, help="the file to write (default in the run folder)")
+    export.add_argument("--format", choices=("npz", "flat", "c"), default="npz",
+                        help="npz (default); flat, what a port reads without a parser; c, see --out")
+    export.add_argument("--out", type=pathlib.Path, help="the file to write (default in the run folder); with --format c "
+                        "a header, FILE.h, or a new folder for a C program that classifies, trains and tests itself")
 
     replay = subparsers.add_parser("replay", help="rebuild a vanilla-ZO run's weights from its log of signs alone")
     replay.add_argument("run", type=pathlib.Path)
@@ -130,7 +143,9 @@ def parse(arguments):
 
     golden = subparsers.add_parser("golden", help="vectors that other implementations are compared with, bit for bit")
     actions = golden.add_subparsers(dest="action", required=True, metavar="ACTION", parser_class=_Parser)
-    actions.add_parser("check", help="recompute the committed vectors and compare them")
+    check = actions.add_parser("check", help="recompute the committed vectors and compare them")
+    check.add_argument("--port", type=pathlib.Path, metavar="DIR", help="compare another implementation's answers "
+                       "instead, which are in this folder: ops/NAME.json, traces/NAME/, runs/NAME/")
     actions.add_parser("update", help="make the committed vectors anew")
     export_trace = actions.add_parser("export", argument_default=argparse.SUPPRESS,
                                       help="write a trace, every tensor of the first steps of a run, into a folder")
@@ -139,9 +154,16 @@ def parse(arguments):
     export_trace.add_argument("--compact", action="store_true", help="large tensors by digest")
     export_trace.add_argument("--run", type=pathlib.Path, help="the configuration and the data of this run")
     _add_run_options(export_trace)
+    export_data = actions.add_parser("export-data", argument_default=argparse.SUPPRESS,
+                                     help="write a run's data into one flat file that a port reads without a parser")
+    export_data.add_argument("path", type=pathlib.Path, metavar="FILE")
+    export_data.add_argument("--run", type=pathlib.Path, help="the configuration and the data of this run")
+    _add_run_options(export_data)
     diff = actions.add_parser("diff", help="compare a trace with a reference and name the first divergence")
     diff.add_argument("reference", type=pathlib.Path)
-    diff.add_argument("mine", type=pathlib.Path)
+    diff.add_argument("mine", type=pathlib.Path, help="its folder, or - for flat text on standard input")
+    text = actions.add_parser("text", help="a trace or an op's cases as flat text, a record a line")
+    text.add_argument("path", type=pathlib.Path, help="the folder of a trace, or a file of tests/golden/ops")
     model = subparsers.add_parser("model", help="print a network as JSON, to begin one of your own for --model with")
     model.add_argument("name", metavar="NAME", help=", ".join(CHOICES["model"]))
     subparsers.add_parser("tour", help="one training step of a tiny network, value by value, and what function did it")

@@ -10,26 +10,29 @@ import numpy as np
 
 # Modules that share their name with a command have another one here.
 from .. import models
-from ..errors import Diverged, UserError
+from ..errors import Diverged, UserError, written
 from ..files import write_atomically
 from ..golden import runs as golden_runs
-from ..measure import bench as benchmark, memory as memories, peak
+from ..measure import bench as benchmark, in_words, memory as memories, peak
 from ..run.checkpoint import digest
-from ..run.config import BP, describe, flat, is_own, make_config, read_config
+from ..run.config import BP, describe, flat, is_own, make_config, option, read_config
+from ..run.effects import without_effect
 from ..run.fitting import fitted
 from ..run.folder import CONFIG, CURVES, RUN_FILES, RunFolder, read_description
 from ..run.origin import read_origin, write_origin
 from ..run.network import described, first_difference, own_model, takes_points
 from ..run.steps import PRECISIONS, split
 from ..run.trainer import Interrupted, Run, first_weights
-from ..system import largest_resident
+from ..system import largest_resident, say_once
 from ..tiles import threads
-from . import export as exporting, vectors as golden_commands
+from . import export as exporting, flat_data, vectors as golden_commands
+from .beside import IS_CLONE
 from .data import Place, load_with_origin, other_data, own_file, recorded
 from .evaluation import evaluate  # noqa: F401 (a command)
 from .methods import method_of
 from .plots import draw_curves
 from .progress import Progress, say
+from .program import write_program
 from .overview import compare, runs  # noqa: F401 (commands)
 from .predicting import predict  # noqa: F401 (a command)
 from .report import folder_name, last_good, last_line, load_run, resume_command, summary
@@ -45,8 +48,8 @@ def check_same(config, given, dataset, origin, path):
         asked, had = ((config.schedules[name], stored.schedules[name]) if name in stored.schedules
                       else (getattr(config, name), getattr(stored, name)))
         if asked != had:
-            raise UserError(f"{path} was trained with {name} = {had}, not {asked}: leave the option out to resume, or "
-                            "choose another --out")
+            raise UserError(f"{path} was trained with {option(name)} {written(had)}, not {written(asked)}: leave the "
+                            "option out to resume, or choose another --out")
     if read_description(path)["dataset"]["digest"] != dataset.digest:
         raise UserError(other_data(path, read_origin(path, models.of_run(stored).input_shape), origin, dataset))
 
@@ -87,6 +90,7 @@ def train(data_dir=None, offline=False, out=None, resume=False, **given):
     """
     given, file = own_file(own_model(given))
     config, place, loaded = make_config(given), Place(file, data_dir, offline), None
+    asked = given
     threads()
     if out is None:   # a folder the user did not name must hold just this run
         loaded = load_with_origin(config, place) if file or data_dir else None
@@ -105,6 +109,8 @@ def train(data_dir=None, offline=False, out=None, resume=False, **given):
             check_same(config, given, dataset, origin, out)
         summary(config, dataset, models.of_run(config))
         if not folder.exists():
+            for text in without_effect(asked, config):
+                say_once(text)
             first_weights(config, say)   # an --init-from that cannot be used is refused here
             folder.start(describe(config, dataset))
         write_origin(out, origin)
@@ -142,23 +148,34 @@ def train(data_dir=None, offline=False, out=None, resume=False, **given):
 
 
 def export(run, format, out=None):
-    """`export`: the weights of a run for another program."""
+    """`export`: the weights of a run for another program, or with --format c and a folder a program of its own."""
     config, model, precision, weights = load_run(run)
     arrays, numbers = precision.to_arrays(weights)
-    out = out or run / {"npz": "weights.npz", "c": "weights.h"}[format]
+    origin = f"{config.model} trained by zo_numpy, {run.resolve().name}"
+    program = format == "c" and out is not None and out.suffix != ".h"
+    out = out or run / {"npz": "weights.npz", "flat": "weights.flat", "c": "weights.h"}[format]
     if out.resolve().parent == run.resolve() and out.name in RUN_FILES:
         raise UserError(f"{out} is a file of the run itself; choose another --out")
     if format == "c" and config.precision != "int8":
         raise UserError(f"{run} has {config.precision} weights, but a C header holds INT8; use --format npz, or "
                         "fine-tune it in INT8 with --init-from")
-    origin = f"{config.model} trained by zo_numpy, {run.resolve().name}"
-    content = (exporting.to_npz(arrays, numbers) if format == "npz" else
-               exporting.to_c(model, arrays, numbers, origin).encode(errors="replace"))
+    content = {"npz": lambda: exporting.to_npz(arrays, numbers),
+               "flat": lambda: flat_data.flat_weights(arrays, numbers),
+               "c": lambda: exporting.to_c(model, arrays, numbers, origin,
+                                               exporting.header_name(run, out)).encode()}[format]
     try:
-        write_atomically(out, content)
+        if program and IS_CLONE:
+            size = write_program(out, config, method_of(config), weights, origin)
+            say(f"wrote {out} ({size:,} bytes); build and test it there: make test")
+            return
+        if program:
+            out.mkdir(exist_ok=True)
+            out = out / "weights.h"
+            say("only the header of the weights: a program needs a clone of the project")
+        write_atomically(out, content())
     except OSError as error:
         raise UserError(f"{out} cannot be written ({error.strerror}); choose another --out") from None
-    say(f"wrote {out} ({len(content):,} bytes)")
+    say(f"wrote {out} ({out.stat().st_size:,} bytes)")
 
 
 def replay(run, out=None):
@@ -220,7 +237,7 @@ def bench(batch_size, rounds, json, **given):
     images = benchmark.images(batch_size, rounds, method_of, tails)
     clouds = benchmark.clouds(max(1, rounds // 5), method_of, tails)
     both = {**images, **clouds, "ratios": images["ratios"] | clouds["ratios"]}
-    for line in [to_json(both)] if json else [*benchmark.report_images(images), "", *benchmark.report_clouds(clouds)]:
+    for line in [to_json(both)] if json else in_words.report(both):
         say(line)
 
 

@@ -1,15 +1,6 @@
-"""A run's data, or its weights, as one flat file that a port reads without a parser (`golden export-data`).
+"""A run's data, or its weights, as one flat file that a port reads without a parser (`golden export-data`, `export`).
 
-All numbers are little-endian; there is no padding, and nothing lies between arrays:
-
-    8 bytes     "ZOFLAT1" and a line feed
-    uint32      how many arrays follow; each is
-        24 bytes    its name in ASCII, filled up with zero bytes
-        uint32      its type: 1 uint8, 2 int8, 3 int32, 4 float32
-        int32       the exponent of an INT8 tensor, else 0
-        uint32      how many axes it has, 1 to 4
-        4 x uint32  its shape; axes that it has not are 1
-        then its numbers, in C order
+SPEC.md 15.1 says how it is laid out, byte by byte.
 
 Data are four arrays: `train_x` and `train_y`, what the run trains on, and `test_x` and `test_y`, what it reports on;
 `validate` and `limit` have been applied. Images are uint8 pixels (N, C, H, W). Clouds (N, P, 3) are decoded as the
@@ -23,7 +14,7 @@ import numpy as np
 from ..clouds import Variants
 from ..errors import UserError
 from ..files import write_atomically
-from ..run.steps import PRECISIONS, parts, samples_at
+from ..run.steps import parts, samples_at
 
 MAGIC = b"ZOFLAT1\n"
 KINDS = {"uint8": 1, "int8": 2, "int32": 3, "float32": 4}
@@ -58,9 +49,8 @@ def export_data(config, dataset, path):
     return len(content)
 
 
-def _export_weights(config, weights, path):
-    """Writes a run's weights, for a port to start from; returns how many bytes.  Raises OSError."""
-    arrays, numbers = PRECISIONS[config.precision].to_arrays(weights)
-    content = flat(arrays, {name: numbers[name + ".exponent"] for name in arrays if name + ".exponent" in numbers})
-    write_atomically(path, content)
-    return len(content)
+def flat_weights(arrays, numbers):
+    """A run's weights, for a port to start from, as the bytes of a flat file.  Arguments: as a precision's
+    `to_arrays` returns them.
+    """
+    return flat(arrays, {name: numbers[name + ".exponent"] for name in arrays if name + ".exponent" in numbers})

@@ -9,7 +9,7 @@ import zlib
 import numpy as np
 
 from ..clouds import RADIUS, chosen, scaled
-from ..errors import UserError
+from ..errors import UserError, why
 from ..files import read_bounded
 from ..npy import read_npy
 from ..preparation import MOST_PIXELS, of_pixels, open_picture, prepared
@@ -53,8 +53,7 @@ def _reason(error, path):
     """Why a file cannot be read, on one line."""
     if type(error).__name__ == "UnidentifiedImageError":
         return "it is no picture of these kinds"
-    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return " ".join(text.split())[:200].removeprefix(f"{path} ")
+    return why(error).removeprefix(f"{path} ")
 
 
 def _of_picture(content, preparation, said):

@@ -1,6 +1,7 @@
 """curves.png: training loss and accuracy by epoch, of one run or of several."""
 import io
 
+from ..errors import why
 from ..files import write_atomically
 from ..run.folder import CURVES
 from ..run.metrics import read_metrics
@@ -17,7 +18,7 @@ def draw_curves(folder, title):
     try:
         write_atomically(folder / CURVES, picture(metrics, title))
     except Exception as error:   # matplotlib, its settings, its fonts and the disk each have their own
-        return " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        return why(error)
 
 
 def picture_of_several(curves):

@@ -1,16 +1,19 @@
-"""The `golden` commands: check, update, export and diff."""
+"""The `golden` commands: check, update, export, export-data, diff and text."""
 import contextlib
 import importlib.util
 import os
+import pathlib
 import sys
+import tempfile
 
 from ..errors import UserError
 from ..files import scratch_folder
-from ..golden import check, diff, trace
+from ..golden import check, diff, port_report, text, trace
 from ..run.config import check_number, flat, make_config, read_config, whole
 from ..run.fitting import fitted
 from ..run.network import own_model
 from ..run.steps import parts, steps_in_epoch
+from . import flat_data
 from .beside import GOLDEN
 from .data import at_hand, data_of_run, load_data, own_file
 from .progress import say
@@ -19,9 +22,9 @@ TESTS = GOLDEN.parent
 SHOWN = 20   # divergences after the first
 
 
-def _check_all():
-    """Exit status 1 if a committed vector is not what this machine computes."""
-    return 1 if check.check(GOLDEN, at_hand, say) else 0
+def _check_all(port=None):
+    """Exit status 1 if a committed vector is not what this machine, or the port in a folder, computes."""
+    return 1 if (port_report.report(GOLDEN, port, say) if port else check.check(GOLDEN, at_hand, say)) else 0
 
 
 def _update_all():
@@ -49,21 +52,26 @@ def _check_empty(folder):
         raise UserError(f"{folder} is not empty; name a new folder")
 
 
-def _export_one(folder, steps=3, compact=False, data_dir=None, offline=False, run=None, **given):
-    """Writes a trace; a folder that is there must be empty.  run: whose configuration and data it has, but for what is
-    given."""
+def _configured(run, data_dir, offline, given, check=lambda config: None):
+    """(Config, Dataset) of options, or of a run but for what is given.  check: called with the Config, to refuse it."""
     if run:
         stored, given = read_config(run), own_model(given)
         given, data = {**flat(stored), **given}, given.get("data")
         config = make_config({**given, "data": stored.data})
-        trace.check_traceable(config)
+        check(config)
         dataset = data_of_run(run, config, data, data_dir, offline)
     else:
         given, file = own_file(own_model(given))
         config = make_config(given)
-        trace.check_traceable(config)
+        check(config)
         dataset = load_data(config, data_dir, offline, file=file)
-    config = fitted(config, dataset)
+    return fitted(config, dataset), dataset
+
+
+def _export_one(folder, steps=3, compact=False, data_dir=None, offline=False, run=None, **given):
+    """Writes a trace; a folder that is there must be empty.  run: whose configuration and data it has, but for what is
+    given."""
+    config, dataset = _configured(run, data_dir, offline, given, trace.check_traceable)
     check_number("steps", steps, whole(1, config.epochs * steps_in_epoch(config, len(parts(config, dataset)[0][1]))))
     _check_empty(folder)
     made = [parent for parent in folder.parents if not parent.exists()]
@@ -81,9 +89,28 @@ def _export_one(folder, steps=3, compact=False, data_dir=None, offline=False, ru
     say(f"wrote {folder}: {records} records of {steps} steps")
 
 
+def _export_data(path, run=None, data_dir=None, offline=False, **given):
+    """Writes the data of a run as one flat file; run, given: as of `_export_one`."""
+    size = flat_data.export_data(*_configured(run, data_dir, offline, given), path)
+    say(f"wrote {path} ({size:,} bytes)")
+
+
+def _print_text(path):
+    for line in text.trace_lines(path) if path.is_dir() else text.case_lines(path):
+        say(line)
+
+
 def _diff_two(reference, mine):
-    """Exit status 1 if the traces differ."""
-    found = diff.compare(reference, mine)
+    """Exit status 1 if the traces differ.  mine: - is flat text on standard input."""
+    if str(mine) == "-":
+        with tempfile.TemporaryDirectory() as folder:
+            text.read_trace(sys.stdin, reference, pathlib.Path(folder))
+            return _report(diff.compare(reference, folder))
+    return _report(diff.compare(reference, mine))
+
+
+def _report(found):
+    """Prints what a diff.compare found; the exit status."""
     if found.findings:
         say(f"first divergence: {found.findings[0]}")
         for finding in found.findings[1:SHOWN + 1]:
@@ -99,4 +126,5 @@ def _diff_two(reference, mine):
     return 1 if found.findings or found.extra else 0
 
 
-ACTIONS = {"check": _check_all, "update": _update_all, "export": _export_one, "diff": _diff_two}
+ACTIONS = {"check": _check_all, "update": _update_all, "export": _export_one, "export-data": _export_data,
+           "diff": _diff_two, "text": _print_text}

@@ -5,6 +5,8 @@
     tolerances.py   how near the vectors of FP32 have to be
     diff.py         compares two traces and names the first divergence
     runs.py         tier 3: the step log of whole runs; replay of a run from its log of signs
+    port_report.py  what another implementation passes of all this
+    contract.py     constants and tables for programs; choices.py which decisions each vector needs
     check.py        recomputes everything that is committed under tests/golden
 
 tests/golden/README.md describes the formats for those who do not read Python.

@@ -13,7 +13,7 @@ from ..run.config import describe, make_config, read_config, with_added
 from ..run.fitting import fitted
 from ..run.folder import CONFIG, STEPS, read_description
 from ..run.steps import own_method
-from . import FORMAT_VERSION, MADE_BY, colours, diff, ops, runs, trace
+from . import FORMAT_VERSION, MADE_BY, colours, contract, diff, ops, runs, trace
 from .tolerances import SUMMARY, Tolerances
 
 # What is committed. The settings are written out, so that tuning the defaults changes no vector.
@@ -27,7 +27,7 @@ TRACES = {f"{model}-{precision}-k{k}": dict(model=model, precision=precision, bp
                                             batch_size=2, epochs=1)
           for precision in ("int8", "fp32") for model in ("lenet5", "narrow-lenet") for k in range(4)}
 TRACE_STEPS = 3
-PARTS = ("ops", "traces", "runs")
+PARTS = ("ops", "traces", "runs", "contract", "data")
 # The narrow PointNet as the narrow LeNet, on the synthetic solids.
 SOLIDS: dict[str, dict] = {
     "int8": dict(model="narrow-pointnet", precision="int8", data="synthetic-solids", seed=1, b_bp=(3, 2),
@@ -39,12 +39,26 @@ TRACES |= {f"narrow-pointnet-{precision}-k{k}": dict(options, bp_tail=k, points=
 TRACES["narrow-lenet-int8-k2-running"] = dict(TRACES["narrow-lenet-int8-k2"], tail_scale="running")
 # A network fitted to pictures in colour, with a rest at both pools.
 TRACES["narrow-lenet-int8-k2-colours"] = dict(TRACES["narrow-lenet-int8-k2"], data=colours.NAME)
+# What a step may do besides, of the smallest network, compactly and two steps long.
+VARIANTS = {f"narrow-pointnet-int8-{kind}": dict(SOLIDS["int8"], points=6, batch_size=2, epochs=1, **options)
+            for kind, options in {
+               "k1-queries2": dict(bp_tail=1, queries=2), "k2-frozen": dict(bp_tail=2, zo_frozen=True),
+               "k3-both": dict(bp_tail=3, tail_passes="both"),
+               "k2-queries2-both": dict(bp_tail=2, queries=2, tail_passes="both")}.items()}
+TRACES |= VARIANTS
 SOLIDS_RUN = dict(points=64, epochs=4, batch_size=12, limit=328)
+FULL = dict(r_max=(3, 7, 7, 1), p_zero=(64, 200), b_zo=(2, 1, 1, 1), b_bp=(3, 2, 1))
 # Two epochs of half the subset, for the schedules and the last partial batch; one epoch of all of MNIST; short runs
 # that each differ in one thing more: the loss, the queries, or an R that the only epoch's r_max does not reach.
 SUBSET_RUN: dict = dict(data="mnist-subset", epochs=2, validate=5000)
 SHORT_RUN: dict = dict(data="mnist-subset", epochs=1, batch_size=32, limit=4000, validate=1000)
 FP32_RUN: dict = dict(precision="fp32", data="mnist-subset", epochs=2, batch_size=32, limit=1000, validate=1000)
+# The same network and schedules of several entries: what a run without a data set can show of the variants.
+VARIANT_RUNS = {f"solids-int8-{kind}": {**SOLIDS["int8"], **SOLIDS_RUN, **FULL, "validate": 200, **options}
+                for kind, options in {
+                    "k1-queries3": dict(bp_tail=1, queries=3), "k2-frozen": dict(bp_tail=2, zo_frozen=True),
+                    "k3-queries2-both": dict(bp_tail=3, queries=2, tail_passes="both", b_bp=(2, 1))}.items()}
+ALONE = tuple(VARIANT_RUNS)   # the runs whose evaluation.txt ends with what is right one sample at a time
 RUNS: dict[str, dict] = {
     **{f"subset-int8-k{k}": dict(SUBSET_RUN, bp_tail=k) for k in range(4)},
     "subset-int8-k1-both": dict(SUBSET_RUN, bp_tail=1, tail_passes="both"),
@@ -53,6 +67,7 @@ RUNS: dict[str, dict] = {
     "subset-int8-k1-coarse": dict(SHORT_RUN, bp_tail=1, loss="coarse"),
     "subset-int8-k2-limit": dict(SHORT_RUN, bp_tail=2, r_max=(3, 7), seed=2**63 + 1),
     **{f"solids-int8-k{k}": dict(SOLIDS["int8"], **SOLIDS_RUN, validate=200, bp_tail=k) for k in (0, 3)},
+    **VARIANT_RUNS,
     **{f"mnist-int8-k{k}": dict(data="mnist", bp_tail=k, epochs=1) for k in (0, 2)},
     **{f"subset-fp32-k{k}": dict(FP32_RUN, bp_tail=k) for k in range(4)},
     "subset-fp32-k0-queries3": dict(FP32_RUN, bp_tail=0, queries=3),
@@ -65,6 +80,10 @@ RUNS: dict[str, dict] = {
     "subset-int8-k2-running-both": dict(SHORT_RUN, bp_tail=2, tail_scale="running", tail_passes="both", batch_size=24,
                                         limit=1000, b_bp=(2,)),
 }
+
+
+# Decoded clouds, so that runs on them can be made anywhere.
+DATA = {"solids": {**SOLIDS["int8"], **SOLIDS_RUN, "validate": 200, "bp_tail": 0}}
 
 
 def config_of(options):
@@ -85,9 +104,9 @@ def make_trace(name, load, folder):
     """Writes the committed trace of that name into a new folder."""
     config = config_of(TRACES[name])
     dataset = colours.odd_colours() if config.data == colours.NAME else load(config)
-    compact = config.model == "lenet5" or config.precision == "fp32"
+    compact = config.model == "lenet5" or config.precision == "fp32" or name in VARIANTS
     folder.mkdir(parents=True)
-    return trace.export_trace(fitted(config, dataset), dataset, folder, TRACE_STEPS, compact)
+    return trace.export_trace(fitted(config, dataset), dataset, folder, 2 if name in VARIANTS else TRACE_STEPS, compact)
 
 
 def check_ops(folder):
@@ -141,12 +160,19 @@ def check_run(name, golden, load):
     dataset = load(config)
     if dataset.digest != recorded["digest"]:
         return 0, [], f"its data are not here ({config.data}); fetch them with `make data`"
-    compared, difference = runs.first_difference(path, config, own_method(config), dataset)
+    compared, difference = runs.first_difference(path, config, own_method(config), dataset, name in ALONE)
     differences = [difference] if difference else []
     if (path / CONFIG).read_bytes() != run_config(name, dataset):
         differences.append(f"{CONFIG} is not, byte for byte, what this version writes")
     unlisted = {file.name for file in path.iterdir()} - {CONFIG, STEPS, runs.EVALUATION}
     return compared, differences + [f"{file} is committed but no part of a run" for file in sorted(unlisted)], None
+
+
+def _beside(load):
+    """{path below tests/golden: content} of the files beside the vectors, made from the code."""
+    configs = {part: {name: config_of(options) for name, options in of_part.items()}
+               for part, of_part in (("traces", TRACES), ("runs", RUNS))}
+    return contract.made_files(configs, {name: config_of(options) for name, options in DATA.items()}, load)
 
 
 def check(golden, load, say):
@@ -188,6 +214,7 @@ def _all_checks(golden, load):
             yield f"trace {name}", "records", (*_check_trace(name, golden, load, pathlib.Path(scratch)), None)
     for name in RUNS:
         yield f"run {name}", "lines", check_run(name, golden, load)
+    yield "contract and data", "files", (*contract.check_files(golden, _beside(load)), None)
 
 
 def update(golden, load, say, flags_of):
@@ -216,10 +243,14 @@ def update(golden, load, say, flags_of):
                 continue
             make_run(name, config, dataset, folder)
             say(f"{_keep_if_near(golden, new, f'runs/{name}', _agreeing_runs)} run {name}")
+        for name, content in _beside(load).items():
+            (new / name).parent.mkdir(exist_ok=True)
+            write_atomically(new / name, content)
         _refuse_frozen(golden, new)
         for part in PARTS:
             shutil.rmtree(golden / part, ignore_errors=True)
-            (new / part).rename(golden / part)
+            if (new / part).exists():
+                (new / part).rename(golden / part)
     say(f"format_version {FORMAT_VERSION}")
 
 
@@ -228,7 +259,7 @@ def make_run(name, config, dataset, folder):
     folder.mkdir(parents=True)
     write_atomically(folder / CONFIG, run_config(name, dataset))
     content = {STEPS: [], runs.EVALUATION: []}
-    for file, line in runs.made_lines(config, own_method(config), dataset):
+    for file, line in runs.made_lines(config, own_method(config), dataset, name in ALONE):
         content[file].append(line)
     for file, lines in content.items():
         write_atomically(folder / file, "".join(lines).encode())
@@ -262,9 +293,13 @@ def _agreeing_runs(committed, again):
 
 
 def _refuse_frozen(golden, new):
-    """Raises UserError if files of a frozen format_version would change or go; others may be added to it."""
+    """Raises UserError if files of a frozen format_version would change or go; others may be added to it.
+
+    The folder contract lists what there is, new vectors among it: it may grow.
+    """
     versions = {json.loads(path.read_bytes()).get("format_version") for path in (golden / "ops").glob("*.json")}
-    changed = [path for part in PARTS for path in sorted((golden / part).rglob("*")) if path.is_file() and not
+    frozen = [path for part in PARTS if part != "contract" for path in sorted((golden / part).rglob("*"))]
+    changed = [path for path in frozen if path.is_file() and not
                ((again := new / path.relative_to(golden)).exists() and again.read_bytes() == path.read_bytes())]
     if FORMAT_VERSION in versions and changed:
         raise UserError(f"{len(changed)} committed files would change, first {changed[0]}, and format_version "

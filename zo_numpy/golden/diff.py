@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import npy
-from ..errors import UserError
+from ..errors import UserError, why
 from ..files import read_bounded, unique_names
 from . import FORMAT_VERSION
 from .tolerances import SUMMARY, summary, tolerances_of
@@ -103,7 +103,7 @@ def read_manifest(folder, reference=None):
     except (FileNotFoundError, NotADirectoryError):
         raise UserError(f"{folder} holds no trace: there is no {MANIFEST}; make a trace with `golden export`") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise UserError(f"{path} is not the manifest of a trace ({type(error).__name__}: {str(error)[:200]}); export "
+        raise UserError(f"{path} is not the manifest of a trace ({why(error)}); export "
                         "it again") from None
     if not manifest["records"]:
         raise UserError(f"{path} lists nothing to compare; export it again")
@@ -123,8 +123,7 @@ def read_header(path, file):
     try:
         return npy.read_header(file)
     except Exception as error:   # a damaged header can fail in many ways
-        why = " ".join(str(error).split())[:200]
-        raise _Problem(f"{path.name} is no .npy file ({type(error).__name__}: {why})") from None
+        raise _Problem(f"{path.name} is no .npy file ({why(error)})") from None
 
 
 def read_npy(path, dtype, shape):

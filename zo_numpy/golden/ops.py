@@ -14,14 +14,14 @@ import json
 import pathlib
 from typing import NamedTuple
 
-from ..errors import UserError
+from ..errors import UserError, why
 from ..files import read_bounded, unique_names, write_atomically
 from . import FORMAT_VERSION
-from .cases import arith, draws, layers, loss, points, random, scale, step, tail, zo
+from .cases import arith, draws, layers, loss, points, random, run, scale, step, tail, zo
 
 # In the order in which a port is best brought up.
 DEFINITIONS = {**random.OPS, **draws.OPS, **arith.OPS, **layers.OPS, **points.OPS, **loss.OPS, **tail.OPS,
-               **scale.OPS, **zo.OPS, **step.OPS}
+               **scale.OPS, **zo.OPS, **step.OPS, **run.OPS}
 OPS = {name: op.compute for name, op in DEFINITIONS.items()}   # op(inputs, parameters) -> expected
 
 LARGEST_FILE = 4 << 20       # bytes
@@ -144,7 +144,7 @@ def load_vectors(path):
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}); {MEND}") from None
     except (ValueError, TypeError, RecursionError) as error:
-        raise UserError(f"{path} is damaged ({type(error).__name__}: {error}); {MEND}") from None
+        raise UserError(f"{path} is damaged ({why(error)}); {MEND}") from None
     return content
 
 
@@ -180,14 +180,28 @@ def check_file(path):
             got = OPS[content["op"]](case["inputs"], case["parameters"])
         except (ValueError, TypeError, LookupError, OverflowError, ArithmeticError, AttributeError,
                 MemoryError) as error:
-            why = f"{type(error).__name__}: {error}".splitlines()[0][:200]
-            raise UserError(f"{path} is damaged: case {case['id']} cannot be computed ({why}); "
-                            f"{MEND}") from None
+            raise UserError(f"{path} is damaged: case {case['id']} cannot be computed "
+                            f"({why(error)}); {MEND}") from None
         compared += leaves(case["expected"])
         for name in {**case["expected"], **got}:
             pair = case["expected"].get(name, "no such field"), got.get(name, "no such field")
             mismatches += [_Mismatch(path.name, case["id"], name, index, *different)
                            for index, *different in _differences(*pair)]
+    return mismatches, compared
+
+
+def check_answers(vectors, answers):
+    """(mismatches, fields compared) of another implementation's answers.
+
+    vectors: what `load_vectors` gives.  answers: {id of a case: {field: value}}; what it has not is not compared.
+    """
+    mismatches, compared = [], 0
+    for case in vectors["cases"]:
+        answer = answers.get(case["id"], {})
+        compared += len(answer)
+        for name, value in answer.items():
+            mismatches += [_Mismatch(f"{vectors['op']}.json", case["id"], name, index, *different) for index, *different
+                           in _differences(case["expected"].get(name, "no such field"), value)]
     return mismatches, compared
 
 

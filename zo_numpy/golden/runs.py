@@ -1,7 +1,8 @@
 """Tier 3: the step log of a whole run, and replay, which rebuilds the weights of a vanilla-ZO run from it.
 
 A folder tests/golden/runs/NAME holds a run's config.json, its steps.txt, and evaluation.txt: a line an epoch, `epoch
-right total`, how many of the samples reported on are classified right. Checking makes the run again and compares both
+right total`, how many of the samples reported on are classified right, and in some a last line `alone right total`, the
+same one sample at a time. Checking makes the run again and compares both
 line by line, in FP32 within the tolerances of tolerances.py and without digests, which rest on last bits. Replay, of
 INT8, needs no data and no forward pass: with K = 0 a step is decided by its signs g, and z is a function of (seed,
 step), so the log of signs *is* the training.
@@ -16,7 +17,7 @@ from ..errors import UserError
 from ..int8 import precision as int8
 from ..int8.arith import INT8_MAX, bit_width, pseudo_stochastic_shift
 from ..int8.draws import perturbation_table
-from ..run.checkpoint import digest
+from ..run.checkpoint import CHECKPOINT, digest, read_checkpoint
 from ..run.folder import CONFIG, STEPS
 from ..run.steps import DIGEST_EVERY, PRECISIONS, log_line, one_step, parts, steps_in_epoch
 from ..run.trainer import count_correct, first_weights
@@ -26,9 +27,9 @@ EVALUATION = "evaluation.txt"
 LINE = re.compile(r"(\d{1,12}) (\S{1,40}) (\S{1,40}) ((?:-1|0|1)(?:,(?:-1|0|1)){0,63})(?: ([0-9a-f]{64}))?\n?")
 
 
-def made_lines(config, method, dataset):
+def made_lines(config, method, dataset, alone=False):
     """Makes a run again by a Method, from its first step; yields (file, line) of its steps and evaluations, line ends
-    included.
+    included.  alone: whether the last line is of the samples classified one at a time.
     """
     precision, model = PRECISIONS[config.precision], models.of_run(config)
     weights = first_weights(config)
@@ -42,6 +43,9 @@ def made_lines(config, method, dataset):
         if (step + 1) % in_epoch == 0:
             right = count_correct(precision, model, weights, seen, classes)
             yield EVALUATION, f"{step // in_epoch} {right} {len(classes)}\n"
+    if alone:
+        right = count_correct(precision, model, weights, seen, classes, batch=1)
+        yield EVALUATION, f"alone {right} {len(classes)}\n"
 
 
 def committed_lines(path):
@@ -52,12 +56,15 @@ def committed_lines(path):
         raise UserError(f"{path} does not exist; restore it, or write it anew with `make golden-update`") from None
 
 
-def first_difference(folder, config, method, dataset):
-    """(lines compared, the first line that differs as a sentence or None) of a committed run, made again."""
+def first_difference(folder, config, method, dataset, alone=False):
+    """(lines compared, the first line that differs as a sentence or None) of a committed run, made again.
+
+    alone: as of `made_lines`.
+    """
     expected = {name: committed_lines(folder / name) for name in (STEPS, EVALUATION)}
     made = dict.fromkeys(expected, 0)
     tolerances = Tolerances(config.schedules) if config.precision == "fp32" else None
-    for name, line in made_lines(config, method, dataset):
+    for name, line in made_lines(config, method, dataset, alone):
         found = "".join(expected[name][made[name]:made[name] + 1])   # '' where there are no more
         if found != line and not (tolerances and tolerances.line(found, line)):
             return sum(made.values()), f"{name}, line {made[name] + 1}: expected {found[:200]!r}, got {line!r}"
@@ -98,7 +105,8 @@ def replay(path, config, training_samples):
 
     path: the run's folder.  training_samples: how many samples it trained on, which fixes its epochs.
     Returns (weights, steps replayed, steps of the whole run).  Raises UserError if the run has a tail (its updates
-    need the data), if the log is damaged, or at the first digest that does not come out.
+    need the data), if the log is damaged or has fewer steps than the run, or at the first digest that does not come
+    out.
     """
     if config.precision != "int8" or config.bp_tail:
         raise UserError(f"{path} is a run of {config.precision} with --bp-tail {config.bp_tail}: only INT8 runs with "
@@ -123,6 +131,10 @@ def replay(path, config, training_samples):
                             f"lines since the digest before, or {path / CONFIG}, are not those of the run")
         if not expected and (made % DIGEST_EVERY == 0 or made == total):
             raise UserError(f"{path / STEPS}, line {made}: the digest is missing; the log cannot be trusted")
+    counted = read_checkpoint(path / CHECKPOINT)[1]["step"] if (path / CHECKPOINT).exists() else total
+    if made < counted:
+        raise UserError(f"{path / STEPS} ends after {made:,} of {counted:,} steps: it is cut off; restore it, or "
+                        "finish a run that was interrupted")
     return weights, made, total
 
 

@@ -10,7 +10,7 @@ of any order of operations is about as far from float64 as ours. `tests/test_gol
 """
 import numpy as np
 
-from ..errors import UserError
+from ..errors import UserError, why
 
 DRAWN = 2.5e-7       # of initial weights and the network's input, which are one rounding from their integers
 NORMAL = 2e-6        # of z, or of 1 where all of a tensor's z are smaller
@@ -153,5 +153,5 @@ def tolerances_of(manifest, name):
         config = manifest.get("config", {})
         return Tolerances(config["schedules"]) if config.get("precision") == "fp32" else None
     except (AttributeError, KeyError, TypeError, ValueError, ZeroDivisionError) as error:
-        raise UserError(f"{name} is not the manifest of a trace (its config: {type(error).__name__}: {error}); export "
+        raise UserError(f"{name} is not the manifest of a trace (its config: {why(error)}); export "
                         "it again") from None

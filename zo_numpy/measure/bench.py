@@ -191,24 +191,6 @@ def _peak_of(method_of, precision, bp_tail, batch=32, steps=12, infer=False, **o
     return peak.measure(config, method_of(config), steps, infer)
 
 
-def report_images(result):
-    """What `images` gave, as lines."""
-    yield (f"LeNet-5, {result['threads']} thread{'s' * (result['threads'] > 1)}, NumPy {result['numpy']}, medians of "
-           f"{result['rounds']} interleaved rounds; parts of a step in ms on one thread")
-    yield "  ".join(("precision   K  batch   ms/step (quartiles)  us/image  images/s", *(f"{p:>10}" for p in PARTS)))
-    yield from map(_step_line, result["steps"])
-    yield ""
-    yield from _figures({**result["ratios"], **result["kernels"]})
-
-
-def report_clouds(result):
-    """What `clouds` gave, as lines."""
-    yield f"PointNet, clouds of {result['pointnet']['points']} points, {result['pointnet']['rounds']} rounds"
-    yield from map(_step_line, result["pointnet_steps"])
-    yield ""
-    yield from _figures(result["ratios"])
-
-
 def report_network(result):
     """What `network` gave, as lines."""
     yield (f"{result['model']}, {result['threads']} thread{'s' * (result['threads'] > 1)}, NumPy {result['numpy']}, "

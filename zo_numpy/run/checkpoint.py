@@ -12,7 +12,7 @@ import json
 import numpy as np
 
 from .. import npy
-from ..errors import UserError
+from ..errors import UserError, why
 from ..files import read_bounded, strict_json, write_atomically
 
 CHECKPOINT, CONFIG = "checkpoint.npz", "config.json"   # in a run's folder, see folder.py
@@ -44,7 +44,7 @@ def read_checkpoint(path):
         if seal is not None and seal.tobytes() != _seal_of(path, content):
             raise UserError(f"{path} or the {CONFIG} beside it is damaged: they are not as they were written; {mend}")
     except (OSError, ValueError, TypeError, LookupError, RecursionError) as error:
-        raise UserError(f"{path.with_name(CONFIG)} cannot be read ({error}); {mend}") from None
+        raise UserError(f"{path.with_name(CONFIG)} cannot be read ({why(error)}); {mend}") from None
     content.pop(STEPS_SEAL, None)
     arrays = {name[len("weight."):]: array for name, array in content.items() if name.startswith("weight.")}
     numbers = {name: array for name, array in content.items() if not name.startswith("weight.")}
@@ -93,8 +93,7 @@ def read_npz(path, mend):
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; {mend}") from None
     except Exception as error:   # zipfile, zlib and NumPy each raise their own for damaged bytes
-        raise UserError(f"{path} is damaged ({type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
-                        f"); {mend}") from None
+        raise UserError(f"{path} is damaged ({why(error)}); {mend}") from None
 
 
 def digest(arrays):

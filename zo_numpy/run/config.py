@@ -8,7 +8,7 @@ e * len(values) // E. `--p-zero 128,192,224` therefore means a third of the run 
 import dataclasses
 
 from .. import __version__, models
-from ..errors import UserError
+from ..errors import UserError, written
 from .defaults import POINT_DATA, defaults
 from .folder import CONFIG, FORMAT_VERSION, read_description
 from .network import check_shapes, described, takes_points, with_layers
@@ -220,7 +220,7 @@ def _check_headroom(headroom, precision, model):
     """The headroom of each layer with weights as a tuple, which is empty where the precision has none."""
     layers = models.weight_layers(model.layers) if precision == "int8" else []
     if len(headroom) != len(layers) or not all(whole(0, 6).allows(h) for h in headroom):
-        raise UserError(f"--headroom {','.join(map(str, headroom))}: " + (
+        raise UserError(f"--headroom {written(headroom)}: " + (
             f"give {len(layers)} numbers from 0 to 6, one for each of {', '.join(layer.name for layer in layers)}"
             if layers else f"it has no meaning with --precision {precision}; leave it out"))
     return tuple(headroom)

@@ -19,7 +19,7 @@ import os
 import pathlib
 
 from .. import system
-from ..errors import UserError
+from ..errors import UserError, why
 from ..files import read_bounded, remove_remains, strict_json, write_atomically
 from .checkpoint import CHECKPOINT, CONFIG, LARGEST_CONFIG, STEPS_SEAL, read_npz, write_checkpoint
 
@@ -49,7 +49,9 @@ class RunFolder:
             self.lock = open(self.path / LOCK, "w")
         except OSError as error:
             self.__exit__()
-            raise UserError(f"{self.path} cannot be written ({error.strerror}); choose another --out") from None
+            reason = "it is a link to nothing" if self.path.is_symlink() and not self.path.exists() else why(error)
+            raise UserError(f"{error.filename or self.path} cannot be written ({reason}); choose another "
+                            "--out") from None
         if self.is_locked_elsewhere():
             self.lock.close()
             raise UserError(f"another process is training in {self.path}; wait for it or choose another --out")
@@ -165,7 +167,7 @@ def read_description(path):
     except (FileNotFoundError, NotADirectoryError):
         raise UserError(f"{path} is not a run folder: it has no {CONFIG}; {mend}") from None
     except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"{name} cannot be read ({error}); {mend}") from None
+        raise UserError(f"{name} cannot be read ({why(error)}); {mend}") from None
     if not isinstance(description, dict) or "format_version" not in description:
         raise UserError(f"{name} is not the configuration of a run; {mend}")
     if description["format_version"] != FORMAT_VERSION:

@@ -1,5 +1,5 @@
 """metrics.jsonl of a run's folder, read with distrust."""
-from ..errors import UserError
+from ..errors import UserError, why
 from ..files import read_bounded, strict_json
 from .config import ADDED, SCHEDULES
 from .folder import METRICS
@@ -17,7 +17,7 @@ def read_metrics(folder):
         for number, line in enumerate(lines, 1):
             _check_line(line, number, kind)
     except (OSError, ValueError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
-        raise UserError(f"{path} cannot be read ({error}); resume or repeat the run") from None
+        raise UserError(f"{path} cannot be read ({why(error)}); resume or repeat the run") from None
     if not lines:
         raise UserError(f"{path} has no finished epoch yet; resume the run")
     return lines

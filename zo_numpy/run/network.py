@@ -54,7 +54,7 @@ KEYWORDS = set("""alignas alignof and asm auto bool break case catch char class 
 TAKEN = ("file", "allow_pickle")   # by the function that writes .npz files
 
 
-def is_own_model(name):
+def _is_own_model(name):
     """Whether the name of a model is that of a user's own file."""
     return isinstance(name, str) and name.lower().endswith(OWN)
 
@@ -93,7 +93,7 @@ def own_model(given):
     name = given.get("model")
     if name is None:
         return given
-    if not is_own_model(name):
+    if not _is_own_model(name):
         return {**given, "layers": ()}
     try:
         path = pathlib.Path(name).expanduser()
@@ -105,19 +105,19 @@ def own_model(given):
         raise UserError(f"--model {name} is not JSON ({error or 'nested too deeply'}); name a list of layers, such as "
                         "`python -m zo_numpy model lenet5` prints") from None
     found = found.get("layers") if isinstance(found, dict) else found
-    return {**given, "model": path.name, "layers": read_layers(path.name, found)}
+    return {**given, "model": path.name, "layers": _read_layers(path.name, found)}
 
 
 def with_layers(given, name):
     """The options with a user's own network, if they have one, checked.  name: of the model.  Raises UserError."""
-    if is_own_model(name):
-        return {**given, "layers": read_layers(name, given.get("layers"))}
+    if _is_own_model(name):
+        return {**given, "layers": _read_layers(name, given.get("layers"))}
     if name not in tuple(models.MODELS) or given.get("layers"):
         raise UserError(f"--model {name}: choose one of {', '.join(models.MODELS)}, a file FILE.json of your own")
     return given
 
 
-def read_layers(name, found):
+def _read_layers(name, found):
     """The layers in a JSON list as a tuple; what was left out is None.  Raises UserError naming the layer.
 
     name: of the model.  found: whatever a user gave, or such a tuple.

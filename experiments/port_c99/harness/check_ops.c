@@ -218,11 +218,10 @@ static void op_init_exponent(struct trial *trial)
     expect_one(trial, "exponent", exponent);
 }
 
-static void op_init_weights(struct trial *trial)
+/* Draws the tensors whose shapes a case has. */
+static void init_shapes(struct trial *trial, struct model *model, struct tensor *tensors)
 {
-    const struct json *shapes = get(trial->parameters, "shapes"), *weights = get(trial->expected, "weights");
-    struct model *model = allocate(sizeof *model);
-    struct tensor tensors[MAX_BLOCKS];
+    const struct json *shapes = get(trial->parameters, "shapes");
     int32_t headroom[MAX_BLOCKS];
     model->block_count = length_of(shapes);
     for (int32_t b = 0; b < model->block_count; b++) {
@@ -238,6 +237,14 @@ static void op_init_weights(struct trial *trial)
         tensors[b].data = allocate((size_t)tensors[b].size);
     }
     init_weights(model, natural(get(trial->parameters, "seed")), headroom, tensors);
+}
+
+static void op_init_weights(struct trial *trial)
+{
+    const struct json *weights = get(trial->expected, "weights");
+    struct model *model = allocate(sizeof *model);
+    struct tensor tensors[MAX_BLOCKS];
+    init_shapes(trial, model, tensors);
     for (int32_t b = 0; b < model->block_count; b++) {
         struct trial one = *trial;
         one.expected = item(weights, b);
@@ -245,6 +252,31 @@ static void op_init_weights(struct trial *trial)
         expect_one(&one, "exponent", tensors[b].exponent);
         trial->right = trial->right && one.right;
     }
+}
+
+/* The weights of whole networks by their digests. */
+static void op_initial_digest(struct trial *trial)
+{
+    const struct json *shapes = get(trial->parameters, "shapes");
+    struct model *model = allocate(sizeof *model);
+    struct tensor tensors[MAX_BLOCKS];
+    struct sha256 hash;
+    char hex[65];
+    sha256_begin(&hash);
+    init_shapes(trial, model, tensors);
+    for (int32_t b = 0; b < model->block_count; b++) {
+        if (b < given(trial, "zo_tensors"))
+            clip_for_zo(&tensors[b], 1, given(trial, "r_limit"));
+        sha256_of(tensors[b].data, (size_t)tensors[b].size, 1, hex);
+        if (strcmp(hex, item(get(trial->expected, "tensors"), b)->text))
+            wrong(trial, "tensors", b, 0, 0);
+        if (small(item(get(trial->expected, "exponents"), b)) != tensors[b].exponent)
+            wrong(trial, "exponents", b, 0, tensors[b].exponent);
+        sha256_add(&hash, tensors[b].data, (size_t)tensors[b].size);
+    }
+    sha256_end(&hash, hex);
+    if (length_of(shapes) != model->block_count || strcmp(hex, get(trial->expected, "digest")->text))
+        wrong(trial, "digest", 0, 0, 0);
 }
 
 static void op_clip_for_zo(struct trial *trial)
@@ -871,6 +903,58 @@ static void op_train_step(struct trial *trial)
     }
 }
 
+/* A whole run of a tiny network: order, schedules and variants together. */
+static void op_short_run(struct trial *trial)
+{
+    struct model *model = allocate(sizeof *model);
+    struct config config;
+    struct trainer trainer;
+    const struct json *line = get(trial->expected, "log")->first, *batch = get(trial->expected, "batches")->first;
+    const uint8_t *all_labels = labels_of(in(trial, "labels"));
+    int32_t count, size[4], step = 0, epoch = 0, n;
+    const uint8_t *pixels = (const uint8_t *)bytes_in(in(trial, "images"), &count);
+    const int32_t batch_size = given(trial, "batch_size");
+    const uint64_t seed = natural(get(trial->parameters, "seed"));
+    axes(in(trial, "images"), size);
+    const int32_t samples = size[0], each = count / samples;
+    const int32_t steps = (samples + batch_size - 1) / batch_size * given(trial, "epochs");
+    int32_t *indices = allocate((size_t)batch_size * sizeof *indices);
+    uint8_t *labels = allocate((size_t)batch_size);
+    memset(&config, 0, sizeof config);
+    config.schedules = trial->parameters;
+    config.epochs = given(trial, "epochs");
+    config.queries = given(trial, "queries");
+    config.coarse = !strcmp(get(trial->parameters, "loss")->text, "coarse");
+    config.both = !strcmp(get(trial->parameters, "tail_passes")->text, "both");
+    config.frozen = given(trial, "frozen") != 0;
+    model_of_trial(trial, model, size);
+    cut_into_blocks(model);
+    lay_out_int8(&trainer, model, given(trial, "bp_tail"), batch_size, config.both, false);
+    give_weights(trial, &trainer);
+    for (step = 0; step < steps && line && batch; step++, line = line->next, batch = batch->next) {
+        struct settings settings;
+        struct outcome outcome;
+        batch_indices(seed, samples, batch_size, step, &epoch, indices, &n);
+        settings_at(&config, epoch, &settings);
+        for (int32_t i = 0; i < n; i++) {
+            from_pixels(pixels + indices[i] * each, each, trainer.x[0] + i * each);
+            labels[i] = all_labels[indices[i]];
+            if (i >= length_of(batch) || small(item(batch, i)) != indices[i])
+                wrong(trial, "batches", step, 0, indices[i]);
+        }
+        any_step(&trainer, labels, n, seed, (uint64_t)step, &settings, &outcome);
+        if (length_of(line) != 2 + outcome.queries || whole(item(line, 0)) != outcome.loss_plus ||
+            whole(item(line, 1)) != outcome.loss_minus)
+            wrong(trial, "log", step, 0, outcome.loss_plus);
+        for (int32_t q = 0; q < outcome.queries && trial->right; q++)
+            if (small(item(line, 2 + q)) != outcome.g[q])
+                wrong(trial, "log", step, 0, outcome.g[q]);
+    }
+    if (step < steps || line || batch)
+        wrong(trial, "steps", step, steps, step);
+    expect_weights(trial, &trainer);
+}
+
 /* An epoch. */
 
 static void op_schedule(struct trial *trial)
@@ -915,8 +999,9 @@ static const struct {
     {"perturb", op_perturb}, {"restore_and_update", op_restore_and_update}, {"softmax_error", op_softmax_error},
     {"linear_gradient", op_linear_gradient}, {"linear_backward", op_linear_backward},
     {"relu_backward", op_relu_backward}, {"gradient_step", op_gradient_step}, {"running_step", op_running_step},
-    {"update_tail", op_update_tail}, {"tail_step", op_tail_step}, {"train_step", op_train_step}, {"schedule", op_schedule},
-    {"batch_indices", op_batch_indices},
+    {"update_tail", op_update_tail}, {"tail_step", op_tail_step}, {"train_step", op_train_step},
+    {"schedule", op_schedule}, {"batch_indices", op_batch_indices}, {"initial_digest", op_initial_digest},
+    {"point_block_ends", op_block}, {"tail_step_128", op_tail_step}, {"short_run", op_short_run},
 };
 
 int32_t check_ops(const char *folder, int32_t *right)

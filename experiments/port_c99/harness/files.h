@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "sha256.h"
+
 void fail(const char *format, ...);   /* one line on stderr, exit status 2 */
 void *allocate(size_t bytes);          /* of the pool, set to zero, aligned for any type; fails, never NULL */
 size_t pool_mark(void);
@@ -50,16 +52,5 @@ const struct json *item(const struct json *list, int32_t index);
 int32_t count_numbers(const struct json *nested);
 int64_t *numbers(const struct json *nested, int32_t *count);            /* of nested lists, in C order */
 int8_t *bytes_in(const struct json *nested, int32_t *count);
-
-struct sha256 {
-    uint32_t state[8];
-    uint64_t length;
-    unsigned char block[64];
-};
-
-void sha256_begin(struct sha256 *hash);
-void sha256_add(struct sha256 *hash, const void *data, size_t size);
-void sha256_end(struct sha256 *hash, char hex[65]);
-void sha256_of(const void *data, size_t count, size_t bytes, char hex[65]);   /* of little-endian elements */
 
 #endif

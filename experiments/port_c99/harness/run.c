@@ -212,25 +212,6 @@ void batch_indices(uint64_t seed, int32_t samples, int32_t batch_size, int32_t s
     pool_release(mark);
 }
 
-/* SHA-256 of the weights, and of running scales where there are any (SPEC 12). */
-void digest_of(struct trainer *trainer, char hex[65])
-{
-    struct sha256 hash;
-    sha256_begin(&hash);
-    for (int32_t b = 0; b < trainer->model->block_count; b++)
-        sha256_add(&hash, trainer->weights[b].data, (size_t)trainer->weights[b].size);
-    for (int32_t b = 0; b < trainer->model->block_count; b++) {
-        const struct scale *scale = scale_of(trainer, b);
-        const int32_t pair[2] = {scale ? scale->reference : 0, scale ? scale->age : 0};
-        unsigned char bytes[8];
-        for (int i = 0; i < 8; i++)
-            bytes[i] = (unsigned char)((uint32_t)pair[i / 4] >> 8 * (i % 4) & 0xffu);
-        if (scale)
-            sha256_add(&hash, bytes, sizeof bytes);
-    }
-    sha256_end(&hash, hex);
-}
-
 void lay_out_int8(struct trainer *trainer, const struct model *model, int32_t bp_tail, int32_t max_batch, bool both,
                   bool watched)
 {
@@ -258,17 +239,6 @@ void start_int8(struct trainer *trainer, const struct config *config, const stru
     begin_scales(trainer, config->running);
     settings_at(config, 0, &settings);
     clip_for_zo(trainer->weights, head_blocks(&config->model, config->bp_tail), settings.r_limit);
-}
-
-void any_step(struct trainer *trainer, const uint8_t *labels, int32_t n, uint64_t seed, uint64_t step,
-              const struct settings *settings, struct outcome *outcome)
-{
-    if (trainer->bp_tail == FULL_BP)
-        full_bp_step(trainer, labels, n, settings, outcome);
-    else if (settings->frozen || settings->both || settings->queries > 1)
-        train_variant(trainer, labels, n, seed, step, settings, outcome);
-    else
-        train_step(trainer, labels, n, seed, step, settings, outcome);
 }
 
 /* What both precisions need to go through the data. */

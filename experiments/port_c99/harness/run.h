@@ -2,6 +2,7 @@
 #ifndef RUN_H
 #define RUN_H
 
+#include "../device/device.h"
 #include "../fp32/fp32.h"
 #include "../int8/int8.h"
 #include "files.h"
@@ -35,10 +36,7 @@ void settings_fp32_at(const struct config *config, int32_t epoch, struct setting
 bool read_data(const struct config *config, const char *path, struct data *data);
 void batch_indices(uint64_t seed, int32_t samples, int32_t batch_size, int32_t step, int32_t *epoch, int32_t *indices,
                    int32_t *count);
-void digest_of(struct trainer *trainer, char hex[65]);
 void start_int8(struct trainer *trainer, const struct config *config, const struct array *given, int32_t count);
-void any_step(struct trainer *trainer, const uint8_t *labels, int32_t n, uint64_t seed, uint64_t step,
-              const struct settings *settings, struct outcome *outcome);
 void lay_out_int8(struct trainer *trainer, const struct model *model, int32_t bp_tail, int32_t max_batch, bool both,
                   bool watched);
 bool run(const struct config *config, const struct data *data, const struct array *given, int32_t givens,

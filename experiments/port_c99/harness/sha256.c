@@ -1,5 +1,5 @@
 /* SHA-256 (FIPS 180-4). */
-#include "files.h"
+#include "sha256.h"
 
 #include <string.h>
 

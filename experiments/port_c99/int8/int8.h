@@ -152,6 +152,8 @@ void train_variant(struct trainer *trainer, const uint8_t *labels, int32_t n, ui
                    const struct settings *settings, struct outcome *outcome);
 void full_bp_step(struct trainer *trainer, const uint8_t *labels, int32_t n, const struct settings *settings,
                   struct outcome *outcome);
+void any_step(struct trainer *trainer, const uint8_t *labels, int32_t n, uint64_t seed, uint64_t step,
+              const struct settings *settings, struct outcome *outcome);
 int32_t class_of(const int8_t *logits, int32_t classes);
 
 /* tiled.c */

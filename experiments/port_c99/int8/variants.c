@@ -49,3 +49,15 @@ void train_variant(struct trainer *trainer, const uint8_t *labels, int32_t n, ui
     restore_and_update(trainer, outcome->g, settings->queries, seed, step, settings);
     update_all(trainer, head_blocks(trainer->model, trainer->bp_tail), settings->both);
 }
+
+/* One step of any kind on the batch in trainer->x[0]. */
+void any_step(struct trainer *trainer, const uint8_t *labels, int32_t n, uint64_t seed, uint64_t step,
+              const struct settings *settings, struct outcome *outcome)
+{
+    if (trainer->bp_tail == FULL_BP)
+        full_bp_step(trainer, labels, n, settings, outcome);
+    else if (settings->frozen || settings->both || settings->queries > 1)
+        train_variant(trainer, labels, n, seed, step, settings, outcome);
+    else
+        train_step(trainer, labels, n, seed, step, settings, outcome);
+}

@@ -112,5 +112,30 @@ POINT_BLOCK = Op(
          made_up(10, (1, 3, 4)) + made_up(12, (1, 3, 4), 9), made_up(11, (6, 4))))])
 
 
+# (comment, layers, x, weight): sums as large as they can be, on both sides of zero.
+ENDS = (
+    ("inner, all at 127", (PointLinear("mlp", 3, 2), ReLU()), filled(127, (1, 4, 3)), filled(127, (2, 3))),
+    ("inner, all at -127: the products are positive", (PointLinear("mlp", 3, 2), ReLU()), filled(-127, (1, 4, 3)),
+     filled(-127, (2, 3))),
+    ("inner, nothing survives", (PointLinear("mlp", 64, 2), ReLU()), filled(127, (1, 2, 64)), filled(-127, (2, 64))),
+    ("inner, the widest that PointNet has", (PointLinear("mlp", 128, 2), ReLU()), filled(127, (2, 2, 128)),
+     [[127] * 128, [-127] * 64 + [127] * 64]),
+    ("pooled, one point at 127 among some at -127", (PointLinear("mlp", 128, 3), MaxOverPoints(), ReLU()),
+     [[[-127] * 128] * 2 + [[127] * 128], [[-127] * 128] * 3], [[127] * 128, [-127] * 128, [1] * 128]),
+    ("pooled, all negative", (PointLinear("mlp", 3, 2), MaxOverPoints(), ReLU()), filled(-127, (2, 3, 3)),
+     filled(127, (2, 3))),
+    ("pooled, a maximum of 16 bits and one of 17", (PointLinear("mlp", 5, 2), MaxOverPoints(), ReLU()),
+     [[[127, 127, 127, 127, 0], [0] * 5], [[127] * 5, [0] * 5]], filled(127, (2, 5))))
+POINT_BLOCK_ENDS = Op(
+    "point_block where coordinates, activations and weights are at the ends of their range, +-127.",
+    block_of(layers.forward_block),
+    {"Int16Accumulator": INT16,
+     "UnsignedActivations": "x is read as unsigned bytes.",
+     "RequantisedFirst": "The accumulator is requantised before the maximum and ReLU.",
+     "MaximumOfEachCloud": "Each cloud of the batch has its own maximum and shift.",
+     "ReluMissing": "ReLU is left out."},
+    [block_case(*row, exponents=(-7, -6)) for row in ENDS])
+
+
 OPS = {"decode_points": DECODE_POINTS, "point_linear": POINT_LINEAR, "max_over_points": MAX_OVER_POINTS,
-       "point_block": POINT_BLOCK}
+       "point_block": POINT_BLOCK, "point_block_ends": POINT_BLOCK_ENDS}

@@ -4,9 +4,11 @@ import numpy as np
 from ... import models
 from ...int8 import variants
 from ...int8.elastic_zo import Settings
+from ...int8.precision import clip_for_zo
 from ...models import Conv2d, Flatten, Linear, MaxPool2d, ReLU
 from ...run.checkpoint import digest
 from .common import Case, Op, described, int8, integers, layers_from, made_up, quantised, uint8
+from .random import weights_of
 
 SETTINGS = ("r_max", "p_zero", "b_zo", "b_bp", "r_limit", "loss")
 
@@ -115,4 +117,28 @@ DIGEST = Op(
                  fc1=made_up(402, (4, 6)), fc2=made_up(403, (3, 4)))])
 
 
-OPS = {"train_step": TRAIN_STEP, "digest": DIGEST}
+# What a run starts from.
+
+def _initial_digest_of(inputs, parameters):
+    weights = weights_of(parameters["seed"], parameters["shapes"], parameters["headroom"])
+    clip_for_zo(weights, list(enumerate(weights))[:parameters["zo_tensors"]], parameters["r_limit"])
+    arrays = {name: weight.data for name, weight in weights.items()}
+    return {"exponents": [weight.exponent for weight in weights.values()],
+            "tensors": [digest({name: data}) for name, data in arrays.items()], "digest": digest(arrays)}
+
+
+POINTNET = [[64, 3], [64, 64], [64, 64], [128, 64], [1024, 128], [512, 1024], [256, 512], [40, 256]]
+LENET5 = [[6, 1, 5, 5], [16, 6, 5, 5], [120, 784], [84, 120], [10, 84]]
+INITIAL_DIGEST = Op(
+    "The weights that a run of a whole network starts from, by their digests: those of init_weights, the first "
+    "zo_tensors tensors clipped to +-(127 - r_limit). tensors: of each tensor alone; digest: of all.",
+    _initial_digest_of,
+    {"NotClipped": "ZO tensors are not clipped.",
+     "TailClipped": "The tail's tensors are clipped too."},
+    [Case(comment, {}, dict(shapes=shapes, headroom=headroom, zo_tensors=zo_tensors, r_limit=r_limit, seed=seed))
+     for comment, shapes, headroom, zo_tensors, r_limit, seed in (
+        ("LeNet-5, K = 3", LENET5, [0, 0, 0, 1, 2], 2, 7, 0),
+        ("PointNet of 40 classes, K = 3", POINTNET, [0, 0, 0, 0, 0, 1, 1, 2], 5, 7, 1))])
+
+
+OPS = {"train_step": TRAIN_STEP, "digest": DIGEST, "initial_digest": INITIAL_DIGEST}

@@ -255,6 +255,19 @@ TAIL_STEP = Op(
      _tail_case("three layers, batch 3", (7, 6, 5, 3), 3, 170)])
 
 
+TAIL_STEP_128 = Op(
+    "tail_step where a step is 2^b_bp = 128 in magnitude, one more than an int8 holds.",
+    _tail_step_of,
+    {"StepInInt8": "Steps are stored in an int8: 128 becomes -128.",
+     "ClippedTo127": "Steps are clipped to +-127.",
+     "UpdateSignInverted": "The steps are added."},
+    [_tail_case(f"{step} in {layer} of {widths}", widths, batch, number, b_bp=7)
+     for step, layer, widths, batch, number in (
+        (-128, "fc1", (5, 3), 1, 1117), (128, "fc1", (6, 5, 4, 3), 3, 1013), (-128, "fc1", (6, 5, 4, 3), 3, 1752),
+        (128, "fc2", (6, 5, 4, 3), 3, 1567), (-128, "fc2", (6, 5, 4, 3), 3, 1121),
+        (128, "fc3", (6, 5, 4, 3), 3, 1465), (-128, "fc3", (6, 5, 4, 3), 3, 1089))])
+
+
 OPS = {"softmax_error": SOFTMAX_ERROR, "linear_gradient": LINEAR_GRADIENT, "linear_backward": LINEAR_BACKWARD,
        "relu_backward": RELU_BACKWARD, "gradient_step": GRADIENT_STEP, "update_tail": UPDATE_TAIL,
-       "tail_step": TAIL_STEP}
+       "tail_step": TAIL_STEP, "tail_step_128": TAIL_STEP_128}

@@ -1,0 +1,95 @@
+"""Vectors as flat text: nothing of a trace is lost in it, `golden diff` reads it through a pipe, and the page's program
+in C does too."""
+import json
+import re
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from small_runs import ROOT, environment, main
+
+GOLDEN = ROOT / "tests" / "golden"
+TRACES = GOLDEN / "traces"
+
+
+def text_of(path):
+    return subprocess.run([sys.executable, "-m", "zo_numpy", "golden", "text", str(path)], capture_output=True, text=True,
+                          check=True, env=environment()).stdout
+
+
+def piped(reference, text):
+    """(exit status, output) of `golden diff` with text on its standard input."""
+    done = subprocess.run([sys.executable, "-m", "zo_numpy", "golden", "diff", str(TRACES / reference), "-"], input=text,
+                          capture_output=True, text=True, env=environment())
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def trace():
+    return text_of(TRACES / "narrow-lenet-int8-k2-running")
+
+
+@pytest.mark.parametrize("name", ["narrow-lenet-int8-k2-running", "lenet5-int8-k1", "narrow-lenet-fp32-k1"])
+def test_a_trace_as_text_is_the_trace(name):
+    status, said = piped(name, text_of(TRACES / name))
+    records = len(json.loads((TRACES / name / "manifest.json").read_text())["records"])
+    assert status == 0 and f"{records:,} records compared, 0 differ" in said
+
+
+def test_the_first_divergence_is_named(trace):
+    lines = trace.splitlines()
+    place = next(i for i, line in enumerate(lines) if line.startswith("1 minus linear_gradient fc2 "))
+    *words, last = lines[place].split()
+    changed = [*lines[:place], " ".join([*words, str(int(last) + 1)]), *lines[place + 1:]]
+    status, said = piped("narrow-lenet-int8-k2-running", "\n".join(changed))
+    assert status == 1
+    assert f"step 1, phase minus, op linear_gradient, tensor fc2: index (11, 15): expected {last}, got" in said
+    assert "1 differ" in said and "its inputs agree" in said
+    exponent = [line.replace(" -7 ", " -6 ", 1) if line.startswith("0 init weights conv1") else line for line in lines]
+    assert "exponent: expected -7, got -6" in piped("narrow-lenet-int8-k2-running", "\n".join(exponent))[1]
+    status, said = piped("narrow-lenet-int8-k2-running", "\n".join(reversed(lines[:-1])))
+    assert status == 1 and "it is missing from the manifest" in said and "1 differ" in said
+
+
+@pytest.mark.parametrize("line, why", [
+    ("0 init weights conv1", "4 words; ten are the fewest"),
+    ("0 init weights conv1 int8 2 - - - 1", "1 numbers, where 2 are 2"),
+    ("0 init weights conv1 int8 1 - - - 200", "200"),
+    ("0 init weights conv1 int9 1 - - - 2", "'int9' is no type"),
+    ("x init weights conv1 int8 1 - - - 2", "'x'"),
+    ("0 minus loss batch number - - - - nine", "'nine'"),
+    ("0 a b c int8 1 - - - 2\n0 a b c int8 1 - - - 2", "stands above it"),
+    ("", "there is no line to compare"),
+])
+def test_what_is_no_record_is_refused_in_a_line(line, why):
+    status, said = piped("narrow-lenet-int8-k1", line + "\n")
+    assert status == 2 and why in said and said.startswith("error: ") and said.count("\n") == 1
+
+
+def test_cases_of_ops_as_text(tmp_path, capsys):
+    for path in sorted((GOLDEN / "ops").glob("*.json")):
+        assert main(["golden", "text", str(path)]) == 0
+        lines = [line.split(" ") for line in capsys.readouterr().out.splitlines()]
+        cases = json.loads(path.read_text())["cases"]
+        assert {int(words[1]) for words in lines} == {case["id"] for case in cases}
+        for words in lines:
+            if words[4] == "number":
+                assert len(words) - 6 == (1 if words[5] == "-" else np.prod([int(n) for n in words[5].split(",")]))
+    (tmp_path / "x.json").write_text("{}")
+    assert main(["golden", "text", str(tmp_path / "x.json")]) == 2
+    assert "does not hold the cases of an op" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not shutil.which("cc"), reason="there is no C compiler")
+def test_the_program_of_the_page_reads_a_trace(trace, tmp_path):
+    code = re.search(r"```c\n(.*?)```", (GOLDEN / "TEXT.md").read_text(), re.DOTALL)[1]
+    (tmp_path / "read.c").write_text(code)
+    subprocess.run(["cc", "-std=c99", "-pedantic", "-Wall", "-Wextra", "-Werror", "-o", str(tmp_path / "read"),
+                    str(tmp_path / "read.c")], check=True)
+    said = subprocess.run([str(tmp_path / "read")], input=trace, capture_output=True, text=True, check=True).stdout
+    expected = [(words := line.split(" "))[:4] + [str(len(words) - 9), str(sum(map(int, words[9:])))]
+                for line in trace.splitlines()]
+    assert [line.split(" (")[0].split() + line.rpartition(": ")[2].split(", ") for line in said.splitlines()] == expected

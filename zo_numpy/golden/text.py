@@ -1,0 +1,129 @@
+"""Op cases and traces as flat text, a record a line, for who has no parser of JSON or .npy: a device on a serial line.
+
+A line of a trace, its words with single spaces between:
+
+    STEP PHASE OP NAME TYPE SHAPE EXPONENT MAX_ABS SHIFT NUMBER NUMBER ...
+
+TYPE is int8, uint8, int32, float32 and so on, or `number` for what is no array (a loss, g), whose SHAPE is -. SHAPE has
+commas between its sizes. EXPONENT, MAX_ABS and SHIFT are - where the record has none. The numbers are in C order; of an
+array that the trace has no file of, the digest stands there, as sha256:HEX. A line of an op's case:
+
+    OP CASE PART FIELD TYPE SHAPE NUMBER NUMBER ...
+
+PART is inputs, parameters or expected; FIELD the name, with dots where names stand in it (x.data, weights.0.exponent);
+TYPE is number or text.
+"""
+import json
+import math
+import re
+
+import numpy as np
+
+from ..errors import UserError
+from . import FORMAT_VERSION
+from .diff import DTYPES, read_array, read_manifest
+from .trace import MANIFEST, array_digest
+
+EXTRA = ("exponent", "max_abs", "shift")
+NONE = "-"
+DIGEST = "sha256:"
+
+
+def trace_lines(folder):
+    """The lines of a trace in a folder.  Raises UserError."""
+    for record in read_manifest(folder)["records"]:
+        if "value" in record:
+            value = record["value"]
+            numbers, kind, shape = value if type(value) is list else [value], "number", NONE
+        else:
+            kind, shape = record["dtype"], ",".join(map(str, record["shape"])) or NONE
+            numbers = read_array(folder, record).reshape(-1).tolist() if "file" in record else [DIGEST + record["sha256"]]
+        words = [record["step"], record["phase"], record["op"], record["name"], kind, shape,
+                 *(record.get(name, NONE) for name in EXTRA), *numbers]
+        yield " ".join(map(str, words))
+
+
+def case_lines(path):
+    """The lines of a file of an op's cases.  Raises UserError."""
+    try:
+        file = json.loads(path.read_text())
+        for case in file["cases"]:
+            for part in ("inputs", "parameters", "expected"):
+                for field, kind, shape, numbers in _fields("", case[part]):
+                    yield " ".join(map(str, [file["op"], case["id"], part, field, kind, shape, *numbers]))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path} does not hold the cases of an op ({type(error).__name__}: {error}); give a file of "
+                        "tests/golden/ops") from None
+
+
+def _fields(name, value):
+    """(field, type, shape, numbers) of all that a value of JSON holds."""
+    inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    shape = _shape(value)
+    if shape is not None:
+        yield name, "number", ",".join(map(str, shape)) or NONE, np.array(value, object).reshape(-1).tolist()
+    elif isinstance(value, str):
+        yield name, "text", NONE, [value]
+    for key, part in () if shape is not None else inside:
+        yield from _fields(f"{name}.{key}" if name else str(key), part)
+
+
+def _shape(value):
+    """The shape of a number, or of a list of them that has one; else None."""
+    if isinstance(value, (int, float)):
+        return ()
+    shapes = {_shape(part) for part in value} if isinstance(value, list) and value else {None}
+    return (len(value), *shapes.pop()) if len(shapes) == 1 and None not in shapes else None
+
+
+def read_trace(lines, reference, folder):
+    """Writes the trace that lines of text hold into an empty folder, so that `diff.compare` can read it.
+
+    lines: text, any number of them.  reference: the folder of the trace it is to be compared with.  Raises UserError
+    naming the line.
+    """
+    records, seen = [], set()
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            record, array = _record(line.split())
+            if (key := tuple(record[name] for name in ("step", "phase", "op", "name"))) in seen:
+                raise ValueError("a record of this step, phase, op and name stands above it")
+        except (ValueError, OverflowError) as error:
+            raise UserError(f"line {number} is no record of a trace ({str(error)[:200]}); it begins: "
+                            f"{line.strip()[:60]!r}") from None
+        if array is not None:
+            record["file"] = f"{len(records)}.bin"
+            (folder / record["file"]).write_bytes(array.astype(array.dtype.newbyteorder("<")).tobytes())
+        seen.add(key)
+        records.append(record)
+    if not records:
+        raise UserError("there is no line to compare; print a record a line")
+    config = read_manifest(reference)["config"]
+    (folder / MANIFEST).write_text(json.dumps({"format_version": FORMAT_VERSION, "config": config,
+                                               "records": records}))
+
+
+def _record(words):
+    """(record, its array or None) of the words of a line.  Raises ValueError."""
+    if len(words) < 10:
+        raise ValueError(f"{len(words)} words; ten are the fewest")
+    step, phase, op, name, kind, shape, *rest = words
+    numbers = rest[len(EXTRA):]
+    record = {"step": int(step), "phase": phase, "op": op, "name": name, "inputs": [],
+              **{field: int(word) for field, word in zip(EXTRA, rest) if word != NONE}}
+    if kind == "number":
+        values = [int(word) if re.fullmatch("-?[0-9]+", word) else float(word) for word in numbers]
+        return {**record, "value": values if len(values) > 1 else values[0]}, None
+    if kind not in DTYPES:
+        raise ValueError(f"{kind[:20]!r} is no type")
+    sizes = [] if shape == NONE else [int(size) for size in shape.split(",")]
+    record |= {"dtype": kind, "shape": sizes}
+    if numbers[0].startswith(DIGEST):
+        return {**record, "sha256": numbers[0].removeprefix(DIGEST)}, None
+    if len(numbers) != math.prod(sizes):
+        raise ValueError(f"{len(numbers):,} numbers, where {shape} are {math.prod(sizes):,}")
+    array = np.array([float(word) for word in numbers] if kind.startswith("float") else
+                     [int(word) for word in numbers], np.dtype(kind))   # OverflowError where one does not fit
+    return {**record, "sha256": array_digest(array)}, array

@@ -46,6 +46,9 @@ def draw(result, path):
             axes.set_xscale("log", base=2)
             axes.set_xticks(batch_rows.BATCHES[::2], [str(batch) for batch in batch_rows.BATCHES[::2]])
             axes.grid(alpha=0.25)
+            if not axes.lines:
+                axes.text(0.5, 0.5, "not run", transform=axes.transAxes, ha="center")
+                axes.set_yticks([])
             beside = axes.twinx()
             for precision, style in (("int8", "-"), ("fp32", "-.")):
                 held = [(batch, result.get("memory", {}).get(f"{precision}-{method_name(k, False)}-b{batch}"))

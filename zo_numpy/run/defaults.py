@@ -71,7 +71,7 @@ FINE_TUNING = {
 }
 POINT_FINE_TUNING = dict(epochs=20, batch_size=32)
 
-# What is otherwise with `--tail-scale running`, where a step can be smaller than b_bp bits and so needs less of a decay.
+# What is otherwise with `--tail-scale running`, where a step can be smaller than b_bp bits, and needs less of a decay.
 # Tuned on the same validation split at batches 1, 16 and 128: tuning_batch_size.json. Point clouds: untuned.
 RUNNING: dict[tuple, dict] = {
     ("int8", 1): dict(b_bp=(6, 5, 4, 3)),

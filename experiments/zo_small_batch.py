@@ -32,8 +32,9 @@ COMMON = dict(data="mnist-subset" if QUICK else "mnist", validate=5000, limit=20
 SEEDS = (1,) if QUICK else (1, 2, 3)
 CANDIDATES = {   # {name: options of `train`}; `still` and a b_zo below 1 are this script's alone
     "frozen": dict(zo_frozen=True), "as it is": {}, "still 4": dict(still=4), "still 8": dict(still=8),
-    "still 16": dict(still=16), "still 24": dict(still=24), "b_zo 0": dict(b_zo=0), "b_zo -1": dict(b_zo=-1), "b_zo -2": dict(b_zo=-2),
-    "p_zero 248": dict(p_zero=(248,)), "p_zero 254": dict(p_zero=(254,)), "queries 4": dict(queries=4),
+    "still 16": dict(still=16), "still 24": dict(still=24), "b_zo 0": dict(b_zo=0), "b_zo -1": dict(b_zo=-1),
+    "b_zo -2": dict(b_zo=-2), "p_zero 248": dict(p_zero=(248,)), "p_zero 254": dict(p_zero=(254,)),
+    "queries 4": dict(queries=4),
     "still 16, b_zo 0": dict(still=16, b_zo=0),
 }
 MEMORY = 6       # the running mean takes a 2^-6 of what is new
@@ -120,7 +121,8 @@ def lines(rows):
                          for seed, value in values.items() if control[seed]]
                 if values:
                     yield (f"K = {k}, batch {batch}, {candidate}: {statistics.mean(values.values()):.2f} % "
-                           f"({min(values.values()):.2f} to {max(values.values()):.2f}, {len(values)} seed{'s' * (len(values) > 1)}), "
+                           f"({min(values.values()):.2f} to {max(values.values()):.2f}, {len(values)} seed"
+                           f"{'s' * (len(values) > 1)}), "
                            + (f"{statistics.mean(gains):+.2f} over the control" if gains else "control not run"))
 
 

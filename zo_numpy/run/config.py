@@ -9,7 +9,7 @@ import dataclasses
 
 from .. import __version__, models
 from ..errors import UserError, written
-from .defaults import POINT_DATA, defaults
+from .defaults import POINT_DATA, defaults, tail_scale_of
 from .folder import CONFIG, FORMAT_VERSION, read_description
 from .network import check_shapes, described, takes_points, with_layers
 from .numbers import Numbers, positive, whole
@@ -139,9 +139,13 @@ def make_config(given):
     longest = models.longest_tail(model.layers)
     if not (whole(0, longest).allows(bp_tail) or bp_tail == BP):
         raise UserError(f"--bp-tail {bp_tail}: choose a whole number from 0 to {longest}, or {BP}")
-    running = given.get("tail_scale", Config.tail_scale) == "running"
-    tuned = defaults(precision, bp_tail, data, models.takes_points(model), bool(source),
-                     len(models.weight_layers(model.layers)), running)
+    points = models.takes_points(model)
+    tuned_for = precision, bp_tail, data, points, bool(source), len(models.weight_layers(model.layers))
+    batch_size = given["batch_size"] if "batch_size" in given else defaults(*tuned_for)["batch_size"]
+    check_number("batch_size", batch_size, NUMBERS["batch_size"])
+    given = {"tail_scale": tail_scale_of(precision, bp_tail, points, batch_size), **given}
+    running = given["tail_scale"] == "running"
+    tuned = defaults(*tuned_for, running)
     options = {"loss": LOSSES[precision][0], **tuned, **given}
     for name, numbers in NUMBERS.items():
         check_number(name, options.get(name, getattr(Config, name)), numbers)

@@ -81,8 +81,16 @@ RUNNING: dict[tuple, dict] = {
 }
 
 
+SMALL_BATCH = 4   # of images, at and below which a tail's steps have the running scale: results/batch_size.json
+
+
+def tail_scale_of(precision, bp_tail, points, batch_size):
+    """The scale of the tail's steps where none is asked for."""
+    return "running" if precision == "int8" and bp_tail != 0 and not points and batch_size <= SMALL_BATCH else "own"
+
+
 def defaults(precision, bp_tail, data, points, fine_tuning, count, running=False):
-    """{option: value} of a run: of its precision and tail, then of its data set, of the tail's running scale, then of
+    """{option: value} of a run: of its precision and tail, of the tail's running scale, then of its data set, then of
     fine-tuning.
 
     points: whether its samples are point clouds.  count: of its layers with weights. Bits of headroom are those of the
@@ -92,7 +100,7 @@ def defaults(precision, bp_tail, data, points, fine_tuning, count, running=False
     first, then = (POINT_DEFAULTS[key], POINT_FINE_TUNING) if points else (
         DEFAULTS[key], FINE_TUNING.get(key, {}))
     scale = RUNNING.get(key, {}) if running and not points else {}
-    tables = first, BY_DATA.get((data, *key), {}), scale, then if fine_tuning else {}
+    tables = first, scale, BY_DATA.get((data, *key), {}), then if fine_tuning else {}
     options = {name: value for table in tables for name, value in table.items()}
     if "headroom" in options:
         options["headroom"] = ((0,) * count + options["headroom"])[-count:]

@@ -3,6 +3,7 @@
 
 PYTHON  ?= python3
 EPOCHS  ?=
+BATCH   ?=
 SEED    ?= 0
 BP_TAIL ?= 2
 POINTS  ?= 256
@@ -17,9 +18,9 @@ RUN  := $(VENV)/bin/python
 SOURCES := zo_numpy datasets experiments tests
 RULES := E4,E7,E9,F
 
-# Without EPOCHS a run has as many as are tuned for its precision, tail and data set (zo_numpy/run/defaults.py).
+# Without EPOCHS and BATCH a run has what is tuned for its precision, tail and data set (zo_numpy/run/defaults.py).
 TRAIN   = $(RUN) -m zo_numpy train --model lenet5 --seed $(SEED) --resume
-ADAPT   = --bp-tail $(BP_TAIL) $(if $(EPOCHS),--epochs $(EPOCHS)) $(OPTIONS)
+ADAPT   = --bp-tail $(BP_TAIL) $(if $(EPOCHS),--epochs $(EPOCHS)) $(if $(BATCH),--batch-size $(BATCH)) $(OPTIONS)
 UPRIGHT = runs/$(DATA)-$(1)-upright-s$(SEED)
 
 # PointNet trains on ModelNet where it is at hand, else on synthetic solids; datasets/at_hand.py chooses, and says so.
@@ -43,7 +44,7 @@ help:
 	@echo "make                make the environment $(VENV) (about a minute), and say how to call the program"
 	@echo "make first          train LeNet-5 with integers only on the data in this repository, and draw it; 1 minute"
 	@echo "make mnist-int8     train LeNet-5 on MNIST with integers only"
-	@echo "                    (SEED=$(SEED) BP_TAIL=$(BP_TAIL) PYTHON=$(PYTHON), EPOCHS= if not the tuned ones,"
+	@echo "                    (SEED=$(SEED) BP_TAIL=$(BP_TAIL) PYTHON=$(PYTHON), EPOCHS= and BATCH= if not the tuned ones,"
 	@echo "                    OPTIONS= any others of the program's)"
 	@echo "make mnist-fp32     the same in FP32"
 	@echo "make fashion-int8   train on Fashion-MNIST with integers only"

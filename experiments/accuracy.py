@@ -1,6 +1,7 @@
 """Accuracy of every method: every row is a run of the command line's `train`, resumable, its result committed.
 
     python -m experiments.accuracy mnist-int8 [fine-tuning ...] [--jobs 2] [--seeds N] [--only k2]
+    python -m experiments.accuracy mnist-int8 --port           INT8 rows by the port in C99, several times faster
     python -m experiments.accuracy --list
 
 rows.py says what the tables are; `python -m experiments.tables` prints them. A row is trained in a process of its own
@@ -18,11 +19,12 @@ import sys
 import threading
 
 from experiments.common import as_words, changing, provenance, read_result, save_result
+from experiments.port_training import built_port
 from experiments.rows import ADAPTED_TO, TABLES, as_json, is_current, rows_of
 from zo_numpy.app.data import load_data
 from zo_numpy.app.progress import say
 from zo_numpy.models import MODELS
-from zo_numpy.run.config import make_config, read_config
+from zo_numpy.run.config import describe, make_config, read_config
 from zo_numpy.run.steps import PRECISIONS
 from zo_numpy.run.trainer import count_correct, load_weights
 
@@ -98,8 +100,10 @@ def right_of(folder, config):
     return right
 
 
-def run_row(row, shown=True, threads=None):
-    """A row's result, after training it."""
+def run_row(row, shown=True, threads=None, port=None):
+    """A row's result, after training it.  port: the port_training.Port that trains it, if it can."""
+    if port and port.trains(row):
+        return result_by(port, row)
     if not row.trained:
         return {"config": as_json(row.config), "trained": False, "right": right_of(row.source.folder, row.config),
                 "made_with": provenance()}
@@ -113,6 +117,19 @@ def run_row(row, shown=True, threads=None):
     return {**result, "right": right_of(row.folder, row.config)} if row.source else result
 
 
+def result_by(port, row):
+    """A row's result as the port trains it, which logs no losses and no seconds."""
+    try:
+        curve, correct, images, digest = port.train(row)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise RowFailed(f"{row.table} {row.name}: {error}") from None
+    with loading:
+        config = describe(row.config, data_of(row.config.data, 0))
+    last = {"epoch": row.config.epochs, "test_correct": correct, "test_images": images, "test_accuracy": curve[-1]}
+    return {"config": config, "last_epoch": last, "curve": curve, "weights_sha256": digest, "trained_with": port.name,
+            "made_with": provenance()}
+
+
 def has_weights(row):
     """Whether a row that others start from is there to the end, as it is today."""
     with contextlib.suppress(OSError, ValueError, IndexError):
@@ -122,11 +139,14 @@ def has_weights(row):
     return False
 
 
-def run_all(rows, jobs):
-    """Runs rows, `jobs` at a time, adding results as they finish.  Returns (table, name) of those that failed."""
+def run_all(rows, jobs, port=None):
+    """Runs rows, `jobs` at a time, by the port if one is given and can, adding results as they finish.
+
+    Returns (table, name) of those that failed.
+    """
     failed = []
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
-        running = {pool.submit(run_row, row, shown=jobs == 1, threads=1 if jobs > 1 else None): row for row in rows}
+        running = {pool.submit(run_row, row, jobs == 1, 1 if jobs > 1 else None, port): row for row in rows}
         try:
             for future in concurrent.futures.as_completed(running):
                 row = running[future]
@@ -156,6 +176,7 @@ def main():
     parser.add_argument("--only", default="", help="rows whose name contains this")
     parser.add_argument("--seeds", type=int, help="of each row, from 0 (default: 3 on MNIST, 1 elsewhere)")
     parser.add_argument("--jobs", type=int, default=1, help="rows at a time, each on one thread if several (default 1)")
+    parser.add_argument("--port", action="store_true", help="let the port in C99 train what it can")
     parser.add_argument("--list", action="store_true", help="name the rows and whether they have a result")
     options = parser.parse_args()
     unknown = set(options.tables) - set(TABLES)
@@ -174,11 +195,12 @@ def main():
     todo = [row for row in rows if not is_finished(row)]
     sources = {(row.source.table, row.source.name): row.source for row in todo if row.source}
     first = [source for source in sources.values() if not has_weights(source)]
+    port = built_port() if options.port and todo else None
     try:
-        failed = run_all(first, options.jobs)
+        failed = run_all(first, options.jobs)   # whose weights others need
         done = {(row.table, row.name) for row in first}
         failed += run_all([row for row in todo if (row.table, row.name) not in done
-                           and not (row.source and (row.source.table, row.source.name) in failed)], options.jobs)
+                           and not (row.source and (row.source.table, row.source.name) in failed)], options.jobs, port)
     except KeyboardInterrupt:
         print("interrupted: the same command goes on where it stopped", file=sys.stderr)
         return 130

@@ -3,6 +3,7 @@
     mnist-int8, mnist-fp32, fashion-mnist-int8, fashion-mnist-fp32
                   full training with the defaults: K = 0..3, full BP, and the frozen control of K = 1..3
     longer        MNIST in INT8, K = 0..2 and the controls, with more epochs and larger batches than the defaults have
+    running-scale MNIST in INT8 with --tail-scale running, K = 1..3, the controls and full BP, as tuned for it
     float-loss    MNIST in INT8 with float64 deciding the sign of g, K = 0..3
     tail-passes   ten epochs of 10,000 images of MNIST, the tail's gradient from both passes and the second, K = 1, 2
     fine-tuning   a network trained upright by full BP, adapted to 1,024 rotated images: not at all, K = 0..2, the
@@ -19,7 +20,7 @@ from experiments.common import QUICK
 from zo_numpy.run.config import BESIDE_CONFIG, BP, as_json as config_as_json, make_config
 
 RUNS = pathlib.Path("runs/quick" if QUICK else "runs/experiments")
-SEEDS = {"mnist-int8": 3, "mnist-fp32": 3, "tail-passes": 3, "longer": 3}   # of each row; of other tables 1
+SEEDS = {"mnist-int8": 3, "mnist-fp32": 3, "tail-passes": 3, "longer": 3, "running-scale": 3}   # of each row; of other tables 1
 PRECISIONS, DATA_SETS, DEGREES = ("int8", "fp32"), ("mnist", "fashion-mnist"), (45,) if QUICK else (30, 45)
 QUICK_IMAGES, QUICK_EPOCHS = 1000, 2
 ADAPTED_TO = 1024            # rotated training images, and as many of the test images are reported on beside all
@@ -70,6 +71,15 @@ def full_training(table, data, precision, seeds, changes=None):
                 yield Row(table, f"{name}-frozen", {**options, "zo_frozen": True})
 
 
+# With the running scale: the defaults' epochs, smaller batches (tuning_batch_size.json).
+RUNNING: dict[int | str, dict] = {k: dict(tail_scale="running", batch_size=batch, b_bp=b_bp) for k, batch, b_bp in (
+    (2, 32, (6, 5, 4, 3, 2, 1)), (3, 64, (5, 4, 3, 2, 1, 0)), (BP, 32, (6, 5, 4, 3, 2, 1)))}
+
+
+def running_scale(table, seeds):
+    return full_training(table, "mnist", "int8", seeds, RUNNING)
+
+
 def longer(table, seeds):
     return full_training(table, "mnist", "int8", seeds, LONGER)
 
@@ -111,7 +121,7 @@ TABLES = {
     **{f"{data}-{precision}": (lambda table, seeds, data=data, precision=precision:   # type: ignore[misc]
                                full_training(table, data, precision, seeds))
        for data in DATA_SETS for precision in PRECISIONS},
-    "longer": longer, "float-loss": float_loss, "tail-passes": tail_passes, "fine-tuning": fine_tuning,
+    "longer": longer, "running-scale": running_scale, "float-loss": float_loss, "tail-passes": tail_passes, "fine-tuning": fine_tuning,
 }
 
 

@@ -6,6 +6,7 @@
     2            fine-tuning: a network trained upright, adapted to rotated images
     3            memory of a step, measured and predicted
     4            time of a step and what it goes into
+    batch-size   accuracy by batch at equal samples
     tail-passes  the tail's gradient from both passes against the second alone
 
 Accuracies are of the last epoch on the test set, means over seeds with the range from the worst seed to the best. A
@@ -14,10 +15,12 @@ not today's defaults.
 """
 import argparse
 
+from experiments import batch_picture
 from experiments.cells import (
     NOT_RUN, Table, as_markdown, as_text, cell, pointnet_cells, pointnet_results, training_cells)
 from experiments.common import QUICK, read_result
-from experiments.rows import BP, CONTROLS, DATA_SETS, DEGREES, LONGER, METHODS, PRECISIONS
+from experiments.rows import BP, CONTROLS, DATA_SETS, DEGREES, LONGER, METHODS, PRECISIONS, RUNNING
+from zo_numpy.run.defaults import DEFAULTS
 
 METHOD_NAMES = {"none": "not adapted", "k1-frozen": "K = 1, frozen control", "frozen": "K = 2, frozen control",
                 "k0": "K = 0", "k1": "K = 1", "k2": "K = 2", "all": "full BP"}
@@ -53,7 +56,8 @@ def full_training():
             table = f"{data}-{precision}"
             yield Table(f"Table 1, full training: {data}, {precision}", TRAINING_HEAD,
                         training_lines(training_cells(table)))
-    yield longer()
+    yield changed("longer", LONGER, "Table 1, MNIST, INT8: longer training with larger batches")
+    yield changed("running-scale", RUNNING, "Table 1, MNIST, INT8: the running scale of the tail's steps")
     yield float_loss()
     for result in pointnet_results() or [{}]:
         yield from pointnet_training(result)
@@ -67,16 +71,16 @@ def pointnet_training(result):
                     training_lines(pointnet_cells(result, precision)))
 
 
-def longer():
-    """What more epochs and larger batches than the defaults' bring; every K as `rows.LONGER` has it."""
-    lines, cells, defaults = [], training_cells("longer"), training_cells("mnist-int8")
-    for k, more in LONGER.items():
-        here, frozen = cells(k), cells(k, True) if k else None
-        lines.append([name_of(k), more["epochs"], more["batch_size"], here, here.gain(defaults(k)), frozen or "-",
+def changed(table, changes, title):
+    """What other options than the defaults bring.  changes: {K: options} of the table, as rows.py has them."""
+    lines, cells, defaults = [], training_cells(table), training_cells("mnist-int8")
+    for k, more in changes.items():
+        here, frozen = cells(k), cells(k, True) if k in (1, 2, 3) else None
+        epochs = more.get("epochs") or DEFAULTS["int8", k]["epochs"]
+        lines.append([name_of(k), epochs, more["batch_size"], here, here.gain(defaults(k)), frozen or "-",
                       here.gain(frozen) if frozen else "-"])
-    return Table("Table 1, MNIST, INT8: longer training with larger batches",
-                 ["tail", "epochs", "batch", "accuracy, %", "gain over the defaults", "its frozen control, %",
-                  "gain over the control"], lines)
+    return Table(title, ["tail", "epochs", "batch", "accuracy, %", "gain over the defaults", "its frozen control, %",
+                         "gain over the control"], lines)
 
 
 def float_loss():
@@ -200,7 +204,8 @@ def time():
         if steps.get((precision, batch, k), {}).get("parts")] or [[NOT_RUN] * 3])
 
 
-PRINTERS = {"1": full_training, "2": fine_tuning, "3": memory, "4": time, "tail-passes": tail_passes}
+PRINTERS = {"1": full_training, "2": fine_tuning, "3": memory, "4": time, "batch-size": batch_picture.tables,
+            "tail-passes": tail_passes}
 
 
 def printed(name, form=as_text):

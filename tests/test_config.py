@@ -58,6 +58,16 @@ def test_every_tail_has_defaults(model, bp_tail):
     assert make_config({}) == make_config(stated)
 
 
+def test_small_batches_of_images_have_the_running_scale():
+    def scale(**given):
+        return make_config(given).tail_scale
+    assert scale() == scale(batch_size=5) == scale(batch_size=1, tail_scale="own") == "own"
+    assert scale(batch_size=4) == scale(batch_size=1, bp_tail="all") == scale(tail_scale="running") == "running"
+    assert scale(batch_size=1, bp_tail=0) == scale(batch_size=1, precision="fp32") == "own"
+    assert scale(batch_size=1, model="pointnet", data="modelnet10") == "own"
+    assert make_config({"batch_size": 4}).schedules["b_bp"] != make_config({"batch_size": 5}).schedules["b_bp"]
+
+
 def test_defaults_by_precision_and_tail_then_data_then_fine_tuning(monkeypatch):
     monkeypatch.setitem(defaults.DEFAULTS, ("int8", 1), {**defaults.DEFAULTS["int8", 1], "epochs": 3, "batch_size": 5})
     monkeypatch.setitem(defaults.BY_DATA, ("fashion-mnist", "int8", 1), dict(epochs=4, b_bp=(7,)))

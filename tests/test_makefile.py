@@ -55,7 +55,7 @@ def make(clone, *arguments, **variables):
     calls = clone.parent / "calls.txt"
     calls.write_text("")
     environment = {key: value for key, value in os.environ.items()
-                   if key not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "EPOCHS", "SEED", "BP_TAIL", "PYTHON")}
+                   if key not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "EPOCHS", "BATCH", "SEED", "BP_TAIL", "PYTHON")}
     result = subprocess.run(["make", f"PYTHON={clone.parent / 'python'}", *arguments], cwd=clone, text=True,
                             capture_output=True, timeout=60,
                             env={**environment, "CALLS": str(calls), **variables})
@@ -91,10 +91,10 @@ def test_every_target_that_is_listed_exists_and_needs_no_file_of_its_name(clone)
 
 
 def test_variables_reach_the_command(clone):
-    result = make(clone, "mnist-int8", "EPOCHS=3", "SEED=5", "BP_TAIL=1")
+    result = make(clone, "mnist-int8", "EPOCHS=3", "SEED=5", "BP_TAIL=1", "BATCH=8")
     assert result.returncode == 0, result.stderr
     assert result.calls[-1] == ("-m zo_numpy train --model lenet5 --seed 5 --resume --data mnist --precision int8 "
-                                "--bp-tail 1 --epochs 3")
+                                "--bp-tail 1 --epochs 3 --batch-size 8")
 
 
 def test_results_figures_and_their_quick_form(clone):

@@ -6,7 +6,9 @@ import subprocess
 import numpy as np
 import pytest
 
-from experiments import port
+from experiments import accuracy, port
+from experiments.port_training import Port
+from experiments.rows import Row
 from zo_numpy.app import flat_data
 from zo_numpy.app.data import load_data
 from zo_numpy.app.methods import method_of
@@ -54,6 +56,20 @@ def trained(built, folder, options):
     expected = list(made_lines(config, method_of(config), dataset))
     return [[line for file, line in expected if file == name] for name in ("steps.txt", "evaluation.txt")], [
         (folder / name).read_text().splitlines(keepends=True) for name in ("steps.txt", "evaluation.txt")]
+
+
+def test_a_row_by_the_port_is_what_zo_numpy_trains(built):
+    row = Row("table", "row", dict(data="mnist-subset", bp_tail="all", tail_scale="running", batch_size=3, limit=40,
+                                   epochs=2))
+    lines = list(made_lines(row.config, method_of(row.config), load_data(row.config, announce=lambda text: None)))
+    result = accuracy.run_row(row, port=Port(built / "port", built / "data"))
+    curve, correct, images = result["curve"], result["last_epoch"]["test_correct"], result["last_epoch"]["test_images"]
+    assert "port_c99" in result["trained_with"] and result["config"]["tail_scale"] == "running"
+    assert result["weights_sha256"] == [line for file, line in lines if file == "steps.txt"][-1].split()[-1]
+    assert [f"{epoch} {round(right * images / 100)} {images}\n" for epoch, right in enumerate(curve)] == [
+        line for file, line in lines if file == "evaluation.txt"] and correct == round(curve[-1] * images / 100)
+    fp32 = Row("table", "row", dict(data="mnist-subset", precision="fp32", bp_tail=1))
+    assert Port.trains(row) and not Port.trains(fp32) and not Port.trains(row._replace(source=fp32))
 
 
 @pytest.mark.parametrize("options", [

@@ -83,8 +83,9 @@ def _add_run_options(parser):
     add("--loss", help=f"{losses} (default the first)")
     add("--tail-passes", help=f"{', '.join(CHOICES['tail_passes'])}: which forward passes give the tail's gradient")
     add("--tail-scale", help=f"{', '.join(CHOICES['tail_scale'])}, int8: what decides the size of the tail's steps, "
-                             "each gradient's own maximum (default) or the largest of late; running learns at any "
-                             "batch, down to one sample, and allows --b-bp=-8 and up")
+                             "each gradient's own maximum or the largest of late (default: own, and running for "
+                             "images in batches of 4 and less); running learns at any batch, down to one sample, "
+                             "and allows --b-bp=-8 and up")
     add("--headroom", type=several(int), metavar="H,H,..", help="bits of headroom of a layer's initial weights, int8")
     group = parser.add_argument_group("schedules", "one value, or several that share the epochs in equal parts")
     for precision, schedules in SCHEDULES.items():

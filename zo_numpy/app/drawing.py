@@ -29,14 +29,15 @@ def own_settings():
 
 
 @contextlib.contextmanager
-def panels(count, figsize, sharey=False):
+def panels(count, figsize, sharey=False, rows=1):
     """A figure of `count` axes side by side, for the time of a `with` block, in which it must be saved too.
 
-    figsize: (width, height) in inches.  sharey: whether the axes have the same scale.  Yields (Figure, array of Axes).
+    figsize: (width, height) in inches.  sharey: whether the axes have the same scale.  rows: of `count` axes each.
+    Yields (Figure, array of Axes, row by row).
     """
     with own_settings():
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
         figure = Figure(figsize=figsize, layout="constrained")
         FigureCanvasAgg(figure)   # draws without a screen
-        yield figure, figure.subplots(1, count, sharey=sharey, squeeze=False)[0]
+        yield figure, figure.subplots(rows, count, sharey=sharey, squeeze=False).reshape(-1)

@@ -9,7 +9,7 @@ import dataclasses
 
 from .. import __version__, models
 from ..errors import UserError, written
-from .defaults import POINT_DATA, defaults
+from .defaults import POINT_DATA, defaults, tail_scale_of
 from .folder import CONFIG, FORMAT_VERSION, read_description
 from .network import check_shapes, described, takes_points, with_layers
 from .numbers import Numbers, positive, whole
@@ -139,8 +139,14 @@ def make_config(given):
     longest = models.longest_tail(model.layers)
     if not (whole(0, longest).allows(bp_tail) or bp_tail == BP):
         raise UserError(f"--bp-tail {bp_tail}: choose a whole number from 0 to {longest}, or {BP}")
-    options = {"loss": LOSSES[precision][0], **defaults(precision, bp_tail, data, models.takes_points(
-        model), bool(source), len(models.weight_layers(model.layers))), **given}
+    points = models.takes_points(model)
+    tuned_for = precision, bp_tail, data, points, bool(source), len(models.weight_layers(model.layers))
+    batch_size = given["batch_size"] if "batch_size" in given else defaults(*tuned_for)["batch_size"]
+    check_number("batch_size", batch_size, NUMBERS["batch_size"])
+    given = {"tail_scale": tail_scale_of(precision, bp_tail, points, batch_size), **given}
+    running = given["tail_scale"] == "running"
+    tuned = defaults(*tuned_for, running)
+    options = {"loss": LOSSES[precision][0], **tuned, **given}
     for name, numbers in NUMBERS.items():
         check_number(name, options.get(name, getattr(Config, name)), numbers)
     _check_choice("loss", options["loss"], LOSSES[precision])
@@ -152,7 +158,6 @@ def make_config(given):
     classes = options.get("classes", 0) or (0 if is_own(data) or models.takes_points(model) else model.classes)
     if model.name not in models.MODELS and (classes or not is_own(data)):   # else fitting.py sees to it
         check_shapes(model.name, model.layers, options["input_shape"] or model.input_shape, classes, precision)
-    running = options.get("tail_scale") == "running"
     if running and precision != "int8":
         raise UserError(f"--tail-scale running has no meaning with --precision {precision}: leave it out, or choose "
                         "--precision int8")

@@ -71,9 +71,27 @@ FINE_TUNING = {
 }
 POINT_FINE_TUNING = dict(epochs=20, batch_size=32)
 
+# What is otherwise with `--tail-scale running`, where a step can be smaller than b_bp bits, and needs less of a decay.
+# Tuned on the same validation split at batches 1, 16 and 128: tuning_batch_size.json. Point clouds: untuned.
+RUNNING: dict[tuple, dict] = {
+    ("int8", 1): dict(b_bp=(6, 5, 4, 3)),
+    ("int8", 2): dict(b_bp=(6, 5, 4, 3, 2)),
+    ("int8", 3): dict(b_bp=(5, 4, 3, 2)),
+    ("int8", "all"): dict(b_bp=(6, 5, 4, 3)),
+}
 
-def defaults(precision, bp_tail, data, points, fine_tuning, count):
-    """{option: value} of a run: of its precision and tail, then of its data set, then of fine-tuning.
+
+SMALL_BATCH = 4   # of images, at and below which a tail's steps have the running scale: results/batch_size.json
+
+
+def tail_scale_of(precision, bp_tail, points, batch_size):
+    """The scale of the tail's steps where none is asked for."""
+    return "running" if precision == "int8" and bp_tail != 0 and not points and batch_size <= SMALL_BATCH else "own"
+
+
+def defaults(precision, bp_tail, data, points, fine_tuning, count, running=False):
+    """{option: value} of a run: of its precision and tail, of the tail's running scale, then of its data set, then of
+    fine-tuning.
 
     points: whether its samples are point clouds.  count: of its layers with weights. Bits of headroom are those of the
     layers at the end, whatever stands before them has none; a longer tail than a table has is trained as its longest.
@@ -81,7 +99,8 @@ def defaults(precision, bp_tail, data, points, fine_tuning, count):
     key = precision, bp_tail if bp_tail == "all" else min(bp_tail, LONGEST)
     first, then = (POINT_DEFAULTS[key], POINT_FINE_TUNING) if points else (
         DEFAULTS[key], FINE_TUNING.get(key, {}))
-    tables = first, BY_DATA.get((data, *key), {}), then if fine_tuning else {}
+    scale = RUNNING.get(key, {}) if running and not points else {}
+    tables = first, scale, BY_DATA.get((data, *key), {}), then if fine_tuning else {}
     options = {name: value for table in tables for name, value in table.items()}
     if "headroom" in options:
         options["headroom"] = ((0,) * count + options["headroom"])[-count:]

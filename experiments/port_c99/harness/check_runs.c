@@ -102,7 +102,7 @@ int32_t check_runs(const char *folder, const char *data, char *const *names, int
         size_t size;
         char *text = (char *)read_file(path, &size);
         struct config *config = allocate(sizeof *config);
-        struct comparison comparison = {{compare}, name, NULL, NULL, false, 1, 0};
+        struct comparison comparison = {{compare, false}, name, NULL, NULL, false, 1, 0};
         struct data found;
         comparison.steps = (char *)read_file(path_of(place, "steps.txt"), &size);
         comparison.evaluation = (char *)read_file(path_of(place, "evaluation.txt"), &size);

@@ -14,6 +14,7 @@ static int usage(void)
           "    --from FILE.flat                 weights to start from\n"
           "    --save FILE.flat                 where the final weights go\n"
           "    --out DIR                        an existing folder for steps.txt and evaluation.txt, else printed\n"
+          "    --single no                      no last evaluation one sample at a time, which takes a while\n"
           "port classify CONFIG WEIGHTS DATA    the class of each sample reported on, in batches of one\n"
           "port time MODEL POINTS K BATCH N     milliseconds of N steps of each precision: median, quarters\n",
           stderr);
@@ -67,7 +68,7 @@ static void read_whole_config(const char *path, struct config *config)
 
 static int train(int count, char **words)
 {
-    struct writer writer = {{write_line}, NULL, NULL, NULL};
+    struct writer writer = {{write_line, false}, NULL, NULL, NULL};
     struct config *config = allocate(sizeof *config);
     struct data data;
     const char *from = NULL, *save = NULL;
@@ -81,6 +82,8 @@ static int train(int count, char **words)
             save = words[i + 1];
         else if (!strcmp(words[i], "--out"))
             writer.folder = words[i + 1];
+        else if (!strcmp(words[i], "--single") && !strcmp(words[i + 1], "no"))
+            writer.sink.brief = true;
         else
             return usage();
     }

@@ -424,8 +424,10 @@ bool run(const struct config *config, const struct data *data, const struct arra
                 return false;
         }
     }
-    snprintf(text, size, "%ld %ld", (long)count_correct(&walk, 1), (long)data->tests);
     if (save)
         save_weights(save, &walk);
+    if (sink->brief)
+        return true;
+    snprintf(text, size, "%ld %ld", (long)count_correct(&walk, 1), (long)data->tests);
     return sink->line(sink, "single.txt", text);
 }

@@ -21,9 +21,11 @@ struct data {
     int32_t first_test, tests, trains;                         /* which samples are reported on, and trained on */
 };
 
-/* Where the lines of a run go: file is "steps.txt" or "evaluation.txt". False to stop. */
+/* Where the lines of a run go: file is "steps.txt", "evaluation.txt", or "single.txt", the last line, of which nothing is
+ * made if `brief`. False to stop. */
 struct sink {
     bool (*line)(struct sink *sink, const char *file, const char *text);
+    bool brief;
 };
 
 void layers_from_json(const struct json *layers, struct model *model);

@@ -18,7 +18,8 @@ from zo_numpy.run.steps import PRECISIONS, one_step, own_method, parts
 
 GOLDEN = pathlib.Path(__file__).parent / "golden"
 SUBSET = datasets.load("mnist-subset")
-SETTINGS = {**check.SETTINGS["int8"], "model": "narrow-lenet", "data": "mnist-subset", "batch_size": 3, "epochs": 1}
+SETTINGS = {**check.SETTINGS["int8"], "model": "narrow-lenet", "data": "mnist-subset", "batch_size": 3, "epochs": 1,
+            "tail_scale": "own"}
 KINDS = {   # what may decide which records a step has
     "k0": dict(bp_tail=0), "k3": dict(bp_tail=3), "both": dict(bp_tail=2, tail_passes="both"),
     "frozen": dict(bp_tail=2, zo_frozen=True), "queries": dict(bp_tail=1, queries=3),

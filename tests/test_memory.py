@@ -58,10 +58,10 @@ def test_inference_is_predicted_and_a_step_takes_hardly_more(precision, given):
 @pytest.mark.parametrize("bp_tail", [0, 3])
 @pytest.mark.parametrize("precision", ["int8", "fp32"])
 def test_two_threads_need_no_more_than_predicted(monkeypatch, precision, bp_tail):
-    """They may need less, as they are not all at their largest at once."""
+    """They may need less, as they are not all at their largest at once, and a few objects more to meet."""
     monkeypatch.setenv("ZO_NUMPY_THREADS", "2")
     for asked in (config(precision, bp_tail), config(precision, bp_tail, points=256, **CLOUDS)):
-        assert measured(asked) <= 1.03 * predicted(asked)
+        assert measured(asked) <= 1.05 * predicted(asked)
 
 
 def test_int32_sums_that_stand_whole_would_be_noticed(monkeypatch):

@@ -9,7 +9,7 @@ import tempfile
 from ..errors import UserError
 from ..files import scratch_folder
 from ..golden import check, diff, port_report, text, trace
-from ..run.config import check_number, flat, make_config, read_config, whole
+from ..run.config import Config, check_number, flat, make_config, read_config, whole
 from ..run.fitting import fitted
 from ..run.network import own_model
 from ..run.steps import parts, steps_in_epoch
@@ -62,7 +62,7 @@ def _configured(run, data_dir, offline, given, check=lambda config: None):
         dataset = data_of_run(run, config, data, data_dir, offline)
     else:
         given, file = own_file(own_model(given))
-        config = make_config(given)
+        config = make_config({"tail_scale": Config.tail_scale, **given})   # the default of vectors never changes
         check(config)
         dataset = load_data(config, data_dir, offline, file=file)
     return fitted(config, dataset), dataset

@@ -23,7 +23,8 @@ from .layers import apply_layer
 from .tail import SCALE, linear_backward, own_shift, relu_backward, running_shift, softmax_error
 
 POINT_TILE_BYTES = 1 << 19    # a thread works on so much of a point layer's sums at a time, to stay in cache
-GRADIENT_BYTES, LARGE_GRADIENT_BYTES = 16_384, 49_152   # bytes of a gradient formed at a time: small, large input
+GRADIENT_BYTES = 16_384       # bytes of a gradient formed at a time
+LARGE_GRADIENT_BYTES = 49_152   # and where the layer's input is as large
 GRADIENT_COLUMNS = 200        # columns formed at a time: the product runs along them, and powers of two are slower
 
 

@@ -6,6 +6,7 @@ an underscore, may be renamed at any time, and is named by no test.
 """
 import ast
 import collections
+import functools
 import pathlib
 import re
 
@@ -27,6 +28,7 @@ ENTRY_POINTS = {
 }
 
 
+@functools.lru_cache   # asked for each file of the package
 def should_be_private(root=ROOT):
     """[(path, name)] of what lacks the underscore that it should have."""
     trees = {path: ast.parse(path.read_text()) for part in ("zo_numpy", "datasets", "experiments")

@@ -36,18 +36,32 @@ def test_a_configuration_names_no_place_of_this_machine():
     assert json.loads(check.run_config(MNIST_RUN, mnist))["dataset"]["source"] == "the four official files"
 
 
-@pytest.fixture
-def golden(tmp_path, monkeypatch):
-    """A copy of some of what is committed, which `golden check` takes for all: one trace and a run cut to be short."""
-    folder = tmp_path / "golden"
-    for part in ("ops", f"traces/{TRACE}"):
-        shutil.copytree(GOLDEN / part, folder / part)
+def take_for_all(monkeypatch, folder):
+    """`golden check` takes what is in the folder for all: one trace and a run cut to be short."""
     short = dict(data="mnist-subset", bp_tail=1, epochs=1, limit=100, validate=50, batch_size=32, model="narrow-lenet")
     monkeypatch.setattr(commands, "GOLDEN", folder)
     monkeypatch.setattr(check, "TRACES", {TRACE: check.TRACES[TRACE]})
     monkeypatch.setattr(check, "RUNS", {"short": short})
     monkeypatch.setattr(check, "DATA", {})
-    assert main(["golden", "update"]) == 0
+
+
+@pytest.fixture(scope="module")
+def updated(tmp_path_factory):
+    """A folder with some of what is committed, as `golden update` writes it."""
+    folder = tmp_path_factory.mktemp("vectors") / "golden"
+    for part in ("ops", f"traces/{TRACE}"):
+        shutil.copytree(GOLDEN / part, folder / part)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        take_for_all(monkeypatch, folder)
+        assert main(["golden", "update"]) == 0
+    return folder
+
+
+@pytest.fixture
+def golden(updated, tmp_path, monkeypatch):
+    """A copy of it, which `golden check` takes for all."""
+    folder = shutil.copytree(updated, tmp_path / "golden")
+    take_for_all(monkeypatch, folder)
     return folder
 
 

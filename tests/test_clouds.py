@@ -267,7 +267,7 @@ def test_batch_norm_between_the_precisions(tmp_path, data):
 
 @pytest.mark.parametrize("precision, held", [("int8", 3), ("fp32", 1)])
 def test_integers_are_made_of_all_variants_before_the_first_step(data, precision, held):
-    """INT8 training begins behind the decoding of clouds; FP32 holds one variant at a time."""
+    """INT8 training begins after the decoding of clouds; FP32 holds one variant at a time."""
     config = make_config(dict(model="narrow-pointnet", data="modelnet", points=16, precision=precision, augment=3,
                               bp_tail=1))
     dataset = load_data(config, str(data), announce=lambda text: None)

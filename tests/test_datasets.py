@@ -81,7 +81,7 @@ def test_every_damaged_byte_of_a_gzip_stream_is_noticed():
     plain = idx.encode(LABELS)
     packed = idx.compress(plain)
     unnoticed = []
-    for position in range(10, len(packed)):                         # behind the gzip header
+    for position in range(10, len(packed)):                         # after the gzip header
         damaged = bytearray(packed)
         damaged[position] ^= 0x10
         try:

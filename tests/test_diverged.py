@@ -69,7 +69,7 @@ def test_stderr_has_one_line_and_no_warning(tmp_path, digits, threads):
 
 @pytest.mark.parametrize("often", [False, True], ids=["at the end of an epoch", "at the next checkpoint"])
 def test_weights_that_no_loss_shows_are_not_saved(tmp_path, digits, capsys, monkeypatch, often):
-    """A bias of -inf is behind its ReLU a zero: the loss stays finite."""
+    """A bias of -inf is a zero after its ReLU: the loss stays finite."""
     right = trainer.one_step
 
     def hides(config, precision, weights, images, labels, step):

@@ -208,7 +208,7 @@ def test_pointnet_has_the_parameters_it_should():
     learned = [name for _, name in fp32.zo_tensors(models.POINTNET, 0)]
     assert sum(weights[name].size for name in learned) == 816_744
     assert [name for name in weights if name not in learned] == [
-        f"norm{i}.{part}" for i in range(1, 6) for part in ("mean", "var")]          # behind the parameters
+        f"norm{i}.{part}" for i in range(1, 6) for part in ("mean", "var")]          # after the parameters
 
 
 def test_zo_moves_gamma_and_beta_and_restores_them():

@@ -84,7 +84,7 @@ def block_backward(block, weight, error, x):
         return point_block_backward(block, weight, error, x)
     if isinstance(layer, models.Linear):
         return linear_gradient(error, x), linear_backward(error, weight)
-    stages = [twins.conv2d(x, weight, layer.pad)]                       # what each layer behind it takes
+    stages = [twins.conv2d(x, weight, layer.pad)]                       # what each layer after it takes
     for other in behind:
         stages.append(twins.apply_layer(other, None, stages[-1]))
     for other, taken in zip(reversed(behind), reversed(stages[:-1])):

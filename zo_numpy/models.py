@@ -213,6 +213,15 @@ def output_shape(layers, sample_shape):
     return shape
 
 
+def products(layers, sample_shape):
+    """How many products of numbers a list of layers forms for one sample."""
+    total, shape = 0, sample_shape
+    for layer in layers:
+        shape = output_shape([layer], shape)
+        total += size(shape) * fan_in(layer) if has_weight(layer) else 0
+    return total
+
+
 def blocks(layers):
     """Cuts a list of layers into blocks: a layer with weights and the weightless ones that follow it.
 

@@ -51,15 +51,9 @@ def tiling(block, sample_shape, count, dtype):
     made = 4 * count * models.size(models.output_shape(block, sample_shape))
     share = max(TILE_BYTES, min(made, workers * TILE_BYTES)) // workers
     length = min(max(1, share // scratch_bytes(layer, sample_shape)), -(-count // workers))
-    if length * _macs(layer, sample_shape) >= WORTH_A_THREAD[dtype]:
+    if length * models.products([layer], sample_shape) >= WORTH_A_THREAD[dtype]:
         return length, workers
     return max(1, min(count, TILE_BYTES // scratch_bytes(layer, sample_shape))), 1
-
-
-def _macs(layer, sample_shape):
-    """How many products of numbers a layer forms for one sample."""
-    positions = models.size(models.output_shape([layer], sample_shape)[1:])
-    return models.weight_count(layer) * positions
 
 
 def cut(count, length, workers):

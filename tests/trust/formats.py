@@ -111,7 +111,7 @@ def other_clouds(value, sound, content):
 
 
 def array_of(value, sound, content):
-    """Of .npy, which has no checksum: what NumPy reads, with nothing behind it."""
+    """Of .npy, which has no checksum: what NumPy reads, with nothing after it."""
     file = io.BytesIO(content)
     array = np.load(file, allow_pickle=False)
     if array.dtype.kind == "f" and not np.square(array.astype(np.float64)).sum(axis=-1).max() <= RADIUS**2:

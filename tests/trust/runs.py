@@ -32,7 +32,7 @@ def differences(mine, undisturbed):
 def half_written(mine, undisturbed):
     """What is half-written in the folder of a run that was cut off, as sentences.
 
-    A log may end anywhere behind what the checkpoint counts: it is cut back when the run goes on. Hidden .part files
+    A log may end anywhere after what the checkpoint counts: it is cut back when the run goes on. Hidden .part files
     are no files of the run.
     """
     found = [f"there is {path.name}" for path in mine.iterdir()

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from .. import models
 from ..errors import UserError
-from ..files import short
+from ..files import short, user_path
 from ..run.config import CHOICES, check_data, is_own
 from ..run.folder import read_description
 from ..run.origin import origin_of, read_origin
@@ -33,10 +33,7 @@ def own_file(given):
     data = given.get("data")
     if data is None or data in CHOICES["data"]:
         return given, None
-    try:
-        path = pathlib.Path(data).expanduser()
-    except RuntimeError:   # ~ of nobody
-        raise UserError(f"--data {data}: there is no such user; name the file by its path") from None
+    path = user_path(data)
     if is_own(data):
         return {**given, "data": path.name}, path
     if path.exists():

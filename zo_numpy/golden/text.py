@@ -19,7 +19,7 @@ import re
 
 import numpy as np
 
-from ..errors import UserError
+from ..errors import UserError, why
 from . import FORMAT_VERSION
 from .diff import DTYPES, read_array, read_manifest
 from .trace import MANIFEST, array_digest
@@ -52,7 +52,7 @@ def case_lines(path):
                 for field, kind, shape, numbers in _fields("", case[part]):
                     yield " ".join(map(str, [file["op"], case["id"], part, field, kind, shape, *numbers]))
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path} does not hold the cases of an op ({type(error).__name__}: {error}); give a file of "
+        raise UserError(f"{path} does not hold the cases of an op ({why(error)}); give a file of "
                         "tests/golden/ops") from None
 
 

@@ -17,7 +17,7 @@ from .. import models, tiles
 from ..run.config import BP, make_config
 from ..run.steps import PRECISIONS, settings_of
 from . import peak
-from .kernels import BARE, bare_einsum, kernel_rates, matmul_ratios, products
+from .kernels import BARE, bare_einsum, kernel_rates, matmul_ratios
 from .timing import PARTS, Stopwatch, interleaved, median, seconds, spread, threads
 
 TAILS = (0, 1, 2, 3, BP)
@@ -124,7 +124,8 @@ def _einsum_share(method_of, rounds, batch, **options):
     with threads(1):
         make = step_of(method_of, "int8", 0, batch, **options)
         taken = interleaved({"step": make, "einsum": bare_einsum()}, rounds)
-    needed = 2 * batch * products(models.of_run(make_config({"precision": "int8", **options})))
+    model = models.of_run(make_config({"precision": "int8", **options}))
+    needed = 2 * batch * models.products(model.layers, model.input_shape)
     return needed / median(taken["step"]) / (math.prod(BARE) / median(taken["einsum"]))
 
 

@@ -12,7 +12,7 @@ import statistics
 
 import numpy as np
 
-from .. import models, tiles
+from .. import tiles
 from ..int8.arith import matmul
 from .timing import interleaved, median, seconds, threads
 
@@ -51,15 +51,6 @@ def bare_einsum():
     n, k, m, calls = BARE
     a, b, out = np.ones((n, k), np.int32), np.ones((k, m), np.int32), np.empty((n, m), np.int32)
     return lambda: [np.einsum("nk,km->nm", a, b, out=out) for _ in range(calls)]
-
-
-def products(model):
-    """How many products of numbers a forward pass needs for one sample."""
-    total, shape = 0, model.input_shape
-    for layer in model.layers:
-        shape = models.output_shape([layer], shape)
-        total += models.size(shape) * models.fan_in(layer) if models.has_weight(layer) else 0
-    return total
 
 
 def kernel_rates(rounds):

@@ -10,12 +10,11 @@ layer's out_features; where it stands there it must fit. Which layer may follow 
 that both precisions have.
 """
 import itertools
-import pathlib
 import re
 
 from .. import models
 from ..errors import UserError
-from ..files import read_bounded, strict_json
+from ..files import read_bounded, strict_json, user_path
 from ..int8.arith import MAX_TERMS
 from .numbers import whole
 
@@ -95,13 +94,13 @@ def own_model(given):
         return given
     if not _is_own_model(name):
         return {**given, "layers": ()}
+    path = user_path(name)
     try:
-        path = pathlib.Path(name).expanduser()
         found = strict_json(read_bounded(path, LARGEST_FILE))
     except OSError as error:
         raise UserError(f"--model {name} cannot be read ({error.strerror or error}); name a list of layers in JSON, "
                         "such as `python -m zo_numpy model lenet5` prints") from None
-    except (ValueError, RecursionError, RuntimeError) as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"--model {name} is not JSON ({error or 'nested too deeply'}); name a list of layers, such as "
                         "`python -m zo_numpy model lenet5` prints") from None
     found = found.get("layers") if isinstance(found, dict) else found
@@ -170,7 +169,7 @@ def _check_order(name, layers):
     for place, layer in enumerate(layers, 1):
         kind, may = type(layer).__name__, FOLLOWS[state]
         if kind not in may:
-            follow = f"behind {state}" if state else "first"
+            follow = f"after {state}" if state else "first"
             hint = ""
             if not state:
                 hint = (": a network begins with weights. On square images a Conv2d with their side as its kernel and "

@@ -5,7 +5,7 @@ Two layouts are known, those of PyTorch and of Keras:
     layer         PyTorch                                     Keras                   here
     Linear        (out, in)                                   (in, out)               (out, in)
     Conv2d        (out, in, k, k)                             (k, k, in, out)         (out, in, k, k)
-    PointLinear   (out, in), with or without ones behind      (in, out)               (out, in)
+    PointLinear   (out, in), with or without ones at end      (in, out)               (out, in)
     BatchNorm     weight, bias, running_mean, running_var     gamma, beta, moving_mean, moving_variance
 
 A Keras network flattens (H, W, C): the inputs of its first Linear are brought into our order, (C, H, W). Arrays belong
@@ -16,20 +16,20 @@ to layers by name, as conv1.weight or conv1/kernel:0 to conv1, or, where no laye
 
 What `export --format npz` writes is read by name, too. A network here sees pixels as 0 to 1.
 """
-import pathlib
 import re
 
 import numpy as np
 
 from .. import models
 from ..errors import UserError
+from ..files import user_path
 from ..fp32 import precision as fp32
 from ..fp32.points import EPSILON
 from .checkpoint import read_npz
 
 SUFFIX = ".npz"
 KERAS_EPSILON = 1e-3          # of its batch norm
-EXPONENT = ".exponent"        # behind the name of an INT8 weight, which is data * 2^exponent
+EXPONENT = ".exponent"        # after the name of an INT8 weight, which is data * 2^exponent
 UNUSED = "num_batches_tracked"
 NORM = ("gamma", "beta", "mean", "var")   # in the order that both programs have
 WEIGHTS = {"weight": "weight", "kernel": "weight", "bias": "bias"}
@@ -90,11 +90,7 @@ def _sizes(shape):
 
 def _arrays(source):
     """{name: array} of the file; INT8 weights as floats, and nothing that is not needed."""
-    try:
-        path = pathlib.Path(source).expanduser()
-    except RuntimeError:
-        raise UserError(f"--init-from {source}: there is no such user; name the file by its path") from None
-    arrays = read_npz(path, "name an .npz of weights that np.savez wrote")
+    arrays = read_npz(user_path(source), "name an .npz of weights that np.savez wrote")
     exponents = {name: array for name, array in arrays.items() if name.endswith(EXPONENT)}
     arrays = {name: array for name, array in arrays.items() if name not in exponents and not name.endswith(UNUSED)}
     for name, exponent in exponents.items():
@@ -154,7 +150,7 @@ def _by_order(where, arrays, model):
         if len(rest) == len(parts) + 1:
             parts = [block[0].name + ".bias", *parts]
         if len(rest) != len(parts):
-            may = f"{', '.join(parts)} must, behind a bias or not" if parts else "a bias may"
+            may = f"{', '.join(parts)} must, after a bias or not" if parts else "a bias may"
             raise UserError(f"{where}: {len(rest)} arrays of one axis follow {weight[0]}, the weight of "
                             f"{block[0].name}: {may}")
         found |= {block[0].name + ".weight": weight, **dict(zip(parts, rest))}

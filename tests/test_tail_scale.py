@@ -56,6 +56,25 @@ def test_a_reference_falls_by_one_after_64_gradients_below_it():
     assert scale.tolist() == [5 - 1, 0]
 
 
+@pytest.mark.parametrize("largest, most", [(1, 30), (2**31 - 1, 30), (2**31, 62), (2**40, 62)])
+def test_a_shift_leaves_nothing_of_a_gradient_far_below_its_reference(largest, most):
+    """30 places are enough for sums of 32 bits, 62 for those of 64 bits that full backpropagation has."""
+    size = largest.bit_length()
+    for distance in (most - 1, most, most + 1, most + 500):
+        assert tail.running_shift(largest, -9, 7, scale_of(distance + 7 - 9)) == min(distance, most)
+    assert tail.running_shift(largest, -9, size, scale_of(-1024)) == 0
+
+
+def test_scales_before_the_first_step():
+    scales = tail.first_scales(models.split_tail(TINY.layers, 2)[1])
+    assert {name: (value.dtype, value.tolist()) for name, value in scales.items()} == {
+        "fc2.scale": (np.int32, [-1024, 0]), "fc3.scale": (np.int32, [-1024, 0])}
+    scale, zero = scales["fc3.scale"], QTensor(np.int32([[0]]), 0)
+    for _ in range(64):
+        tail.running_step(zero, 1, scale)
+    assert scale.tolist() == [-1025, 0]
+
+
 @pytest.mark.parametrize("b_bp", range(-8, 8))
 def test_steps_equal_the_twin(b_bp):
     draw = np.random.default_rng(b_bp + 8)

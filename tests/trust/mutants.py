@@ -41,11 +41,12 @@ MEMORY = 6 << 30
 
 # Names of test files, in the order in which they run; control runs of some epochs come last.
 OWN = {"int8/arith.py": "arith tail_int8", "int8/layers.py": "layers_int8", "int8/loss.py": "loss_int8",
-       "int8/tail.py": "tail_int8", "int8/points.py": "points", "int8/elastic_zo.py": "elastic_zo_int8 variants",
+       "int8/tail.py": "tail_int8 tail_scale", "int8/points.py": "points",
+       "int8/elastic_zo.py": "elastic_zo_int8 variants",
        "int8/draws.py": "rng elastic_zo_int8", "int8/variants.py": "variants", "int8/tiled.py": "tiled tiled_tail",
        "int8/precision.py": "elastic_zo_int8", "fp32/points.py": "points", "fp32/tiled.py": "tiled tiled_tail",
        "fp32/variants.py": "variants", "rng.py": "rng"}
-WIDER = {"int8": "arith rng layers_int8 tail_int8 loss_int8 spec tiled tiled_tail tiles variants elastic_zo_int8 "
+WIDER = {"int8": "arith rng layers_int8 tail_int8 tail_scale loss_int8 spec tiled tiled_tail tiles variants elastic_zo_int8 "
                  "golden_ops points no_floats golden_trace",
          "fp32": "rng fp32 variants points tiled tiled_tail tiles golden_fp32"}
 WIDEST = {"int8": "elastic_zo_int8 golden_runs trainer fine_tuning export full_bp full_bp_points memory clouds",

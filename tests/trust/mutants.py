@@ -46,8 +46,8 @@ OWN = {"int8/arith.py": "arith tail_int8", "int8/layers.py": "layers_int8", "int
        "int8/draws.py": "rng elastic_zo_int8", "int8/variants.py": "variants", "int8/tiled.py": "tiled tiled_tail",
        "int8/precision.py": "elastic_zo_int8", "fp32/points.py": "points", "fp32/tiled.py": "tiled tiled_tail",
        "fp32/variants.py": "variants", "rng.py": "rng"}
-WIDER = {"int8": "arith rng layers_int8 tail_int8 tail_scale loss_int8 spec tiled tiled_tail tiles variants elastic_zo_int8 "
-                 "golden_ops points no_floats golden_trace",
+WIDER = {"int8": "arith rng layers_int8 tail_int8 tail_scale loss_int8 spec tiled tiled_tail tiles variants "
+                 "elastic_zo_int8 golden_ops points no_floats golden_trace",
          "fp32": "rng fp32 variants points tiled tiled_tail tiles golden_fp32"}
 WIDEST = {"int8": "elastic_zo_int8 golden_runs trainer fine_tuning export full_bp full_bp_points memory clouds",
           "fp32": "diverged trainer fine_tuning full_bp full_bp_points memory clouds"}

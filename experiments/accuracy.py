@@ -86,10 +86,11 @@ def data_of(name, degrees):
     return load_data(make_config({"data": name, "rotate": degrees}), announce=lambda text: None)
 
 
-def right_of(folder, config):
-    """How many of the test images of `config` the run in a folder has right, of all and of the first 1,024."""
-    source = read_config(folder)
-    weights, _ = load_weights(source, folder)
+def right_of(source, weights, config):
+    """How many of the test images of `config` a network has right, of all and of the first 1,024.
+
+    source: the Config that its weights belong to.
+    """
     with loading:
         dataset = data_of(config.data, config.rotate)
     given = PRECISIONS[source.precision], MODELS[source.model], weights
@@ -102,11 +103,13 @@ def right_of(folder, config):
 
 def run_row(row, shown=True, threads=None, port=None):
     """A row's result, after training it.  port: the port_training.Port that trains it, if it can."""
-    if port and port.trains(row):
-        return result_by(port, row)
     if not row.trained:
-        return {"config": as_json(row.config), "trained": False, "right": right_of(row.source.folder, row.config),
+        source = read_config(row.source.folder)
+        weights, _ = load_weights(source, row.source.folder)
+        return {"config": as_json(row.config), "trained": False, "right": right_of(source, weights, row.config),
                 "made_with": provenance()}
+    if port and port.trains(row.config):
+        return result_by(port, row)
     train_row(row, shown, threads)
     config = json.loads((row.folder / "config.json").read_text())
     metrics = [json.loads(line) for line in (row.folder / "metrics.jsonl").read_text().splitlines()]
@@ -114,20 +117,26 @@ def run_row(row, shown=True, threads=None, port=None):
               "curve": [m.get("test_accuracy", m.get("validation_accuracy")) for m in metrics],
               "losses": [m["train_loss"] for m in metrics],
               "weights_sha256": (row.folder / "steps.txt").read_text().split()[-1], "made_with": provenance()}
-    return {**result, "right": right_of(row.folder, row.config)} if row.source else result
+    if row.source:
+        config = read_config(row.folder)
+        result["right"] = right_of(config, load_weights(config, row.folder)[0], config)
+    return result
 
 
 def result_by(port, row):
     """A row's result as the port trains it, which logs no losses and no seconds."""
+    with loading:
+        dataset = data_of(row.config.data, row.config.rotate)
     try:
-        curve, correct, images, digest = port.train(row)
+        trained = port.train(row.config, dataset, row.source and row.source.folder)
     except (OSError, subprocess.CalledProcessError) as error:
         raise RowFailed(f"{row.table} {row.name}: {error}") from None
-    with loading:
-        config = describe(row.config, data_of(row.config.data, 0))
-    last = {"epoch": row.config.epochs, "test_correct": correct, "test_images": images, "test_accuracy": curve[-1]}
-    return {"config": config, "last_epoch": last, "curve": curve, "weights_sha256": digest, "trained_with": port.name,
-            "made_with": provenance()}
+    counted = "validation" if row.config.validate else "test"
+    last = {"epoch": row.config.epochs, f"{counted}_correct": trained.correct, f"{counted}_images": trained.images,
+            f"{counted}_accuracy": trained.curve[-1]}
+    result = {"config": describe(row.config, dataset), "last_epoch": last, "curve": trained.curve,
+              "weights_sha256": trained.digest, "trained_with": port.name, "made_with": provenance()}
+    return {**result, "right": right_of(row.config, trained.weights, row.config)} if row.source else result
 
 
 def has_weights(row):

@@ -66,7 +66,7 @@ def pointnet_tables(modelnet):
     """The tables of PointNet that can run here: [pointnet.Table]."""
     if QUICK:
         return [pointnet.Table("full", "synthetic-solids", None, QUICK_POINTS)]
-    names = pointnet.TABLES if modelnet else ()
+    names = [name for name in pointnet.TABLES if name != "tuning"] if modelnet else ()
     return [pointnet.Table(name, "modelnet10", modelnet, POINTNET_POINTS) for name in names]
 
 

@@ -18,7 +18,8 @@ import subprocess
 import sys
 import threading
 
-from experiments.common import as_words, changing, provenance, read_result, save_result
+from experiments.common import as_words, provenance, read_result
+from experiments.merge import add_row
 from experiments.port_training import built_port
 from experiments.rows import ADAPTED_TO, TABLES, as_json, is_current, rows_of
 from zo_numpy.app.data import load_data
@@ -49,11 +50,9 @@ def is_finished(row):
     return found is not None and is_current(row, found["config"])
 
 
-def add_result(row, result):
-    """Adds a row to its table's file, whoever else is adding rows to it."""
-    with changing(result_name(row.table)):
-        save_result(result_name(row.table), {"experiment": "accuracy", "table": row.table,
-                                             "rows": {**results(row.table), row.name: result}})
+def add_result(row, result, apart=False):
+    """Adds a row to its table's file, or writes it into a file of its own."""
+    add_row(result_name(row.table), {"experiment": "accuracy", "table": row.table}, row.name, result, apart)
 
 
 def words_of(row):
@@ -148,7 +147,7 @@ def has_weights(row):
     return False
 
 
-def run_all(rows, jobs, port=None):
+def run_all(rows, jobs, port=None, apart=False):
     """Runs rows, `jobs` at a time, by the port if one is given and can, adding results as they finish.
 
     Returns (table, name) of those that failed.
@@ -160,8 +159,9 @@ def run_all(rows, jobs, port=None):
             for future in concurrent.futures.as_completed(running):
                 row = running[future]
                 try:
-                    add_result(row, future.result())
-                    say(f"{row.table} {row.name}: {told(results(row.table)[row.name])}")
+                    result = future.result()
+                    add_result(row, result, apart)
+                    say(f"{row.table} {row.name}: {told(result)}")
                 except RowFailed as error:
                     failed.append((row.table, row.name))
                     print(f"error: {error}", file=sys.stderr)
@@ -183,7 +183,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("tables", nargs="*", metavar="TABLE", help=", ".join(TABLES))
     parser.add_argument("--only", default="", help="rows whose name contains this")
-    parser.add_argument("--seeds", type=int, help="of each row, from 0 (default: 3 on MNIST, 1 elsewhere)")
+    parser.add_argument("--row", help="one row alone, by its name")
+    parser.add_argument("--apart", action="store_true", help="a file for each row, for `python -m experiments.merge`")
+    parser.add_argument("--seeds", type=int, help="of each row, from 0 (default 3, or 5 of some)")
     parser.add_argument("--jobs", type=int, default=1, help="rows at a time, each on one thread if several (default 1)")
     parser.add_argument("--port", action="store_true", help="let the port in C99 train what it can")
     parser.add_argument("--list", action="store_true", help="name the rows and whether they have a result")
@@ -194,7 +196,7 @@ def main():
     if (options.seeds is not None and options.seeds < 1) or options.jobs < 1:
         parser.error("--seeds and --jobs are at least 1")
     rows = [row for table in options.tables or TABLES for row in rows_of(table, options.seeds)
-            if options.only in row.name]
+            if options.only in row.name and options.row in (None, row.name)]
     if options.list or not options.tables:
         for row in rows:
             found = results(row.table).get(row.name)
@@ -209,7 +211,8 @@ def main():
         failed = run_all(first, options.jobs)   # whose weights others need
         done = {(row.table, row.name) for row in first}
         failed += run_all([row for row in todo if (row.table, row.name) not in done
-                           and not (row.source and (row.source.table, row.source.name) in failed)], options.jobs, port)
+                           and not (row.source and (row.source.table, row.source.name) in failed)], options.jobs, port,
+                          options.apart)
     except KeyboardInterrupt:
         print("interrupted: the same command goes on where it stopped", file=sys.stderr)
         return 130

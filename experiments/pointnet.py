@@ -22,7 +22,8 @@ import sys
 import numpy as np
 
 from experiments.cloud_candidates import CANDIDATES, SPLIT
-from experiments.common import QUICK, RESULTS, as_words, changing, provenance, read_result, save_result
+from experiments.common import QUICK, RESULTS, as_words, provenance, read_result
+from experiments.merge import add_row
 from experiments.port_training import built_port
 from experiments.rows import seeded
 from zo_numpy import models
@@ -147,21 +148,20 @@ class Table:
         last = {"test_correct": correct, "test_images": total, "test_accuracy": float(percent(correct, total))}
         return {"last_epoch": last, "curve": [], "made_with": provenance()}
 
-    def run_all(self, only):
-        wanted = [only] if only in self.rows else [name for name in self.rows if only in name]
+    def run_all(self, only, apart=False):
+        wanted, made = [only] if only in self.rows else [name for name in self.rows if only in name], set()
         for name in wanted:
-            options = self.rows[name]
             if name in self.results():
                 continue
-            source = options.get("source")
-            if source and source not in self.results():
+            source = self.rows[name].get("source")
+            if source and source not in self.results() and source not in made:
                 print(f"{name}: its source {source} is not trained yet; run that row first", flush=True)
                 continue
             result = self.run(name)
-            with changing(self.result_name):
-                save_result(self.result_name, {"experiment": "pointnet", "data": self.data, "points": self.points,
-                                               "rows": {**self.results(), name: result}})
-            if self.name != "tuning":
+            head = {"experiment": "pointnet", "data": self.data, "points": self.points}
+            add_row(self.result_name, head, name, result, apart)
+            made.add(name)
+            if self.name != "tuning" and not apart:
                 draw(read_result(self.result_name), RESULTS / f"{self.result_name}.png")
 
     def list(self):
@@ -225,6 +225,7 @@ def main():
     parser.add_argument("--only", default="", help="a row, or all rows whose name contains this")
     parser.add_argument("--seeds", type=int, default=1, help="of each row, from 0 (default 1)")
     parser.add_argument("--port", action="store_true", help="let the port in C99 train what it can")
+    parser.add_argument("--apart", action="store_true", help="a file for each row, for `python -m experiments.merge`")
     parser.add_argument("--list", action="store_true", help="name the rows and their results")
     options = parser.parse_args()
     table = Table(options.table, options.data, options.data_dir, options.points, options.seeds,
@@ -232,7 +233,7 @@ def main():
     if options.list:
         table.list()
     else:
-        table.run_all(options.only)
+        table.run_all(options.only, options.apart)
 
 
 if __name__ == "__main__":

@@ -16,8 +16,9 @@ def _fp32(**options):
 CANDIDATES = {
     "fp32-all": _fp32(bp_tail="all", epochs=24),
     "fp32-all-x3": _fp32(bp_tail="all", epochs=24, eta_tail=(0.05, 0.03, 0.015, 0.005)),
-    "fp32-all-x6": _fp32(bp_tail="all", epochs=24, eta_tail=(0.1, 0.06, 0.03, 0.01)),
-    "fp32-all-x6-b16": _fp32(bp_tail="all", epochs=24, batch_size=16, eta_tail=(0.1, 0.06, 0.03, 0.01)),
+    "fp32-all-b16": _fp32(bp_tail="all", epochs=24, batch_size=16),
+    "fp32-all-warm": _fp32(bp_tail="all", epochs=24, eta_tail=(0.01, 0.03, 0.03, 0.015, 0.005, 0.002)),
+    "fp32-all-varied": _fp32(bp_tail="all", epochs=24, augment=8, spin=15, noise=10),
     "fp32-k2": _fp32(bp_tail=2),
     "fp32-k2-frozen": _fp32(bp_tail=2, zo_frozen=True),
     "fp32-k2-tail-x4": _fp32(bp_tail=2, eta_tail=(0.02, 0.02, 0.01, 0.005)),

@@ -28,7 +28,7 @@ def figures():
     made |= {"zo_parameters": zo_parameters.draw, "mnist_int8_k2": run_curves.draw}
     made |= {name: of_result(module, name) for name, module in (
         ("memory", memory), ("speed", speed), ("loss_sign", loss_sign), ("batch_size", batch_picture))}
-    for path in sorted(RESULTS.glob("pointnet_*.json")):
+    for path in sorted(set(RESULTS.glob("pointnet_*.json")) - set(RESULTS.glob("pointnet_tuning_*.json"))):
         made[path.stem] = lambda png, name=path.stem: pointnet.draw(read_result(name), png)
     return made
 

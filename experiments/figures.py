@@ -6,7 +6,8 @@ PNG files beside the JSON they are made of. What has not run is said, and left o
 """
 import argparse
 
-from experiments import batch_picture, curves, gradient_agreement, loss_sign, memory, pointnet, run_curves, speed, zo_parameters
+from experiments import (batch_picture, curves, gradient_agreement, loss_sign, memory, pointnet, run_curves, speed, step_falls,
+                         zo_parameters)
 from experiments.common import RESULTS, read_result
 from experiments.rows import DATA_SETS
 from zo_numpy.app.progress import say
@@ -28,7 +29,7 @@ def figures():
     made |= {"zo_parameters": zo_parameters.draw, "mnist_int8_k2": run_curves.draw}
     made |= {name: of_result(module, name) for name, module in (
         ("memory", memory), ("speed", speed), ("loss_sign", loss_sign), ("batch_size", batch_picture),
-        ("gradient_agreement", gradient_agreement))}
+        ("gradient_agreement", gradient_agreement), ("step_falls", step_falls))}
     for path in sorted(set(RESULTS.glob("pointnet_*.json")) - set(RESULTS.glob("pointnet_tuning_*.json"))):
         made[path.stem] = lambda png, name=path.stem: pointnet.draw(read_result(name), png)
     return made

@@ -6,8 +6,8 @@ PNG files beside the JSON they are made of. What has not run is said, and left o
 """
 import argparse
 
-from experiments import (batch_picture, curves, gradient_agreement, loss_sign, memory, pointnet, run_curves, speed, step_falls,
-                         zo_parameters)
+from experiments import batch_picture, curves, gradient_agreement, loss_sign, memory, pointnet, run_curves, speed
+from experiments import step_falls, zo_parameters
 from experiments.common import RESULTS, read_result
 from experiments.rows import DATA_SETS
 from zo_numpy.app.progress import say

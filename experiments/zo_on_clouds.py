@@ -111,12 +111,13 @@ def gains(rows, candidate):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data-dir", help="a folder that holds ModelNet40")
-    parser.add_argument("--only", default="", help="candidates whose name contains this")
+    parser.add_argument("--only", default="", help="a candidate, or all whose name contains this")
     parser.add_argument("--seeds", type=int, default=1, help="of each candidate, from 0 (default 1)")
     parser.add_argument("--list", action="store_true", help="say what there is and end")
     options = parser.parse_args()
     made_with = provenance()
-    wanted = [(name, seed) for seed in range(options.seeds) for name in CANDIDATES if options.only in name]
+    names = [options.only] if options.only in CANDIDATES else [name for name in CANDIDATES if options.only in name]
+    wanted = [(name, seed) for seed in range(options.seeds) for name in names]
     for name, seed in [] if options.list else wanted:
         if seeded(name, seed) not in read_result(NAME).get("rows", {}):
             row = {"options": CANDIDATES[name], **train({**CANDIDATES[name], "seed": seed}, options.data_dir),

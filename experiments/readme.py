@@ -13,6 +13,7 @@ import textwrap
 from experiments import tables
 from experiments.accuracy import results
 from experiments.cells import NOT_RUN, cell, markdown_rows, pointnet_cells, pointnet_results, training_cells
+from experiments.clouds_text import zo_on_clouds_text
 from experiments.common import ROOT, read_result
 from experiments.curves import TITLES
 from experiments.rows import DATA_SETS, DEGREES, LONGER, PRECISIONS, seeds_of
@@ -183,7 +184,7 @@ def all_tables(name):
 
 
 MADE = {"last lines": last_lines, "claims": claims, "training": training, "controls": controls, "longer": longer,
-        "agreement": agreement, "reading order": reading_order,
+        "agreement": agreement, "reading order": reading_order, "zo on clouds": zo_on_clouds_text,
         **{f"table {name}": all_tables(name) for name in tables.PRINTERS}}
 
 

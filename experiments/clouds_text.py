@@ -1,0 +1,58 @@
+"""Why ZO adds so little on clouds, as experiments/README.md has it: from the results of step_falls and zo_on_clouds."""
+import statistics
+
+from scipy import stats
+
+from experiments import step_falls, zo_on_clouds
+from experiments.cells import NOT_RUN, markdown_rows
+from experiments.common import read_result
+from experiments.rows import seeded
+
+NETWORKS = {"lenet5": "LeNet-5", "pointnet": "PointNet"}
+MOST_SEEDS = 10
+
+
+def zo_on_clouds_text():
+    """Two tables: what a step is worth, and the candidates beside their control."""
+    return "\n".join([*worth_of_a_step(), "", *candidates()])
+
+
+def worth_of_a_step():
+    """Lines of the table of step_falls: K = 2 after some epochs, or the initial weights where nothing else is measured."""
+    rows = [row for row in read_result(step_falls.NAME).get("rows", []) if row["bp_tail"] == 2]
+    states = {(row["model"], row["precision"]): row["state"] for row in rows}   # the last one measured
+    lines = []
+    for row in rows:
+        if row["state"] == states[row["model"], row["precision"]]:
+            usual, (cosine, error) = row["factors"].index(1), row["cosine"]
+            network = f"{NETWORKS[row['model']]}, {row['precision'].upper()}, {row['state']}"
+            lines.append([network, row["trains"] or "all", f"{row['zo_parameters']:,}",
+                          f"{cosine:.5f} +- {error:.5f}", f"{row['theory']:.5f}",
+                          "{:+.2f} +- {:.2f} %".format(*(100 * value for value in row["fall"][usual])),
+                          f"{100 * row['fall_along_gradient'][usual][0]:+.1f} %"])
+    return markdown_rows(["weights", "ZO trains", "parameters", "cosine", "sqrt(2 / (pi d))", "the loss falls by",
+                          "along the gradient"], lines)
+
+
+def candidates():
+    """Lines of the table of zo_on_clouds: means, and the difference to the control of the same seeds."""
+    rows = read_result(zo_on_clouds.NAME).get("rows", {})
+    lines = []
+    for name in zo_on_clouds.CANDIDATES:
+        found = [row for seed in range(MOST_SEEDS) if (row := rows.get(seeded(name, seed)))]
+        if found:
+            mean = statistics.mean(100 * row["correct"] / row["clouds"] for row in found)
+            loss = statistics.mean(row["last_loss"] for row in found)
+            gains = list(zo_on_clouds.gains(rows, name).values())
+            lines.append([name, len(found), f"{mean:.2f}", f"{loss:.3f}",
+                          "" if name == zo_on_clouds.control_of(name) else difference(gains)])
+    return markdown_rows(["candidate", "seeds", "validation accuracy, %", "loss of the last epoch",
+                          "over the control"], lines)
+
+
+def difference(gains):
+    """A mean with half of its 95 % interval by Student's t; ~ before one that may be zero."""
+    if len(gains) < 2:
+        return f"{gains[0]:+.2f} (one seed)" if gains else NOT_RUN
+    mean, half = statistics.mean(gains), stats.t.ppf(0.975, len(gains) - 1) * stats.sem(gains)
+    return f"{'~ ' * bool(abs(mean) <= half)}{mean:+.2f} +- {half:.2f}"

@@ -47,6 +47,7 @@ def _eta(factor):
 CANDIDATES = {   # {name: options of `train`, and `trains`: one of PARTS}
     "frozen": dict(zo_frozen=True), "as it is": {},
     "norms, eta x 10": dict(trains="norms", eta=_eta(10)), "norms, eta x 100": dict(trains="norms", eta=_eta(100)),
+    "norms, eta x 300": dict(trains="norms", eta=_eta(300)),
     "eta x 3": dict(eta=_eta(3)), "eta / 10": dict(eta=_eta(0.1)),
     "nearest, eta x 3": dict(trains="nearest", eta=_eta(3)), "first, eta x 10": dict(trains="first", eta=_eta(10)),
     "eps 1e-2": dict(eps=(1e-2,)), "queries 4, eta x 3": dict(queries=4, eta=_eta(3)),

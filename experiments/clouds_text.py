@@ -8,7 +8,6 @@ from experiments.cells import NOT_RUN, markdown_rows
 from experiments.common import read_result
 from experiments.rows import seeded
 
-NETWORKS = {"lenet5": "LeNet-5", "pointnet": "PointNet"}
 MOST_SEEDS = 10
 
 
@@ -25,13 +24,14 @@ def worth_of_a_step():
     for row in rows:
         if row["state"] == states[row["model"], row["precision"]]:
             usual, (cosine, error) = row["factors"].index(1), row["cosine"]
-            network = f"{NETWORKS[row['model']]}, {row['precision'].upper()}, {row['state']}"
+            network = f"{step_falls.TITLES[row['model']]}, {row['precision'].upper()}, {row['state']}"
             lines.append([network, row["trains"] or "all", f"{row['zo_parameters']:,}",
                           f"{cosine:.5f} +- {error:.5f}", f"{row['theory']:.5f}",
-                          "{:+.2f} +- {:.2f} %".format(*(100 * value for value in row["fall"][usual])),
-                          f"{100 * row['fall_along_gradient'][usual][0]:+.1f} %"])
-    return markdown_rows(["weights", "ZO trains", "parameters", "cosine", "sqrt(2 / (pi d))", "the loss falls by",
-                          "along the gradient"], lines)
+                          "{:+.3f} +- {:.3f} %".format(*(100 * value for value in row["fall"][usual])),
+                          f"{100 * row['fall_along_gradient'][usual][0]:+.1f} %",
+                          *(f"{100 * max(row[key])[0]:+.2f} %" for key in ("fall", "fall_along_gradient"))])
+    return markdown_rows(["weights", "ZO trains", "parameters d", "cosine", "sqrt(2 / (pi d))", "the loss falls by",
+                          "along the gradient", "ZO at its best length", "the gradient at its best length"], lines)
 
 
 def candidates():

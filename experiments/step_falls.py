@@ -32,6 +32,7 @@ NAME = "step_falls"
 LOSSES = {"fp32": (full_bp_fp32, fp32_layers, fp32_loss), "int8": (full_bp_int8, int8_layers, int8_loss)}
 BATCH, BATCHES, DRAWS = (8, 2, 4) if QUICK else (32, 4, 16)     # samples; batches, z of all together for a row
 EPOCHS = 1 if QUICK else 2
+TITLES = {"lenet5": "LeNet-5", "pointnet": "PointNet"}
 FACTORS = {"fp32": (0.01, 0.1, 1, 10, 100), "int8": (1,)}             # of eta
 NETWORKS = {"lenet5": dict(model="lenet5", data="mnist-subset" if QUICK else "mnist", limit=100 if QUICK else 6000),
             "pointnet": dict(model="pointnet", data="synthetic-solids" if QUICK else "modelnet40",
@@ -129,7 +130,10 @@ def rows_of(name, precision, data_dir):
 
 
 def draw(result, path):
-    """Falls by the length of the step, FP32 at K = 2: solid along the gradient, dashed by ZO.  Returns True."""
+    """Falls by the length of the step, FP32 at K = 2: solid along the gradient, dashed by ZO; rises have no point.
+
+    Bars are a standard error each way.  Returns True.
+    """
     looks = {None: ("o", "#0072B2"), "norms": ("s", "#D55E00"), "nearest": ("^", "#009E73"), "first": ("v", "#000000")}
     with panels(2, (11, 4.6)) as (figure, all_axes):
         for axes, name in zip(all_axes, NETWORKS):
@@ -139,17 +143,18 @@ def draw(result, path):
                 marker, colour = looks[row["trains"]]
                 lengths = [row["length"] * factor for factor in row["factors"]]
                 for key, line, how in (("fall", "--", "ZO"), ("fall_along_gradient", "-", "along the gradient")):
-                    axes.errorbar(lengths, [100 * mean for mean, _ in row[key]], [200 * error for _, error in row[key]],
-                                  linestyle=line, marker=marker, color=colour, capsize=2, markersize=4,
-                                  label=f"{row['trains'] or 'all'} ({row['zo_parameters']:,}), {how}")
-            axes.set(xscale="log", xlabel="length of the step", title=f"{name}, FP32, K = 2, trained")
-            axes.set_yscale("symlog", linthresh=0.01)
-            axes.axhline(0, color="0.6", linewidth=0.8)
+                    falls = [(length, 100 * mean, 100 * min(error, 0.99 * mean)) for length, (mean, error)
+                             in zip(lengths, row[key]) if mean > 0]
+                    if falls:
+                        axes.errorbar(*zip(*falls), linestyle=line, marker=marker, color=colour, capsize=2,
+                                      markersize=4, label=f"{row['trains'] or 'all'} ({row['zo_parameters']:,}), {how}")
+            axes.set(xscale="log", yscale="log", xlabel="length of the step", ylim=(1e-4, 2e4),
+                     title=f"{TITLES[name]}, FP32, K = 2, after {result['epochs']} epochs")
             axes.grid(alpha=0.3)
             axes.spines[["top", "right"]].set_visible(False)
             if axes.lines:
-                axes.legend(fontsize=7)
-        all_axes[0].set_ylabel("fall of the batch's loss, % (below 0: it rises)")
+                axes.legend(fontsize=7, loc="upper left", ncols=2, handlelength=4)
+        all_axes[0].set_ylabel("fall of the batch's loss, % (no point where it rises)")
         figure.savefig(path, dpi=110)
     return True
 

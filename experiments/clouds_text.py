@@ -17,7 +17,7 @@ def zo_on_clouds_text():
 
 
 def worth_of_a_step():
-    """Lines of the table of step_falls: K = 2 after some epochs, or the initial weights where nothing else is measured."""
+    """Lines of the table of step_falls: K = 2 after some epochs, or at the initial weights where those alone are there."""
     rows = [row for row in read_result(step_falls.NAME).get("rows", []) if row["bp_tail"] == 2]
     states = {(row["model"], row["precision"]): row["state"] for row in rows}   # the last one measured
     lines = []

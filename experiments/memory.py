@@ -25,7 +25,7 @@ CASES = {"lenet5": [{"batch_size": batch} for batch in ((32,) if QUICK else (1, 
          "pointnet": [{"model": "pointnet", "data": "modelnet40", "batch_size": 32, "points": points}
                       for points in (256, 1024)]}
 STEPS = {"lenet5": 12, "pointnet": 3}   # that are measured
-TAILS = ((0, False), (1, False), (1, True), (2, False), (3, False), (BP, False))   # K, frozen
+TAILS = ((0, False), *((k, frozen) for k in (1, 2, 3) for frozen in (False, True)), (BP, False))   # K, frozen
 COLOURS = dict(zip(memory.KINDS, ("tab:blue", "tab:cyan", "tab:green", "tab:orange", "lightgrey", "tab:red",
                                   "tab:purple")))
 
@@ -39,7 +39,8 @@ def measured_row(precision, case, bp_tail, frozen):
     if bp_tail == BP:   # keeps whole gradients and every layer's input: measured alone
         return row
     highest = memory.peak(memory.moments(config))
-    return {**row, "predicted": highest.total, "peak": highest.name, "held": highest.held}
+    return {**row, "predicted": highest.total, "peak": highest.name, "held": highest.held,
+            "inference": memory.peak(memory.inference(config)).total}
 
 
 def overheads(rows):

@@ -1,0 +1,87 @@
+"""The tables of what a step costs: its memory (Table 3) and its time (Table 4), beside what the abstract claims."""
+from experiments.cells import NOT_RUN, TAILS, Table, name_of
+from experiments.common import read_result
+from experiments.rows import BP, PRECISIONS
+
+CLAIMED_OVERHEAD = "0.072 to 1.7 %"     # memory over vanilla ZO; these three are the abstract's (arXiv 2501.04287)
+CLAIMED_MEMORY = "1.46 to 1.60"         # FP32 over INT8
+CLAIMED_TIME = "1.38 to 1.42"           # FP32 over INT8
+
+
+def memory_rows(name="memory"):
+    """{(precision, batch, K, frozen): row} of a result; a batch of clouds is called '32 x 1024' by its points."""
+    return {(row["precision"], f"{row['batch']} x {row['points']}" if "points" in row else row["batch"],
+             row["bp_tail"], row["frozen"]): row for row in read_result(name).get("rows", [])}
+
+
+def overhead(rows, precision, batch, k, frozen=False):
+    """Percent of memory over vanilla ZO; None if not run."""
+    here, zo = rows.get((precision, batch, k, frozen)), rows.get((precision, batch, 0, False))
+    return 100 * (here["measured"] / zo["measured"] - 1) if here and zo else None
+
+
+def memory_ratio(rows, batch, k):
+    """FP32 over INT8; None if not run."""
+    pair = [rows.get((precision, batch, k, False)) for precision in ("fp32", "int8")]
+    return pair[0]["measured"] / pair[1]["measured"] if all(pair) else None
+
+
+def shown(value, form="{:.2f}"):
+    return NOT_RUN if value is None else form.format(value)
+
+
+def memory():
+    """Table 3, a part for each network."""
+    yield memory_of("LeNet-5", memory_rows())
+    yield memory_of("PointNet, a batch of clouds by points", memory_rows("memory_pointnet"))
+
+
+def memory_of(network, rows):
+    lines = []
+    for batch in dict.fromkeys(key[1] for key in rows):
+        for k, frozen in ((0, False), *((k, frozen) for k in (1, 2, 3) for frozen in (False, True)), (BP, False)):
+            if not any((precision, batch, k, frozen) in rows for precision in PRECISIONS):
+                continue
+            line = [batch, name_of(k) + ", control" * frozen]
+            for precision in PRECISIONS:
+                row = rows.get((precision, batch, k, frozen), {})
+                line += [shown(row.get("measured"), "{:,}"), "-" if k == BP else shown(row.get("predicted"), "{:,}")]
+                line.append("-" if k == 0 else shown(overhead(rows, precision, batch, k, frozen), "{:+.2f} %"))
+            lines.append([*line, CLAIMED_OVERHEAD if k in (1, 2, 3) and not frozen else "-",
+                          "-" if frozen else shown(memory_ratio(rows, batch, k)), "-" if frozen else CLAIMED_MEMORY])
+    return Table(f"Table 3, memory: bytes at the peak of a step of {network}, weights and images included",
+                 ["batch", "tail", "INT8 measured", "predicted", "over K = 0", "FP32 measured", "predicted",
+                  "over K = 0", "claimed", "FP32 / INT8", "claimed"], lines)
+
+
+def time():
+    """Table 4: steps by NumPy and by the port, and what NumPy's time goes into."""
+    result = read_result("speed")
+    steps = {(step["precision"], step["batch"], step["bp_tail"]): step for step in result.get("steps", [])}
+    batches, lines = sorted({key[1] for key in steps}), []
+    for batch in batches:
+        for k in TAILS:
+            ratio = result["ratios"].get(f"int8_over_fp32_k{k}_b{batch}")
+            milliseconds = [shown(steps.get((precision, batch, k), {}).get("milliseconds")) for precision in PRECISIONS]
+            if any((precision, batch, k) in steps for precision in PRECISIONS):
+                lines.append([batch, name_of(k), *milliseconds, shown(1 / ratio if ratio else None), CLAIMED_TIME])
+    yield Table(f"Table 4, time: ms a step of LeNet-5, NumPy, {result.get('threads', 2)} threads",
+                ["batch", "tail", "INT8", "FP32", "FP32 / INT8", "claimed"], lines,
+                "Above 1, INT8 is the faster one. NumPy has no product of int8 for the processor's vectors: integers "
+                "are multiplied as int32.")
+    clouds = read_result("speed_pointnet").get("ratios", {})
+    yield Table("Table 4, time: PointNet, NumPy, 32 clouds of 1,024 points", ["tail", "FP32 / INT8", "claimed"], [
+        [name_of(k), shown(1 / ratio), CLAIMED_TIME] for k in TAILS
+        if (ratio := clouds.get(f"pointnet_int8_over_fp32_k{k}_b32"))])
+    port = read_result("port_speed")
+    yield Table("Table 4, time: ms a step of the port in C99, one thread",
+                ["network", "batch", "tail", "flags", "INT8", "FP32", "FP32 / INT8", "claimed"],
+                [[{"lenet5": "LeNet-5"}.get(row["model"], f"PointNet, {row['points']} points"), row["batch"],
+                  name_of(row["bp_tail"]), row["flags"], *(f"{row[f'{precision}, ms']:.2f}" for precision in PRECISIONS),
+                  f"{row['fp32 / int8']:.2f}", CLAIMED_TIME] for row in port.get("port", [])],
+                "Medians. Above 1, INT8 is the faster one. The flags are in results/port_speed.json.")
+    parts = list(next((step["parts"] for step in steps.values() if step["parts"]), {}))
+    yield Table("Table 4, what the time goes into: ms a step on one thread", ["batch", "precision", "tail", *parts], [
+        [batch, precision, name_of(k), *(f"{steps[precision, batch, k]['parts'][part]:.2f}" for part in parts)]
+        for batch in batches for precision in PRECISIONS for k in TAILS
+        if steps.get((precision, batch, k), {}).get("parts")])

@@ -133,8 +133,8 @@ data: environment
 	@$(RUN) -m datasets.download mnist fashion-mnist
 
 test: environment
-	$(call LASTS,7 minutes)
-	@$(RUN) -m pytest
+	$(call LASTS,4 minutes)
+	@$(RUN) -m tests
 
 golden-check: environment
 	$(call LASTS,a minute)

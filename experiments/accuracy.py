@@ -18,7 +18,8 @@ import subprocess
 import sys
 import threading
 
-from experiments.common import as_words, changing, provenance, read_result, save_result
+from experiments.common import as_words, provenance, read_result
+from experiments.merge import add_row
 from experiments.port_training import built_port
 from experiments.rows import ADAPTED_TO, TABLES, as_json, is_current, rows_of
 from zo_numpy.app.data import load_data
@@ -49,11 +50,9 @@ def is_finished(row):
     return found is not None and is_current(row, found["config"])
 
 
-def add_result(row, result):
-    """Adds a row to its table's file, whoever else is adding rows to it."""
-    with changing(result_name(row.table)):
-        save_result(result_name(row.table), {"experiment": "accuracy", "table": row.table,
-                                             "rows": {**results(row.table), row.name: result}})
+def add_result(row, result, apart=False):
+    """Adds a row to its table's file, or writes it into a file of its own."""
+    add_row(result_name(row.table), {"experiment": "accuracy", "table": row.table}, row.name, result, apart)
 
 
 def words_of(row):
@@ -86,10 +85,11 @@ def data_of(name, degrees):
     return load_data(make_config({"data": name, "rotate": degrees}), announce=lambda text: None)
 
 
-def right_of(folder, config):
-    """How many of the test images of `config` the run in a folder has right, of all and of the first 1,024."""
-    source = read_config(folder)
-    weights, _ = load_weights(source, folder)
+def right_of(source, weights, config):
+    """How many of the test images of `config` a network has right, of all and of the first 1,024.
+
+    source: the Config that its weights belong to.
+    """
     with loading:
         dataset = data_of(config.data, config.rotate)
     given = PRECISIONS[source.precision], MODELS[source.model], weights
@@ -102,11 +102,13 @@ def right_of(folder, config):
 
 def run_row(row, shown=True, threads=None, port=None):
     """A row's result, after training it.  port: the port_training.Port that trains it, if it can."""
-    if port and port.trains(row):
-        return result_by(port, row)
     if not row.trained:
-        return {"config": as_json(row.config), "trained": False, "right": right_of(row.source.folder, row.config),
+        source = read_config(row.source.folder)
+        weights, _ = load_weights(source, row.source.folder)
+        return {"config": as_json(row.config), "trained": False, "right": right_of(source, weights, row.config),
                 "made_with": provenance()}
+    if port and port.trains(row.config):
+        return result_by(port, row)
     train_row(row, shown, threads)
     config = json.loads((row.folder / "config.json").read_text())
     metrics = [json.loads(line) for line in (row.folder / "metrics.jsonl").read_text().splitlines()]
@@ -114,20 +116,26 @@ def run_row(row, shown=True, threads=None, port=None):
               "curve": [m.get("test_accuracy", m.get("validation_accuracy")) for m in metrics],
               "losses": [m["train_loss"] for m in metrics],
               "weights_sha256": (row.folder / "steps.txt").read_text().split()[-1], "made_with": provenance()}
-    return {**result, "right": right_of(row.folder, row.config)} if row.source else result
+    if row.source:
+        config = read_config(row.folder)
+        result["right"] = right_of(config, load_weights(config, row.folder)[0], config)
+    return result
 
 
 def result_by(port, row):
     """A row's result as the port trains it, which logs no losses and no seconds."""
+    with loading:
+        dataset = data_of(row.config.data, row.config.rotate)
     try:
-        curve, correct, images, digest = port.train(row)
+        trained = port.train(row.config, dataset, row.source and row.source.folder)
     except (OSError, subprocess.CalledProcessError) as error:
         raise RowFailed(f"{row.table} {row.name}: {error}") from None
-    with loading:
-        config = describe(row.config, data_of(row.config.data, 0))
-    last = {"epoch": row.config.epochs, "test_correct": correct, "test_images": images, "test_accuracy": curve[-1]}
-    return {"config": config, "last_epoch": last, "curve": curve, "weights_sha256": digest, "trained_with": port.name,
-            "made_with": provenance()}
+    counted = "validation" if row.config.validate else "test"
+    last = {"epoch": row.config.epochs, f"{counted}_correct": trained.correct, f"{counted}_images": trained.images,
+            f"{counted}_accuracy": trained.curve[-1]}
+    result = {"config": describe(row.config, dataset), "last_epoch": last, "curve": trained.curve,
+              "weights_sha256": trained.digest, "trained_with": port.name, "made_with": provenance()}
+    return {**result, "right": right_of(row.config, trained.weights, row.config)} if row.source else result
 
 
 def has_weights(row):
@@ -139,7 +147,7 @@ def has_weights(row):
     return False
 
 
-def run_all(rows, jobs, port=None):
+def run_all(rows, jobs, port=None, apart=False):
     """Runs rows, `jobs` at a time, by the port if one is given and can, adding results as they finish.
 
     Returns (table, name) of those that failed.
@@ -151,8 +159,9 @@ def run_all(rows, jobs, port=None):
             for future in concurrent.futures.as_completed(running):
                 row = running[future]
                 try:
-                    add_result(row, future.result())
-                    say(f"{row.table} {row.name}: {told(results(row.table)[row.name])}")
+                    result = future.result()
+                    add_result(row, result, apart)
+                    say(f"{row.table} {row.name}: {told(result)}")
                 except RowFailed as error:
                     failed.append((row.table, row.name))
                     print(f"error: {error}", file=sys.stderr)
@@ -174,7 +183,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("tables", nargs="*", metavar="TABLE", help=", ".join(TABLES))
     parser.add_argument("--only", default="", help="rows whose name contains this")
-    parser.add_argument("--seeds", type=int, help="of each row, from 0 (default: 3 on MNIST, 1 elsewhere)")
+    parser.add_argument("--row", help="one row alone, by its name")
+    parser.add_argument("--apart", action="store_true", help="a file for each row, for `python -m experiments.merge`")
+    parser.add_argument("--seeds", type=int, help="of each row, from 0 (default 3, or 5 of some)")
     parser.add_argument("--jobs", type=int, default=1, help="rows at a time, each on one thread if several (default 1)")
     parser.add_argument("--port", action="store_true", help="let the port in C99 train what it can")
     parser.add_argument("--list", action="store_true", help="name the rows and whether they have a result")
@@ -185,7 +196,7 @@ def main():
     if (options.seeds is not None and options.seeds < 1) or options.jobs < 1:
         parser.error("--seeds and --jobs are at least 1")
     rows = [row for table in options.tables or TABLES for row in rows_of(table, options.seeds)
-            if options.only in row.name]
+            if options.only in row.name and options.row in (None, row.name)]
     if options.list or not options.tables:
         for row in rows:
             found = results(row.table).get(row.name)
@@ -200,7 +211,8 @@ def main():
         failed = run_all(first, options.jobs)   # whose weights others need
         done = {(row.table, row.name) for row in first}
         failed += run_all([row for row in todo if (row.table, row.name) not in done
-                           and not (row.source and (row.source.table, row.source.name) in failed)], options.jobs, port)
+                           and not (row.source and (row.source.table, row.source.name) in failed)], options.jobs, port,
+                          options.apart)
     except KeyboardInterrupt:
         print("interrupted: the same command goes on where it stopped", file=sys.stderr)
         return 130

@@ -19,6 +19,7 @@ from experiments.accuracy import RowFailed, run_row
 from experiments.batch_picture import draw
 from experiments.batch_rows import KINDS, NAME, SEEDS, all_rows, config_digest, is_finished, method_name, results
 from experiments.common import RESULTS, as_words, changing, commit, read_result, save_result
+from experiments.merge import add_row
 from experiments.port_training import built_port
 from experiments.rows import BP
 from zo_numpy.app.methods import method_of
@@ -27,25 +28,17 @@ from zo_numpy.measure import peak
 from zo_numpy.measure.timing import threads
 from zo_numpy.run.config import make_config
 
+HEAD = {"experiment": NAME, "samples": batch_rows.SAMPLES, "epochs": batch_rows.EPOCHS}
 
-def change_result(**parts):
-    """Adds to the result's parts, mappings both, whoever else does."""
-    with changing(NAME):
-        result = read_result(NAME)
-        for name, part in parts.items():
-            result[name] = {**result.get(name, {}), **part}
-        save_result(NAME, {"experiment": NAME, "samples": batch_rows.SAMPLES, "epochs": batch_rows.EPOCHS,
-                           **{name: result[name] for name in ("memory", "rows") if name in result}})
-
-
-def train(row, port, commit):
+def train(row, port, commit, apart=False):
     """Trains a row and adds its result.  port: a port_training.Port, or None."""
     found = run_row(row, shown=False, threads=1, port=port)
     last = found["last_epoch"]
     beside = {"trained_with": found["trained_with"]} if "trained_with" in found else {}
-    change_result(rows={row.name: {"options": row.options, "config": config_digest(row), "curve": found["curve"],
-                                   "correct": last["test_correct"], "images": last["test_images"],
-                                   "weights_sha256": found["weights_sha256"], **beside, "commit": commit}})
+    result = {"options": row.options, "config": config_digest(row), "curve": found["curve"],
+              "correct": last["test_correct"], "images": last["test_images"],
+              "weights_sha256": found["weights_sha256"], **beside, "commit": commit}
+    add_row(NAME, HEAD, row.name, result, apart)
     say(f"{row.name}: {last['test_accuracy']} %")
 
 
@@ -60,20 +53,24 @@ def measure_memory():
                     config = make_config({**options, "bp_tail": k, "batch_size": batch})
                     found[f"{config.precision}-{method_name(k, False)}-b{batch}"] = peak.measure(
                         config, method_of(config), 5)
-    change_result(memory=found)
+    with changing(NAME):
+        save_result(NAME, {**HEAD, "memory": found, "rows": results()})
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", default="", help="rows whose name contains this")
+    parser.add_argument("--row", help="one row alone, by its name")
     parser.add_argument("--seeds", type=int, default=SEEDS, help=f"of each row, from 1 (default {SEEDS})")
     parser.add_argument("--jobs", type=int, default=1, help="rows at a time, each on one thread (default 1)")
+    parser.add_argument("--apart", action="store_true", help="a file for each row, for `python -m experiments.merge`")
     parser.add_argument("--numpy", action="store_true", help="train INT8 rows with zo_numpy, whatever is installed")
     parser.add_argument("--list", action="store_true", help="name the rows and whether they have a result")
     options = parser.parse_args()
     if options.seeds < 1 or options.jobs < 1:
         parser.error("--seeds and --jobs are at least 1")
-    rows, found = [row for row in all_rows(options.seeds) if options.only in row.name], results()
+    rows, found = [row for row in all_rows(options.seeds)
+                   if options.only in row.name and options.row in (None, row.name)], results()
     todo = [row for row in rows if not is_finished(row, found)]
     if options.list:
         for row in rows:
@@ -81,11 +78,11 @@ def main():
                                    if is_finished(row, found) else f"not run ({' '.join(as_words(row.options))})"))
         return 0
     say(f"{len(todo)} of {len(rows)} rows to train")
-    if not read_result(NAME).get("memory"):
+    if not options.apart and not read_result(NAME).get("memory"):
         measure_memory()
     port, status, at = None if options.numpy or not todo else built_port(), 0, commit()
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-        running = [pool.submit(train, row, port, at) for row in todo]
+        running = [pool.submit(train, row, port, at, options.apart) for row in todo]
         try:
             for future in concurrent.futures.as_completed(running):
                 try:
@@ -97,7 +94,8 @@ def main():
             pool.shutdown(wait=False, cancel_futures=True)
             print("interrupted: the same command goes on where it stopped", file=sys.stderr)
             return 130
-    draw(read_result(NAME), RESULTS / f"{NAME}.png")
+    if not options.apart:
+        draw(read_result(NAME), RESULTS / f"{NAME}.png")
     return status
 
 

@@ -1,14 +1,16 @@
-"""PointNet on ModelNet10: accuracy of every K in both precisions beside its frozen control, and fine-tuning.
+"""PointNet on ModelNet: accuracy of every K in both precisions beside its frozen control, and fine-tuning.
 
-    python -m experiments.pointnet --data-dir DIR [--points 256] [--only fp32-k2]
+    python -m experiments.pointnet --data-dir DIR [--data modelnet40] [--points 256] [--only fp32-k2] [--port]
     python -m experiments.pointnet --data-dir DIR --table tilt         a trained network on shapes that are tipped over
     python -m experiments.pointnet --data-dir DIR --table jitter       the same with noise
+    python -m experiments.pointnet --data-dir DIR --table tuning       candidates of schedules, on a validation split
     python -m experiments.pointnet --data-dir DIR --list
 
-DIR holds ModelNet10 in the layout that datasets/modelnet.py describes (or ModelNet40, with --data modelnet40). A row is
-a run of the command line's `train` with the tuned defaults, in runs/experiments/pointnet-TABLE-pPOINTS/ROW;
-interrupted, it goes on where it stopped. Results are those of the last epoch on the test set, added to
-results/pointnet_TABLE_pPOINTS.json as rows finish, with curves beside it. Rows that have a result are not run again.
+DIR holds ModelNet10 or ModelNet40 in the layout that datasets/modelnet.py describes. A row is a run of the command
+line's `train` with the tuned defaults, in runs/experiments/pointnet-TABLE-pPOINTS/ROW; interrupted, it goes on where it
+stopped. With --port the port in C99 trains the rows in INT8, bit for bit the same. Results are those of the last epoch
+on the test set, of all clouds and as the mean over classes. They are added to results/pointnet_TABLE_pPOINTS.json as
+rows finish, with curves beside it. Rows that have a result are not run again; several may run at once.
 """
 import argparse
 import functools
@@ -17,13 +19,20 @@ import pathlib
 import subprocess
 import sys
 
-from experiments.common import QUICK, RESULTS, as_words, provenance, read_result, save_result
+import numpy as np
+
+from experiments.cloud_candidates import CANDIDATES, SPLIT
+from experiments.common import QUICK, RESULTS, as_words, provenance, read_result
+from experiments.merge import add_row
+from experiments.port_training import built_port
+from experiments.rows import seeded
 from zo_numpy import models
 from zo_numpy.app.data import load_data
 from zo_numpy.app.drawing import panels
-from zo_numpy.run.config import make_config, read_config
+from zo_numpy.app.evaluation import confusion
+from zo_numpy.run.config import describe, make_config, read_config
 from zo_numpy.run.fitting import fitted
-from zo_numpy.run.steps import PRECISIONS
+from zo_numpy.run.steps import PRECISIONS, parts
 from zo_numpy.run.trainer import count_correct, load_weights, percent
 
 RUNS = pathlib.Path("runs/quick" if QUICK else "runs/experiments")
@@ -36,18 +45,25 @@ LABELS = {**{f"k{k}": f"K = {k}" for k in range(4)}, "kall": "full BP", "upright
 ADAPTED_ON = 1024                                           # training shapes that fine-tuning sees
 
 
-def full_rows():
+def full_rows(seeds):
     """Every K in both precisions, the frozen controls, and full BP.  {name: options}."""
     rows = {}
-    for precision in ("fp32", "int8"):
-        for k in (0, 1, 2, 3, "all"):
-            rows[f"{precision}-k{k}"] = dict(precision=precision, bp_tail=k)
-            if k not in (0, "all"):
-                rows[f"{precision}-k{k}-frozen"] = dict(precision=precision, bp_tail=k, zo_frozen=True)
+    for seed in range(seeds):
+        for precision in ("fp32", "int8"):
+            for k in (0, 1, 2, 3, "all"):
+                options = dict(precision=precision, bp_tail=k, seed=seed)
+                rows[seeded(f"{precision}-k{k}", seed)] = options
+                if k not in (0, "all"):
+                    rows[seeded(f"{precision}-k{k}-frozen", seed)] = {**options, "zo_frozen": True}
     return rows
 
 
-def tuning_rows(change):
+def candidate_rows(seeds):
+    """Schedules to choose from, on a part of the training clouds and a validation split of them."""
+    return {name: {**SPLIT, **options} for name, options in CANDIDATES.items()}
+
+
+def adapted_rows(change, seeds):
     """Networks trained by full BP on upright shapes, then adapted; `source` is the row that one starts from."""
     rows = {}
     for precision in ("fp32", "int8"):
@@ -62,49 +78,67 @@ def tuning_rows(change):
     return rows
 
 
-TABLES = {"full": full_rows, **{name: functools.partial(tuning_rows, change) for name, change in CHANGES.items()}}
+TABLES = {"full": full_rows, "tuning": candidate_rows,
+          **{name: functools.partial(adapted_rows, change) for name, change in CHANGES.items()}}
 
 
 class Table:
     """One table for one number of points: its rows, runs and results."""
 
-    def __init__(self, name, data, data_dir, points):
-        self.name, self.rows, self.data, self.data_dir, self.points = name, TABLES[name](), data, data_dir, points
+    def __init__(self, name, data, data_dir, points, seeds=1, port=None):
+        self.name, self.rows, self.data, self.data_dir, self.points = name, TABLES[name](seeds), data, data_dir, points
         suffix = f"{name}_p{points}" if data == "modelnet10" else f"{name}_{data}_p{points}"
         self.result_name, self.runs = f"pointnet_{suffix}", RUNS / f"pointnet-{suffix.replace('_', '-')}"
+        self.port = port
 
     def results(self):
         return read_result(self.result_name).get("rows", {})
 
-    def words(self, name):
+    def options(self, name):
         """The options of `train` for a row."""
-        options = dict(self.rows[name])
-        if source := options.pop("source", None):
-            options["init_from"] = str(self.runs / source)
-        if self.data_dir:
-            options["data_dir"] = self.data_dir
-        return as_words({"model": "pointnet", "data": self.data, "points": self.points, "seed": 0, **options,
-                         **QUICK_RUN})
+        options = {name: value for name, value in self.rows[name].items() if name not in ("source", "untrained")}
+        return {"model": "pointnet", "data": self.data, "points": self.points, "seed": 0, **options, **QUICK_RUN}
+
+    def source(self, name):
+        """The folder of the row that a row starts from, or None."""
+        return self.runs / self.rows[name]["source"] if "source" in self.rows[name] else None
 
     def run(self, name):
         """The result of a row."""
         if self.rows[name].get("untrained"):
             return self.as_it_is(name)
-        folder = self.runs / name
-        subprocess.run([sys.executable, "-m", "zo_numpy", "train", "--out", str(folder), "--resume", *self.words(name)],
-                       check=True)
+        source = {"init_from": str(self.source(name))} if self.source(name) else {}
+        config = make_config({**self.options(name), **source})
+        if self.port and self.port.trains(config):
+            return self.run_by_port(config, self.source(name))
+        folder, place = self.runs / name, {"data_dir": self.data_dir} if self.data_dir else {}
+        subprocess.run([sys.executable, "-m", "zo_numpy", "train", "--out", str(folder), "--resume",
+                        *as_words({**self.options(name), **source, **place})], check=True)
+        config = read_config(folder)
         metrics = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-        return {"config": json.loads((folder / "config.json").read_text()), "last_epoch": metrics[-1],
+        accuracy, last = [key for key in metrics[-1] if key.endswith("_accuracy")][-1], metrics[-1]
+        by_class = mean_class_accuracy(config, load_data(config, self.data_dir, announce=lambda text: None),
+                                       load_weights(config, folder)[0], last[accuracy.replace("accuracy", "correct")])
+        return {"config": json.loads((folder / "config.json").read_text()),
+                "last_epoch": {**last, "mean_class_accuracy": by_class},
                 "seconds": round(sum(line["seconds"] for line in metrics), 1),
-                "curve": [line["test_accuracy"] for line in metrics],
+                "curve": [line[accuracy] for line in metrics],
                 "weights_sha256": (folder / "steps.txt").read_text().split()[-1], "made_with": provenance()}
+
+    def run_by_port(self, config, source):
+        """The same, by the port."""
+        dataset = load_data(config, self.data_dir, announce=lambda text: None)
+        config = fitted(config, dataset)
+        trained, counted = self.port.train(config, dataset, source), "validation" if config.validate else "test"
+        by_class = mean_class_accuracy(config, dataset, trained.weights, trained.correct)
+        last = {"epoch": config.epochs, f"{counted}_correct": trained.correct, f"{counted}_images": trained.images,
+                f"{counted}_accuracy": trained.curve[-1], "mean_class_accuracy": by_class}
+        return {"config": describe(config, dataset), "last_epoch": last, "curve": trained.curve,
+                "weights_sha256": trained.digest, "trained_with": self.port.name, "made_with": provenance()}
 
     def as_it_is(self, name):
         """The accuracy of another row's network on this row's shapes, without adaptation."""
-        options = dict(self.rows[name])
-        source = self.runs / options.pop("source")
-        del options["untrained"]
-        config = make_config(dict(model="pointnet", data=self.data, points=self.points, **options))
+        source, config = self.source(name), make_config(self.options(name))
         dataset = load_data(config, self.data_dir, announce=lambda text: None)
         config, precision = fitted(config, dataset), PRECISIONS[config.precision]
         weights, _ = load_weights(read_config(source), source)
@@ -114,25 +148,39 @@ class Table:
         last = {"test_correct": correct, "test_images": total, "test_accuracy": float(percent(correct, total))}
         return {"last_epoch": last, "curve": [], "made_with": provenance()}
 
-    def run_all(self, only):
-        wanted = [only] if only in self.rows else [name for name in self.rows if only in name]
+    def run_all(self, only, apart=False):
+        wanted, made = [only] if only in self.rows else [name for name in self.rows if only in name], set()
         for name in wanted:
-            options = self.rows[name]
             if name in self.results():
                 continue
-            source = options.get("source")
-            if source and source not in self.results():
+            source = self.rows[name].get("source")
+            if source and source not in self.results() and source not in made:
                 print(f"{name}: its source {source} is not trained yet; run that row first", flush=True)
                 continue
             result = self.run(name)
-            save_result(self.result_name, {"experiment": "pointnet", "data": self.data, "points": self.points,
-                                           "rows": {**self.results(), name: result}})
-            draw(read_result(self.result_name), RESULTS / f"{self.result_name}.png")
+            head = {"experiment": "pointnet", "data": self.data, "points": self.points}
+            add_row(self.result_name, head, name, result, apart)
+            made.add(name)
+            if self.name != "tuning" and not apart:
+                draw(read_result(self.result_name), RESULTS / f"{self.result_name}.png")
 
     def list(self):
         done = self.results()
         for name in self.rows:
-            print(f"{name}: {done[name]['last_epoch']['test_accuracy'] if name in done else 'not run'}")
+            print(f"{name}: " + (f"{done[name]['last_epoch']}" if name in done else "not run"))
+
+
+def mean_class_accuracy(config, dataset, weights, correct):
+    """The mean of the classes' accuracies in %, two decimals, of a network on what its run reports on.
+
+    correct: how many samples it had right there, which must be so again, or ValueError.
+    """
+    model, (_, (samples, labels), _) = models.of_run(config), parts(config, dataset)
+    matrix = confusion(PRECISIONS[config.precision], model, weights, samples, labels)
+    if matrix.trace() != correct:
+        raise ValueError(f"{matrix.trace()} samples are right, and {correct} were when the run ended")
+    there = matrix.sum(axis=1) > 0
+    return round(float(np.mean(100 * matrix.diagonal()[there] / matrix.sum(axis=1)[there])), 2)
 
 
 def draw(result, path):
@@ -175,13 +223,17 @@ def main():
     parser.add_argument("--points", type=int, default=256)
     parser.add_argument("--table", choices=TABLES, default="full")
     parser.add_argument("--only", default="", help="a row, or all rows whose name contains this")
+    parser.add_argument("--seeds", type=int, default=1, help="of each row, from 0 (default 1)")
+    parser.add_argument("--port", action="store_true", help="let the port in C99 train what it can")
+    parser.add_argument("--apart", action="store_true", help="a file for each row, for `python -m experiments.merge`")
     parser.add_argument("--list", action="store_true", help="name the rows and their results")
     options = parser.parse_args()
-    table = Table(options.table, options.data, options.data_dir, options.points)
+    table = Table(options.table, options.data, options.data_dir, options.points, options.seeds,
+                  built_port() if options.port and not options.list else None)
     if options.list:
         table.list()
     else:
-        table.run_all(options.only)
+        table.run_all(options.only, options.apart)
 
 
 if __name__ == "__main__":

@@ -3,52 +3,67 @@ import json
 import pathlib
 import subprocess
 import tempfile
+from typing import NamedTuple
 
-import datasets
 from experiments import port
 from experiments.common import commit
-from experiments.rows import DATA_SETS, as_json
-from zo_numpy.app.progress import say
-from zo_numpy.run.trainer import percent
+from zo_numpy.app import flat_data
+from zo_numpy.run.config import describe, read_config
+from zo_numpy.run.steps import PRECISIONS
+from zo_numpy.run.trainer import load_weights, percent
+
+
+class Trained(NamedTuple):
+    """What the port made of a row."""
+    curve: list[float]     # accuracy after each epoch, %
+    correct: int           # of `images` samples after the last one
+    images: int
+    digest: str            # of the weights
+    weights: dict          # {name: array or QTensor}, as zo_numpy has them
 
 
 class Port:
-    """The port as it stands at this commit: built, with its data."""
+    """The port as it stands at this commit."""
 
-    def __init__(self, program, folder):
-        """program: its path.  folder: of the data, a folder of plain IDX files each."""
-        self.program, self.folder = program, folder
+    def __init__(self, program):
+        """program: its path."""
+        self.program = program
         self.name = f"experiments/port_c99 at commit {commit()}, bit for bit the same"
 
     @staticmethod
-    def trains(row):
-        """Whether the port can train a Row: in integers, from weights that are drawn, on images as they are."""
-        config = row.config
-        return config.precision == "int8" and not (row.source or config.rotate or config.points
-                                                   or config.loss == "float")
+    def trains(config):
+        """Whether the port can train this Config: integers, and no float that decides."""
+        return config.precision == "int8" and config.loss != "float"
 
-    def train(self, row):
-        """(curve, last epoch's right and images, digest of the weights) of a Row.
+    def train(self, config, dataset, source=None):
+        """Trains a fitted Config on a Dataset.  source: the folder of the run whose weights it starts from.
 
-        Raises OSError or subprocess.CalledProcessError if the program fails.
+        Returns a Trained. Raises OSError or subprocess.CalledProcessError if the program fails.
         """
-        with tempfile.TemporaryDirectory() as folder:
-            given = pathlib.Path(folder) / "config.json"
-            given.write_text(json.dumps(as_json(row.config)))
-            words = ["train", given, self.folder / row.config.data, "--out", folder, "--single", "no"]
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = pathlib.Path(scratch)
+            given, data, ended = (folder / name for name in ("config.json", "data.flat", "weights.flat"))
+            given.write_text(json.dumps(describe(config, dataset)))
+            flat_data.export_data(config, dataset, data)
+            words = ["train", given, data, "--out", folder, "--save", ended, "--single", "no"]
+            if source:
+                begun = read_config(source)
+                weights = PRECISIONS[begun.precision].to_arrays(load_weights(begun, source)[0])
+                (folder / "first.flat").write_bytes(flat_data.flat_weights(*weights))
+                words += ["--from", folder / "first.flat"]
             subprocess.run([str(self.program), *map(str, words)], check=True, capture_output=True, text=True)
-            lines = given.with_name("evaluation.txt").read_text().splitlines()
-            digest = given.with_name("steps.txt").read_text().split()[-1]
+            lines = (folder / "evaluation.txt").read_text().splitlines()
+            digest = (folder / "steps.txt").read_text().split()[-1]
+            arrays, exponents = flat_data.arrays_of(ended.read_bytes())
         evaluated = [list(map(int, line.split())) for line in lines]
-        return [float(percent(right, images)) for _, right, images in evaluated], *evaluated[-1][1:], digest
+        numbers = {name + ".exponent": exponent for name, exponent in exponents.items()}
+        precision = PRECISIONS[config.precision]
+        shapes = {name: array.shape for name, array in precision.to_arrays(precision.initialise(config))[0].items()}
+        weights = precision.from_arrays({name: array.reshape(shapes[name]) for name, array in arrays.items()}, numbers)
+        return Trained([float(percent(right, images)) for _, right, images in evaluated], *evaluated[-1][1:], digest,
+                       weights)
 
 
 def built_port():
     """The Port, built anew, or None without a compiler."""
-    if not port.found_compiler():
-        return None
-    for data in DATA_SETS:
-        folder = port.BUILD / "data" / data
-        folder.mkdir(parents=True, exist_ok=True)
-        port.write_idx(datasets.load(data, announce=say), folder)
-    return Port(port.build(port.BUILD / "native", port.NATIVE), port.BUILD / "data")
+    return Port(port.build(port.BUILD / "native", port.NATIVE)) if port.found_compiler() else None

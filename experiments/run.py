@@ -1,6 +1,7 @@
 """Makes all results: what is measured, then every row of every table that has no result yet, then the figures.
 
     python -m experiments.run [--modelnet DIR] [--jobs 2]          (make results; --estimate ends after the estimate)
+    python -m experiments.run --commands                           the rows that are missing, for several machines
     ZO_NUMPY_QUICK=1 python -m experiments.run                     (make results-quick)
 
 Says first what there is to do and about how long it takes. Each experiment is a process of its own. Measurements run
@@ -12,10 +13,11 @@ import argparse
 import json
 import os
 import pathlib
+import shlex
 import subprocess
 import sys
 
-from experiments import accuracy, pointnet
+from experiments import accuracy, batch_rows, pointnet
 from experiments.common import COMMITTED, QUICK, RESULTS, ROOT, read_result
 from experiments.rows import QUICK_IMAGES, TABLES, rows_of
 from zo_numpy.app.progress import say
@@ -28,6 +30,7 @@ TRAINING_IMAGES, TEST_IMAGES = 60_000, 10_000
 INFERENCE = 0.4             # of the time of a step, for an image of the test set
 STARTING = 5                # seconds of a process: reading data, the last evaluation one image at a time
 POINTNET_POINTS, QUICK_POINTS = 256, 64
+PYTHON = os.path.relpath(sys.executable, ROOT) if sys.executable.startswith(str(ROOT)) else "python3"
 QUICK_SECONDS = 5           # of a row or a measurement
 POINTNET_SECONDS = {"full": 10 * 3600 / 16, "tilt": 150, "jitter": 150}   # of a row at 256 points, on average
 
@@ -66,7 +69,7 @@ def pointnet_tables(modelnet):
     """The tables of PointNet that can run here: [pointnet.Table]."""
     if QUICK:
         return [pointnet.Table("full", "synthetic-solids", None, QUICK_POINTS)]
-    names = pointnet.TABLES if modelnet else ()
+    names = [name for name in pointnet.TABLES if name != "tuning"] if modelnet else ()
     return [pointnet.Table(name, "modelnet10", modelnet, POINTNET_POINTS) for name in names]
 
 
@@ -87,6 +90,26 @@ def estimate(modelnet, jobs):
     say(f"about {duration(sum(seconds for *_, seconds in parts))} in all, {jobs} rows at a time, into {RESULTS}")
     if QUICK:
         say(f"QUICK: two epochs of {QUICK_IMAGES:,} images, to see that everything runs: no measure of anything")
+
+
+def commands(modelnet):
+    """What makes the missing rows: (module, *words), in any order, on any machine; each row becomes a file of its own.
+
+    Rows that start from another one's weights are one command, so that those are trained once.
+    """
+    for row in missing_rows():
+        name = row.name.removesuffix("-none") if row.source else row.name
+        if not row.source or not row.trained:
+            yield ("accuracy", row.table, "--only" if row.source else "--row", name, "--apart")
+    for row in batch_rows.all_rows():
+        if not batch_rows.is_finished(row):
+            yield ("batch_size", "--row", row.name, "--apart")
+    for table in pointnet_tables(modelnet):
+        words = ["pointnet", "--data", table.data, "--points", str(table.points), "--table", table.name, "--apart",
+                 *(["--data-dir", str(modelnet)] if modelnet else []), "--only"]
+        missing = [name for name in table.rows if name not in table.results()]
+        yield from ((*words, name) for name in (
+            missing if table.name == "full" else sorted({name.split("-")[0] + "-" for name in missing})))
 
 
 def run(*words):
@@ -113,6 +136,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--modelnet", type=pathlib.Path, help="a folder that holds ModelNet10")
     parser.add_argument("--jobs", type=int, default=2, help="rows of LeNet-5 at a time (default 2)")
+    parser.add_argument("--commands", action="store_true", help="print a command for each row that is missing, and end")
     parser.add_argument("--estimate", action="store_true", help="say what there is to do, and end")
     options = parser.parse_args()
     if options.jobs < 1:
@@ -120,6 +144,10 @@ def main():
     if options.modelnet and not options.modelnet.is_dir():
         parser.error(f"{options.modelnet} is no folder; name one that holds ModelNet10")
     os.chdir(ROOT)
+    if options.commands:
+        for words in commands(options.modelnet and options.modelnet.resolve()):
+            print(shlex.join([PYTHON, "-m", f"experiments.{words[0]}", *words[1:]]))
+        return 0
     estimate(options.modelnet, options.jobs)
     if options.estimate:
         return 0

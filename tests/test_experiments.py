@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from experiments import accuracy, cells, common, curves, figures, pointnet, rows, run_curves, tables
+from experiments import accuracy, batch_rows, cells, common, curves, figures, merge, pointnet, rows, run_curves, tables
 from experiments import run as run_all
 from experiments.rows import BP, Row
 from small_runs import ROOT
@@ -68,6 +68,30 @@ def test_rows_run_two_at_a_time_and_only_once(place, monkeypatch, capsys):
     assert (place / "results" / "accuracy_small.json").read_bytes() == before
     assert run(monkeypatch, "--list", "--seeds", "1") == 0
     assert "not run" not in capsys.readouterr().out
+
+
+def test_rows_made_apart_are_merged_and_nothing_is_replaced(place, monkeypatch, capsys):
+    monkeypatch.setattr(merge, "APART", place / "apart")
+    monkeypatch.setattr(run_all, "TABLES", {"small": small})
+    monkeypatch.setattr(batch_rows, "all_rows", lambda: [])
+    names = [words[3] for words in run_all.commands(None) if words[0] == "accuracy"]
+    assert names == ["all", "k1", "k1-seed1", "k1-seed2", "turned"]
+    for name in names[:2]:
+        assert run(monkeypatch, "small", "--row", name, "--apart") == 0
+    assert sorted(path.name for path in (place / "apart").iterdir()) == [
+        "accuracy_small--all.json", "accuracy_small--k1.json"]
+    assert not (place / "results" / "accuracy_small.json").exists()
+    monkeypatch.setattr("sys.argv", ["merge"])
+    assert merge.main() == 0 and set(stored(place)) == {"all", "k1"}
+    assert merge.main() == 0 and "added 0 rows, 0 differ or are damaged, 2 were there already" in capsys.readouterr().out
+
+    before = (place / "results" / "accuracy_small.json").read_bytes()
+    path = place / "apart" / "accuracy_small--k1.json"
+    path.write_text(path.read_text().replace('"weights_sha256": "', '"weights_sha256": "0'))
+    (place / "apart" / "cut.json").write_text('{"result": ')
+    assert merge.main() == 1 and (place / "results" / "accuracy_small.json").read_bytes() == before
+    said = capsys.readouterr().err
+    assert "accuracy_small has another k1, which is kept" in said and "cut.json is no row of a result" in said
 
 
 def test_a_failing_row_leaves_the_others_their_results(place, monkeypatch, capsys):
@@ -300,7 +324,7 @@ def test_the_estimate_counts_what_is_missing(monkeypatch, capsys):
     out = capsys.readouterr().out
     assert "1 measurements, about 3 minutes" in out and "4 rows of LeNet-5, about" in out
     assert "PointNet is left out" in out and "rows at a time" in out
-    assert set(run_all.POINTNET_SECONDS) == set(pointnet.TABLES)
+    assert set(run_all.POINTNET_SECONDS) == set(pointnet.TABLES) - {"tuning"}
     seconds = run_all.seconds_of(row, {("int8", 1): 1000})
     assert seconds == run_all.STARTING + 1 * 1e-3 * (200 + 0.4 * 10_000)
 

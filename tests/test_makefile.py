@@ -138,7 +138,7 @@ def test_pointnet_trains_on_the_clouds_that_are_chosen(clone, precision):
 
 
 def test_the_environment_is_made_once(clone):
-    for target, command in (("test", "-m pytest"), ("data", "-m datasets.download mnist fashion-mnist")):
+    for target, command in (("test", "-m tests"), ("data", "-m datasets.download mnist fashion-mnist")):
         result = make(clone, target)
         assert result.returncode == 0, result.stderr
         assert result.calls[-1] == command
@@ -177,7 +177,7 @@ def test_without_a_network_a_python_lends_its_packages(clone):
     assert "using the packages" in result.stdout
     assert (clone / ".venv" / "packages" / "found_by_make.pth").read_text() == (
         f"{clone}\n/of/this/python/site-packages\n")
-    assert result.calls[-1] == "-m pytest"
+    assert result.calls[-1] == "-m tests"
 
 
 def test_remains_of_an_environment_are_replaced(clone):
@@ -185,7 +185,7 @@ def test_remains_of_an_environment_are_replaced(clone):
     (clone / ".venv" / "bin" / "python").symlink_to("/no/longer/there")
     result = make(clone, "test")
     assert result.returncode == 0, result.stderr
-    assert result.calls[-1] == "-m pytest"
+    assert result.calls[-1] == "-m tests"
 
 
 def made(result):
@@ -270,4 +270,4 @@ def test_continuous_integration_is_what_a_user_types(clone):
         result = subprocess.run([clone / ".ci" / "run"], cwd="/", env={**os.environ, **variables}, text=True,
                                 capture_output=True, timeout=60)
         assert (result.returncode == 0) == (status == 0), result.stderr
-        assert calls.read_text().splitlines()[-1] == ("-m pytest" if status else "-m tests.trust.installed")
+        assert calls.read_text().splitlines()[-1] == ("-m tests" if status else "-m tests.trust.installed")

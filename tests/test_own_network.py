@@ -201,7 +201,7 @@ MISTAKES = {
     "ReLU last": ([*DEEP, {"type": "ReLU"}], ("layer 15 (ReLU)", "the last", "Linear")),
     "no Linear": (DEEP[:6], ("layer 6 (Flatten)", "the last")),
     "no Flatten": ([*DEEP[:5], *DEEP[6:]], ("layer 6 (Linear l1)", "Conv2d or Flatten fits")),
-    "pool behind ReLU": ([*DEEP[:5], {"type": "MaxPool2d", "size": 2}, *DEEP[5:]], ("layer 6", "before ReLU")),
+    "pool after ReLU": ([*DEEP[:5], {"type": "MaxPool2d", "size": 2}, *DEEP[5:]], ("layer 6", "before ReLU")),
     "clouds": (CLOUDS, ("takes point clouds", "choose another --model")),
     "empty": ([], ("list of 1 to 200 layers", "model lenet5")),
     "no list": ({"a": 1}, ("list of 1 to 200 layers",)),

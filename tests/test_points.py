@@ -313,3 +313,16 @@ def test_a_planted_float_is_caught_and_its_line_named(tmp_path, file, old, new):
         with pytest.raises(FloatFound) as found, watching(package_modules(name)):
             int8_run(module, Watched, 1)
     assert new in str(found.value) and str(path) in str(found.value)
+
+
+def test_fp32_variance_of_a_constant_product_is_never_negative():
+    """A third coordinate that is the sum of two others, and weights that take it away again: rounding alone is left."""
+    block = (PointLinear("mlp", 3, 1), BatchNorm("norm", 1), ReLU())
+    ones = {"norm.gamma": np.ones(1, np.float32), "norm.beta": np.zeros(1, np.float32)}
+    for seed in range(50):
+        draw, statistics = np.random.default_rng(seed), {}
+        x = draw.normal(0, 1000, (2, 50, 3)).astype(np.float32)
+        x[..., 2] = x[..., 0] + x[..., 1]
+        weight = np.float32([[1, 1, -1]]) * np.float32(draw.normal())
+        fp32_tiled.normalised_layer(block, {"mlp.weight": weight, **ones}, x, statistics)
+        assert statistics["norm"].var >= 0

@@ -79,15 +79,15 @@ def point_block_backward(block, weight, error, x):
 
 def block_backward(block, weight, error, x):
     """(gradient, error of the input) of a block.  error: of its output, ReLU undone.  x: its int8 input."""
-    layer, *behind = block
+    layer, *after = block
     if isinstance(layer, models.PointLinear):
         return point_block_backward(block, weight, error, x)
     if isinstance(layer, models.Linear):
         return linear_gradient(error, x), linear_backward(error, weight)
     stages = [twins.conv2d(x, weight, layer.pad)]                       # what each layer after it takes
-    for other in behind:
+    for other in after:
         stages.append(twins.apply_layer(other, None, stages[-1]))
-    for other, taken in zip(reversed(behind), reversed(stages[:-1])):
+    for other, taken in zip(reversed(after), reversed(stages[:-1])):
         if isinstance(other, models.Flatten):
             shape = len(taken), len(taken[0]), len(taken[0][0]), len(taken[0][0][0])
             error = twins.shaped(twins.flat(error), shape)

@@ -41,7 +41,7 @@ def main():
         folder, started = Path(scratch) / "project", time.monotonic()
         folder.mkdir()
         count = renamed_copy(folder)
-        done = subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"], cwd=folder,
+        done = subprocess.run([sys.executable, "-m", "tests", "-p", "no:cacheprovider"], cwd=folder,
                               capture_output=True, text=True)
         lines = [line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
         summary = done.stdout.strip().splitlines()[-1]

@@ -39,7 +39,7 @@ def evaluate(run, data=None, rotate=None, data_dir=None, offline=False, picture=
     say(f"test accuracy {percent(correct, len(labels))} % ({correct:,} of {len(labels):,} in batches of "
         f"{EVALUATION_BATCH}); {percent(alone, len(labels))} % ({alone:,}) one at a time{subset_note(dataset)}")
     if picture:
-        matrix = _confusion(precision, model, weights, images, labels)
+        matrix = confusion(precision, model, weights, images, labels)
         for line in _worst(matrix, dataset.classes):
             say(line)
         write_atomically(run / CONFUSION, _picture(matrix, dataset.classes, f"{run.resolve().name}, {dataset.name}: "
@@ -51,7 +51,7 @@ def _sizes(shape):
     return " x ".join(map(str, shape))
 
 
-def _confusion(precision, model, weights, images, labels):
+def confusion(precision, model, weights, images, labels):
     """(classes, classes) int64: how many test samples of each class, by row, were taken for each, in batches."""
     matrix = np.zeros((model.classes, model.classes), np.int64)
     for start in range(0, len(labels), EVALUATION_BATCH):

@@ -7,6 +7,7 @@ Data are four arrays: `train_x` and `train_y`, what the run trains on, and `test
 precision takes them, int8 or float32; with `augment` train_x is (variants, N, P, 3). Labels are uint8.
 Weights are named like the parameters of the precision.
 """
+import math
 import struct
 
 import numpy as np
@@ -18,7 +19,7 @@ from ..run.steps import parts, samples_at
 
 MAGIC = b"ZOFLAT1\n"
 KINDS = {"uint8": 1, "int8": 2, "int32": 3, "float32": 4}
-NAME = 24
+HEAD = "<24sIiI4I"   # of an array: name, type, exponent, axes, shape
 
 
 def flat(arrays, exponents=None):
@@ -26,10 +27,23 @@ def flat(arrays, exponents=None):
     pieces = [MAGIC, struct.pack("<I", len(arrays))]
     for name, array in arrays.items():
         shape = (*array.shape, 1, 1, 1)[:4]
-        pieces.append(struct.pack(f"<{NAME}sIiI4I", name.encode(), KINDS[array.dtype.name],
+        pieces.append(struct.pack(HEAD, name.encode(), KINDS[array.dtype.name],
                                   (exponents or {}).get(name, 0), array.ndim, *shape))
         pieces.append(np.ascontiguousarray(array, array.dtype.newbyteorder("<")).tobytes())
     return b"".join(pieces)
+
+
+def arrays_of(content):
+    """({name: array}, {name: exponent}) of the bytes of a flat file, exponents of every array."""
+    (count,), at = struct.unpack_from("<I", content, len(MAGIC)), len(MAGIC) + 4
+    names, arrays, exponents = {kind: name for name, kind in KINDS.items()}, {}, {}
+    for _ in range(count):
+        name, kind, exponent, axes, *shape = struct.unpack_from(HEAD, content, at)
+        name, dtype, at = name.rstrip(b"\0").decode(), np.dtype(names[kind]), at + struct.calcsize(HEAD)
+        numbers = np.frombuffer(content, dtype.newbyteorder("<"), math.prod(shape), at)
+        arrays[name], exponents[name] = numbers.astype(dtype).reshape(shape[:axes]), exponent
+        at += numbers.nbytes
+    return arrays, exponents
 
 
 def _data_arrays(config, dataset):

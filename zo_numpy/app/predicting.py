@@ -14,7 +14,7 @@ from .report import load_run
 def predict(run, images, invert=False, top=None):
     """`predict`: the class of each image and the runner-up, or the `top` classes and how far they are behind the first.
 
-    Pictures are prepared as the run's data were, and what was done to one is said behind its classes.
+    Pictures are prepared as the run's data were, and what was done to one is said after its classes.
     """
     config, model, precision, weights = load_run(run)
     names = read_description(run)["dataset"]["classes"]

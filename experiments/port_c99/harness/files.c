@@ -201,7 +201,7 @@ void write_flat(const char *path, const struct array *arrays, int32_t count)
         put_little(file, (uint32_t)array->exponent);
         put_little(file, (uint32_t)array->dims);
         for (int i = 0; i < 4; i++)
-            put_little(file, (uint32_t)array->shape[i]);
+            put_little(file, i < array->dims ? (uint32_t)array->shape[i] : 1);
         for (size_t i = 0; i < array->count; i++) {
             uint32_t word;
             if (bytes_of(array->kind) == 1) {

@@ -1,0 +1,39 @@
+"""Schedules among which those of ModelNet40 were chosen: `python -m experiments.pointnet --table tuning`.
+
+A third of the training clouds at 128 points, with the last fifth of all as validation split. Options that a candidate
+does not name are the defaults.
+"""
+from experiments.common import QUICK
+
+SPLIT = {"validate": 100 if QUICK else 1968, "limit": 3281}
+RUNNING = dict(tail_scale="running")
+
+
+def _fp32(**options):
+    return dict(precision="fp32", **options)
+
+
+CANDIDATES = {
+    "fp32-all": _fp32(bp_tail="all", epochs=24),
+    "fp32-all-x3": _fp32(bp_tail="all", epochs=24, eta_tail=(0.05, 0.03, 0.015, 0.005)),
+    "fp32-all-b16": _fp32(bp_tail="all", epochs=24, batch_size=16),
+    "fp32-all-warm": _fp32(bp_tail="all", epochs=24, eta_tail=(0.01, 0.03, 0.03, 0.015, 0.005, 0.002)),
+    "fp32-all-varied": _fp32(bp_tail="all", epochs=24, augment=8, spin=15, noise=10),
+    "fp32-k2": _fp32(bp_tail=2),
+    "fp32-k2-frozen": _fp32(bp_tail=2, zo_frozen=True),
+    "fp32-k2-tail-x4": _fp32(bp_tail=2, eta_tail=(0.02, 0.02, 0.01, 0.005)),
+    "fp32-k2-tail-x4-frozen": _fp32(bp_tail=2, eta_tail=(0.02, 0.02, 0.01, 0.005), zo_frozen=True),
+    "fp32-k2-tail-x12": _fp32(bp_tail=2, eta_tail=(0.06, 0.06, 0.03, 0.015)),
+    "fp32-k2-tail-x12-frozen": _fp32(bp_tail=2, eta_tail=(0.06, 0.06, 0.03, 0.015), zo_frozen=True),
+    "int8-all": dict(precision="int8", bp_tail="all", epochs=24),
+    "int8-all-running-6": dict(precision="int8", bp_tail="all", epochs=24, **RUNNING, b_bp=(6, 5, 4, 3)),
+    "int8-all-running-5": dict(precision="int8", bp_tail="all", epochs=24, **RUNNING, b_bp=(5, 4, 3, 2)),
+    "int8-all-running-4": dict(precision="int8", bp_tail="all", epochs=24, **RUNNING, b_bp=(4, 3, 2, 1)),
+    "int8-k2": dict(precision="int8", bp_tail=2, epochs=30),
+    "int8-k2-running-5": dict(precision="int8", bp_tail=2, epochs=30, **RUNNING, b_bp=(5, 4, 3, 2)),
+    "int8-k2-running-4": dict(precision="int8", bp_tail=2, epochs=30, **RUNNING, b_bp=(4, 3, 2, 1)),
+    "int8-k2-running-3": dict(precision="int8", bp_tail=2, epochs=30, **RUNNING, b_bp=(3, 2, 1, 0)),
+    "int8-k2-running-4-b32": dict(precision="int8", bp_tail=2, epochs=30, batch_size=32, **RUNNING, b_bp=(4, 3, 2, 1)),
+    "int8-k2-running-4-frozen": dict(precision="int8", bp_tail=2, epochs=30, zo_frozen=True, **RUNNING,
+                                     b_bp=(4, 3, 2, 1)),
+}

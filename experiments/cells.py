@@ -161,9 +161,15 @@ def training_cells(table):
     return lambda k, frozen=False: cell(table, ("all" if k == BP else f"k{k}") + "-frozen" * frozen)
 
 
+def pointnet_files():
+    """The results of experiments/pointnet.py that are there, but for candidates of schedules."""
+    return [path for path in sorted(RESULTS.glob("pointnet_*.json")) if not path.stem.startswith("pointnet_tuning")]
+
+
 def pointnet_results():
     """The results of PointNet's full training that are there, one for each data set and number of points."""
-    return [read_result(path.stem) for path in sorted(RESULTS.glob("pointnet_full_*.json"))]
+    found = [read_result(path.stem) for path in pointnet_files() if path.stem.startswith("pointnet_full")]
+    return sorted(found, key=lambda result: (result["data"], result["points"]))
 
 
 def pointnet_cells(result, precision):

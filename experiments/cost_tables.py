@@ -33,7 +33,7 @@ def shown(value, form="{:.2f}"):
 def memory():
     """Table 3, a part for each network."""
     yield memory_of("LeNet-5", memory_rows())
-    yield memory_of("PointNet, a batch of clouds by points", memory_rows("memory_pointnet"))
+    yield memory_of("PointNet, clouds by points", memory_rows("memory_pointnet"))
 
 
 def memory_of(network, rows):
@@ -49,7 +49,7 @@ def memory_of(network, rows):
                 line.append("-" if k == 0 else shown(overhead(rows, precision, batch, k, frozen), "{:+.2f} %"))
             lines.append([*line, CLAIMED_OVERHEAD if k in (1, 2, 3) and not frozen else "-",
                           "-" if frozen else shown(memory_ratio(rows, batch, k)), "-" if frozen else CLAIMED_MEMORY])
-    return Table(f"Table 3, memory: bytes at the peak of a step of {network}, weights and images included",
+    return Table(f"Table 3, memory: bytes at the peak of a step of {network}, all included",
                  ["batch", "tail", "INT8 measured", "predicted", "over K = 0", "FP32 measured", "predicted",
                   "over K = 0", "claimed", "FP32 / INT8", "claimed"], lines)
 
@@ -77,7 +77,8 @@ def time():
     yield Table("Table 4, time: ms a step of the port in C99, one thread",
                 ["network", "batch", "tail", "flags", "INT8", "FP32", "FP32 / INT8", "claimed"],
                 [[{"lenet5": "LeNet-5"}.get(row["model"], f"PointNet, {row['points']} points"), row["batch"],
-                  name_of(row["bp_tail"]), row["flags"], *(f"{row[f'{precision}, ms']:.2f}" for precision in PRECISIONS),
+                  name_of(row["bp_tail"]), row["flags"],
+                  *(f"{row[f'{precision}, ms']:.2f}" for precision in PRECISIONS),
                   f"{row['fp32 / int8']:.2f}", CLAIMED_TIME] for row in port.get("port", [])],
                 "Medians. Above 1, INT8 is the faster one. The flags are in results/port_speed.json.")
     parts = list(next((step["parts"] for step in steps.values() if step["parts"]), {}))
@@ -85,3 +86,35 @@ def time():
         [batch, precision, name_of(k), *(f"{steps[precision, batch, k]['parts'][part]:.2f}" for part in parts)]
         for batch in batches for precision in PRECISIONS for k in TAILS
         if steps.get((precision, batch, k), {}).get("parts")])
+
+
+def speed_limits():
+    """What NumPy's products and threads allow, in sentences."""
+    kernels, ratios = read_result("speed").get("kernels"), read_result("speed").get("ratios", {})
+    if not kernels:
+        return []
+    torch = {(row["threads"], row["batch"]): f"{row['zo_numpy_over_torch']:.2f}"
+             for row in read_result("torch_step").get("rows", [])}
+    beside = "".join(f", {torch[threads, 32]} (batch 32) and {torch[threads, 256]} (batch 256) times as long as "
+                     f"PyTorch's on {word}" for threads, word in ((1, "one"), (2, "two")) if (threads, 32) in torch)
+    lines = [f"{name} {ratios[f'step_a_us_{precision}'] / 1000:.1f} ms + {ratios[f'step_b_us_{precision}']:.0f} us an "
+             f"image in {precision.upper()}" for precision, name in (("int8", "a step takes about"), ("fp32", "and"))]
+    off = " and ".join(f"{100 * ratios[f'step_b_deviation_{precision}']:.0f} %" for precision in PRECISIONS)
+    return [
+        f"NumPy's einsum makes {kernels['einsum_int32']:.1f} billion int32 products a second on one thread in short "
+        f"runs, {kernels['einsum_int32_2mb']:.1f} in the runs of a tile, where `int32 @ int32` is "
+        f"{ratios['matmul_1t']:.1f} times slower over the shapes of LeNet-5 and PointNet (geometric mean). int16, "
+        f"twice as many to a vector, makes {kernels['einsum_int16']:.1f} and int64 {kernels['einsum_int64']:.1f}: the width "
+        "of a vector is the limit (128 bits, as NumPy is built), not memory, whose larger operands are no slower. "
+        f"float32 BLAS makes {kernels['float32_blas']:.1f}. A sum in int16 can wrap at the third product.",
+        f"A whole INT8 step of vanilla ZO, draws, pooling and all, reaches {ratios['einsum_share_b256']:.2f} of the "
+        "rate of that bare product at batch 256 (products that the step needs).",
+        f"Two threads take {ratios['two_threads_over_one_int8_b32']:.2f} (batch 32) and "
+        f"{ratios['two_threads_over_one_int8_b256']:.2f} (batch 256) times as long as one in INT8, where a tile is one "
+        "long product. Many short operations on two threads are slower than on one: each takes the interpreter's lock "
+        "back, and who sleeps for it wakes tens of microseconds later. FP32 steps therefore run on one thread"
+        f"{beside}.",
+        f"At K = 2 on one thread {' '.join(lines)}, from steps of several batches; between neighbouring batches the "
+        f"latter is off by {off} at the most.",
+        f"An epoch of MNIST, K = 2, batch 64: {ratios['epoch_k2_b64_s_int8']:.1f} s in INT8, "
+        f"{ratios['epoch_k2_b64_s_fp32']:.1f} s in FP32, on one thread."]

@@ -20,6 +20,10 @@ def wrapped(text, width=119, indent=""):
                                    subsequent_indent=indent))
 
 
+def bullets(texts):
+    return "\n".join(wrapped(f"- {text.strip()}", indent="  ") for text in texts)
+
+
 def port_ratios(batches, model="lenet5", tails=(0, 1, 2, 3)):
     """FP32 over INT8 of the port's steps, the smallest and the largest; None if not run."""
     found = [row["fp32 / int8"] for row in read_result("port_speed").get("port", [])
@@ -40,7 +44,9 @@ def range_of(ratios):
 
 def faster(ratios):
     """What a range of FP32 over INT8 says of INT8."""
-    return NOT_RUN if ratios is None else "faster" if ratios[0] > 1 else "slower" if ratios[1] < 1 else "not always faster"
+    if ratios is None:
+        return NOT_RUN
+    return "faster" if ratios[0] > 1 else "slower" if ratios[1] < 1 else "not always faster"
 
 
 def of_zo(cells):
@@ -65,12 +71,12 @@ def findings():
     also = joined([one.short() for one in zo["fp32"].values()])
     return "\n".join(wrapped(text, indent="   ") for text in (
         f"1. **Accuracy, MNIST.** {accuracy}.",
-        f"2. **Where the gain comes from.** In INT8, K = 2 is {int8(2).difference(int8(0)).short()} points above vanilla "
-        f"ZO. The tail alone, with all other layers left as they were initialised, is already "
-        f"{int8(2, True).difference(int8(0)).short()} above it. Beside this frozen control ZO adds {adds} (FP32: {also}). "
-        f"{NO_DIFFERENCE}marks what is no difference: its interval holds zero.",
-        f"3. **Memory and time.** {memory()} A step of FP32 takes {range_of(port_ratios(BATCHES))} times as long as one "
-        f"of INT8 in [C](experiments/port_c99), where INT8 is {faster(port_ratios(BATCHES))}, and "
+        f"2. **Where the gain comes from.** In INT8, K = 2 gains {int8(2).difference(int8(0)).short()} points over "
+        "vanilla ZO. Its tail alone, with all other layers left as they were initialised, gains "
+        f"{int8(2, True).difference(int8(0)).short()}. Beside this frozen control ZO adds {adds} (FP32: "
+        f"{also}). {NO_DIFFERENCE}marks what is no difference: its interval holds zero.",
+        f"3. **Memory and time.** {memory()} A step of FP32 takes {range_of(port_ratios(BATCHES))} times as long as "
+        f"one of INT8 in [C](experiments/port_c99), where INT8 is {faster(port_ratios(BATCHES))}, and "
         f"{range_of(numpy_ratios())} times as long in NumPy, where INT8 is {faster(numpy_ratios())}."))
 
 
@@ -81,8 +87,8 @@ def memory():
     if not all(key in rows for key in wanted):
         return NOT_RUN
     zero, two, full, fp32 = (f"{rows[key]['measured'] / 1000:,.0f} kB" for key in wanted)
-    inference = rows[wanted[1]].get("inference")
-    alone = f", inference alone {inference / 1000:,.0f} kB" if inference else ""
+    more = read_result("speed").get("ratios", {}).get("zo_over_inference_int8")
+    alone = "" if more is None else f", {100 * more:.2f} % more than inference"
     return (f"At a batch of 32 a step of K = 2 in INT8 holds {two}, weights and images included; vanilla ZO holds "
             f"{zero}{alone}, full BP {full}, and K = 2 in FP32 {fp32}.")
 
@@ -122,7 +128,7 @@ def limits():
     slow = (f"In NumPy a step of INT8 takes {range_of(inverse(numpy_ratios()))} times as long as one of FP32, as NumPy "
             f"multiplies integers as int32. In C it is {faster(port_ratios(BATCHES))} at batches of 32 and 256, and "
             f"{faster(smallest)} at a batch of 1 and K = 3, where FP32 takes {range_of(smallest)} times as long.")
-    return "\n".join(wrapped(f"- {text.strip()}", indent="  ") for text in (
+    return bullets((
         f"**ZO often adds nothing.** {nothing}{open_}Compare with `--zo-frozen` before you thank ZO.",
         f"**INT8 is slower than FP32 here.** {slow}", f"**Small batches.** {small_batches()}"))
 
@@ -134,10 +140,9 @@ def inverse(ratios):
 def small_batches():
     """What a batch of one sample does to both scales of the tail's steps, and large ones to vanilla ZO."""
     result = {"rows": {}, **read_result(batch_rows.NAME)}
-    own, running = (batch_picture.accuracies(result, "mnist", f"int8-{scale}", 2, False) for scale in ("own", "running"))
-    zero = batch_picture.accuracies(result, "mnist", "int8-own", 0, False)
-    mean = {name: {batch: f"{statistics.fmean(values):.2f} %" for batch, values in found.items()}
-            for name, found in (("own", own), ("running", running), ("zero", zero))}
+    mean = {name: {batch: f"{statistics.fmean(values):.2f} %" for batch, values in
+                   batch_picture.accuracies(result, "mnist", f"int8-{scale}", k, False).items()}
+            for name, scale, k in (("own", "own", 2), ("running", "running", 2), ("zero", "own", 0))}
     return (f"Four passes over {batch_rows.SAMPLES:,} images, K = 2, at a batch of 1: {mean['own'].get(1, NOT_RUN)} if "
             f"every step of the tail has full size, {mean['running'].get(1, NOT_RUN)} with `--tail-scale running`, the "
             f"default up to 4 images. Vanilla ZO has so few steps with large batches that it falls from "

@@ -39,8 +39,7 @@ def measured_row(precision, case, bp_tail, frozen):
     if bp_tail == BP:   # keeps whole gradients and every layer's input: measured alone
         return row
     highest = memory.peak(memory.moments(config))
-    return {**row, "predicted": highest.total, "peak": highest.name, "held": highest.held,
-            "inference": memory.peak(memory.inference(config)).total}
+    return {**row, "predicted": highest.total, "peak": highest.name, "held": highest.held}
 
 
 def overheads(rows):

@@ -9,12 +9,13 @@ import argparse
 import re
 import sys
 
-from experiments import claims, findings, tables
-from experiments.accuracy import results
-from experiments.cells import MARKS, NOT_RUN, folded, markdown_rows, training_cells
+from experiments import claims, cost_tables, findings, tables
+from experiments.accuracy import result_name, results
+from experiments.cells import (
+    MARKS, NOT_RUN, as_markdown, folded, is_of_changed_code, markdown_rows, pointnet_files, training_cells)
 from experiments.common import ROOT, read_result
-from experiments.findings import wrapped
-from experiments.rows import LONGER
+from experiments.findings import bullets, wrapped
+from experiments.rows import LONGER, TABLES
 from zo_numpy.app.progress import say
 
 DOCUMENTS = ("README.md", "experiments/README.md")
@@ -25,7 +26,8 @@ ORDER = {"int8/elastic_zo.py": "one training step, top to bottom",
          "int8/arith.py": "integer tensors, rounding, requantisation, the matrix product",
          "int8/layers.py": "the layers, forward, written plainly",
          "int8/points.py": "the same on point clouds", "int8/loss.py": "the integer cross-entropy",
-         "int8/tail.py": "the tail, backward: nothing else goes backward", "int8/tiled.py": "what training runs: the same in bounded memory",
+         "int8/tail.py": "the tail, backward: nothing else goes backward",
+         "int8/tiled.py": "what training runs: the same in bounded memory",
          "int8/variants.py": "the frozen control and other departures",
          "run/steps.py": "which samples a step visits, and its line in the log",
          "run/trainer.py": "epochs, evaluation, checkpoints"}
@@ -53,7 +55,8 @@ def longer():
     parts, cells, defaults = [], training_cells("longer"), training_cells("mnist-int8")
     for k, more in LONGER.items():
         control = f", control {cells(k, True).short()}" if k else ""
-        parts.append(f"K = {k} {cells(k).short()} ({more['epochs']} epochs, {cells(k).difference(defaults(k)).short()}{control})")
+        gain = cells(k).difference(defaults(k)).short()
+        parts.append(f"K = {k} {cells(k).short()} ({more['epochs']} epochs, {gain}{control})")
     return wrapped("Several times the epochs with larger batches, an addition to these rows, bring INT8 on MNIST to: "
                    + "; ".join(parts) + ".")
 
@@ -76,7 +79,7 @@ def agreement():
                     for verb, found in (("the same", same), ("other", others)) if found)
     return wrapped(f"The sign of L+ - L- by the integer loss is that of float64 on the same logits in {text}; by the "
                    f"coarse loss, which has no fraction bits, in {coarse} "
-                   f"([picture](experiments/results/loss_sign.png)).{whole}")
+                   f"([picture](results/loss_sign.png)).{whole}")
 
 
 def reading_order():
@@ -84,12 +87,24 @@ def reading_order():
     return table_of(["file", "lines", "what"], [[f"`{name}`", counts[name], what] for name, what in ORDER.items()])
 
 
+def changed_code():
+    """How many rows are of code that no commit has, and how many of those the port has repeated."""
+    rows = [row for name in [*map(result_name, TABLES), *(path.stem for path in pointnet_files())]
+            for row in read_result(name).get("rows", {}).values()]
+    changed = [row for row in rows if is_of_changed_code(row)]
+    repeated = sum(row["agrees"] for row in read_result("port_rows").get("rows", {}).values())
+    return wrapped(f"Of {len(rows)} rows {len(changed)} were made by code with changes that were not committed, "
+                   f"and are marked ^; {repeated} rows were trained anew by the port, to the same digest.")
+
+
 def all_tables(name):
-    return lambda: tables.printed(name, folded).rstrip()
+    """The parts of a table, each behind its title; what has not run stands open."""
+    return lambda: tables.printed(name, as_markdown if name == "missing" else folded).rstrip()
 
 
 MADE = {"last lines": last_lines, "findings": findings.findings, "added": findings.added, "limits": findings.limits,
         "claims": claims.claims, "marks": lambda: wrapped(MARKS), "longer": longer, "agreement": agreement,
+        "changed code": changed_code, "speed limits": lambda: bullets(cost_tables.speed_limits()),
         "reading order": reading_order,
         **{f"table {name}": all_tables(name) for name in tables.PRINTERS}}
 

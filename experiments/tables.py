@@ -115,7 +115,7 @@ def float_loss():
         if exact.by_seed:
             lines.append([f"K = {k}", *exact.schedule(), integer, exact, integer.difference(exact)])
     return Table("Table 1, MNIST, INT8: what an integer loss costs",
-                 ["tail", *SCHEDULE, "integers only, %", "sign of g by float64, %", "integers only less float64"], lines)
+                 ["tail", *SCHEDULE, "integers only, %", "sign of g by float64, %", "integers less float64"], lines)
 
 
 def tail_passes():
@@ -129,7 +129,7 @@ def tail_passes():
                               *(f"{size[passes][name]:,}" if size[passes] else NOT_RUN
                                 for name in ("held", "peak") for passes in ("second", "both"))])
     if lines:
-        yield Table("MNIST, ten epochs of 10,000 images: the tail's gradient from both passes against the second alone",
+        yield Table("MNIST, ten epochs of 10,000 images: the tail's gradient, both passes or the second",
                     ["", *SCHEDULE, "second pass, %", "both passes, %", "both less second",
                      "bytes held from the first pass: second", "both", "peak bytes of a step: second", "both"], lines)
 
@@ -176,7 +176,7 @@ def adapted(title, cells, upright, first=None):
             "over K = 0", "claimed", "over the control", "share of the loss recovered"]
     if lines:
         yield Table(f"Table 2, fine-tuning: {title}" + (f" ({upright:.2f} % before)" if upright else ""), head, lines,
-                    samples_note([(METHOD_NAMES[method], here) for method, here in cells.items()], cells["k0"], "K = 0"))
+                    samples_note([(METHOD_NAMES[name], here) for name, here in cells.items()], cells["k0"], "K = 0"))
 
 
 def recovered(method, here, before, upright):

@@ -109,10 +109,9 @@ def speed_limits():
         f"float32 BLAS makes {kernels['float32_blas']:.1f}. A sum in int16 can wrap at the third product.",
         f"A whole INT8 step of vanilla ZO, draws, pooling and all, reaches {ratios['einsum_share_b256']:.2f} of the "
         "rate of that bare product at batch 256 (products that the step needs).",
-        f"Two threads take {ratios['two_threads_over_one_int8_b32']:.2f} (batch 32) and "
-        f"{ratios['two_threads_over_one_int8_b256']:.2f} (batch 256) times as long as one in INT8, where a tile is one "
-        "long product. Many short operations on two threads are slower than on one: each takes the interpreter's lock "
-        "back, and who sleeps for it wakes tens of microseconds later. FP32 steps therefore run on one thread"
+        "A second thread gains where a tile is one long product (INT8, most at batch 256). Many short operations on two "
+        "threads are slower than on one: each takes the interpreter's lock back, and who sleeps for it wakes tens of "
+        "microseconds later. FP32 steps therefore run on one thread"
         f"{beside}.",
         f"At K = 2 on one thread {' '.join(lines)}, from steps of several batches; between neighbouring batches the "
         f"latter is off by {off} at the most.",

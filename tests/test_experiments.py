@@ -9,12 +9,18 @@ import sys
 import numpy as np
 import pytest
 
-from experiments import accuracy, batch_rows, cells, common, cost_tables, curves, figures, merge, pointnet, rows, run_curves, tables
+import datasets
+from experiments import accuracy, batch_rows, cells, common, cost_tables, curves, figures, gradient_agreement, merge
+from experiments import pointnet, rows, run_curves, tables
 from experiments import run as run_all
 from experiments.rows import BP, Row
 from small_runs import ROOT
 from zo_numpy.app.arguments import parse
+from zo_numpy import models
+from zo_numpy.fp32 import elastic_zo as fp32
+from zo_numpy.int8 import elastic_zo as int8
 from zo_numpy.run.config import make_config
+from zo_numpy.run.steps import PRECISIONS, parts
 
 SMALL = dict(model="narrow-lenet", data="mnist-subset", limit=200, batch_size=16, epochs=1)
 
@@ -391,3 +397,19 @@ def test_curves_are_drawn_of_what_has_run(tmp_path, monkeypatch):
     assert curves.draw("mnist", tmp_path / "curves.png")
     assert (tmp_path / "curves.png").read_bytes()[:4] == b"\x89PNG"
     assert not curves.draw("fashion-mnist", tmp_path / "none.png") and not (tmp_path / "none.png").exists()
+
+
+def test_a_step_of_zo_agrees_with_the_gradient_and_one_with_the_other_sign_does_not(monkeypatch):
+    for name, value in {"BATCHES": 2, "DRAWS": 12, "LARGE": 32, "LIMIT": 64}.items():
+        monkeypatch.setattr(gradient_agreement, name, value)
+    for precision, module, lengths in (("fp32", fp32, dict(eps=1e-3)), ("int8", int8, dict(r_max=3, p_zero=0))):
+        config = make_config(dict(model="narrow-lenet", data="mnist-subset", precision=precision, bp_tail=3, limit=64,
+                                  **({"headroom": (1,) * 5} if precision == "int8" else {})))   # far from clipping
+        model, data = models.of_run(config), parts(config, datasets.load("mnist-subset"))[0]
+        weights, zo_gradient = PRECISIONS[precision].initialise(config), module.zo_gradient
+        row = gradient_agreement.measured(config, model, weights, data, lengths)
+        assert row["cosine_batch"] > 5 * row["cosine_batch_error"] and 0.5 < row["cosine_batch"] / row["theory"] < 2
+        with monkeypatch.context() as other:
+            other.setattr(module, "zo_gradient", lambda *given: -zo_gradient(*given))
+            turned = gradient_agreement.measured(config, model, weights, data, lengths)
+        assert turned["cosine_batch"] < -5 * row["cosine_batch_error"]

@@ -51,8 +51,10 @@ POINT_DEFAULTS: dict[tuple, dict] = {
 }
 
 
-# What is otherwise for a data set: ("fashion-mnist", "int8", 2): dict(epochs=30). One option or several.
+# What is otherwise for a data set, one option or several. ModelNet40: experiments/cloud_candidates.py.
 BY_DATA: dict = {
+    ("modelnet40", "fp32", "all"): dict(epochs=40, eta_tail=(0.01, 0.03, 0.03, 0.015, 0.005, 0.002)),
+    ("modelnet40", "int8", "all"): dict(epochs=40),
 }
 
 # What is otherwise for runs that start from the weights of another (`--init-from`): a fine-tuning set is small. Tuned

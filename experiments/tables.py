@@ -59,7 +59,7 @@ def training_lines(cells):
         if here.by_seed:
             lines.append([name_of(k), *here.schedule(), here, frozen or NOT_RUN,
                           here.difference(cells(0)) if k else NOT_RUN, CLAIMED_GAIN if frozen else NOT_RUN,
-                          here.difference(frozen) if frozen else NOT_RUN])
+                          here.difference(frozen) if frozen else NOT_RUN, here.by_class()])
     return lines
 
 
@@ -71,7 +71,10 @@ def full_training():
     for title, by_precision in of_full_training().items():
         for precision, cells in by_precision.items():
             if lines := training_lines(cells):
-                yield Table(f"Table 1, full training: {title}, {precision.upper()}", TRAINING_HEAD, lines,
+                head = [*TRAINING_HEAD, "mean over classes, %"]
+                if all(line[-1] == NOT_RUN for line in lines):
+                    head, lines = TRAINING_HEAD, [line[:-1] for line in lines]
+                yield Table(f"Table 1, full training: {title}, {precision.upper()}", head, lines,
                             samples_note([(name_of(k), cells(k)) for k in TAILS], cells(0), "K = 0"))
     if lines := list(precision_lines()):
         yield Table("Table 1, INT8 less FP32", ["data", "tail", "INT8, %", "FP32, %", "INT8 less FP32", "samples seen"],

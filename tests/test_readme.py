@@ -10,6 +10,7 @@ import pytest
 
 from experiments import readme
 from zo_numpy.app.arguments import parse
+from zo_numpy.run import defaults
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
@@ -130,7 +131,8 @@ def test_limits_name_every_control_that_is_not_told_from_its_row():
     text = " ".join(made("limits").split())
     for title, file, precision in SETS:
         name, _, kind = title.rpartition(", ")
-        told = [difference(correct(file, precision, k), correct(file, precision, f"{k}-frozen")) for k in ("k1", "k2", "k3")]
+        told = [difference(correct(file, precision, k), correct(file, precision, f"{k}-frozen"))
+                for k in ("k1", "k2", "k3")]
         same = re.search(rf"K = ([\d, and]+) on {name} in {kind}", text)
         shown = re.findall(r"\d", same[1]) if same else []
         assert shown == [str(k) for k, one in zip((1, 2, 3), told) if one.startswith("~")]
@@ -280,3 +282,33 @@ def test_what_did_not_help_is_what_the_candidates_show():
     slow = dict(precision="int8", bp_tail=2, epochs=300, batch_size=32)
     assert f"{validated('tuning_fine_tuning', **slow, zo_frozen=None)[0]:.1f}, its control" in text
     assert f"control {validated('tuning_fine_tuning', **slow, zo_frozen=True)[0]:.1f} at best" in text
+
+
+def numbers(value):
+    """An option's value as the tuning files and the defaults both have it."""
+    if isinstance(value, str):
+        return tuple(map(float, value.split(",")))
+    return tuple(map(float, value)) if isinstance(value, tuple) else (float(value),)
+
+
+def has_candidate(file, precision, k, wanted):
+    """Whether a tuning file has a candidate with these options; what it does not name is as wanted."""
+    return any(all(numbers(row["options"].get(name, value)) == numbers(value) for name, value in wanted.items())
+               for row in result(file)["rows"] if row["options"].get("bp_tail") == k
+               and row["options"].get("precision", precision) == precision and not row["options"].get("zo_frozen"))
+
+
+def test_every_default_has_a_candidate_but_those_that_are_said_to_have_none():
+    missing = [("images", *key) for key, wanted in defaults.DEFAULTS.items()
+               if not has_candidate(f"tuning_{key[0]}", *key, wanted)]
+    missing += [("fine-tuning", *key) for key, wanted in defaults.FINE_TUNING.items()
+                if not has_candidate("tuning_fine_tuning", *key, wanted)]
+    clouds = {key: {name: value for name, value in wanted.items() if (key[1], name) != (0, "eta_tail")}
+              for key, wanted in defaults.POINT_DEFAULTS.items()}       # K = 0 has no tail
+    missing += [("clouds", *key) for key, wanted in clouds.items() if not has_candidate("tuning_pointnet", *key, wanted)]
+    assert missing == [("images", "fp32", "all"), ("fine-tuning", "fp32", 3), ("fine-tuning", "fp32", "all"),
+                       ("clouds", "int8", "all"), ("clouds", "fp32", 1), ("clouds", "fp32", 2), ("clouds", "fp32", 3),
+                       ("clouds", "fp32", "all")]
+    counts = {name: [row["options"]["bp_tail"] for row in result(f"tuning_{name}")["rows"]] for name in ("int8", "fp32")}
+    assert f"INT8 had {len(counts['int8'])} candidates" in EXPERIMENTS and counts["int8"].count("all") == 11
+    assert f"FP32 had {len(counts['fp32'])}, none for full BP" in EXPERIMENTS and "all" not in counts["fp32"]

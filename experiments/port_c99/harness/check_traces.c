@@ -247,9 +247,12 @@ static void record(struct recorder *recorder, const struct note *told)
         axes_of_batch(told->n, told->shape, &made);
     else if (told->array)
         axes_of_weights(trace->model, told->name, &made);
-    if (told->bytes == 2) {   /* the steps of a tail are int32 in a trace */
-        int32_t *wide = allocate((size_t)(made.shape[0] * made.shape[1]) * sizeof *wide);
-        for (int32_t i = 0; i < made.shape[0] * made.shape[1]; i++)
+    if (told->bytes == 2) {   /* steps are int32 in a trace */
+        int32_t count = 1;
+        for (int32_t i = 0; i < made.dims; i++)
+            count *= made.shape[i];
+        int32_t *wide = allocate((size_t)count * sizeof *wide);
+        for (int32_t i = 0; i < count; i++)
             wide[i] = ((const int16_t *)told->array)[i];
         made.array = wide;
     }

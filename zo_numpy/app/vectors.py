@@ -97,9 +97,19 @@ def _export_data(path, run=None, data_dir=None, offline=False, **given):
     say(f"wrote {path} ({size:,} bytes)")
 
 
-def _print_text(path):
-    for line in text.trace_lines(path) if path.is_dir() else text.case_lines(path):
-        say(line)
+def _print_text(path, hex=None):
+    """hex: a folder that is not there or empty, which gets a file for each array instead."""
+    lines, first = (text.trace_lines(path), 9) if path.is_dir() else (text.case_lines(path), 6)
+    if hex is None:
+        for line in lines:
+            say(line)
+        return
+    _check_empty(hex)
+    with scratch_folder(hex) as new:
+        for name, content in text.hex_files(lines, first):
+            (new / name).write_text(content)
+        os.replace(new, hex)
+    say(f"wrote {hex}")
 
 
 def _diff_two(reference, mine):

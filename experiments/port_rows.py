@@ -48,7 +48,8 @@ def configured(table, row, folder):
         config = read_config(folder)
         dataset = load_data(config, announce=lambda text: None)
         if dataset.digest != row["config"]["dataset"]["digest"]:
-            raise UserError(f"{table} was trained on other data than {dataset.source}; put its data into datasets/cache")
+            raise UserError(f"{table} was trained on other data than {dataset.source}; put its data into "
+                            "datasets/cache")
         return config, dataset
     config = make_config({**read_result(table).get("common", {}), **row["options"]})
     dataset = load_data(config, announce=lambda text: None)

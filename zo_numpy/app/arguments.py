@@ -165,6 +165,7 @@ def parse(arguments):
     diff.add_argument("mine", type=pathlib.Path, help="its folder, or - for flat text on standard input")
     text = actions.add_parser("text", help="a trace or an op's cases as flat text, a record a line")
     text.add_argument("path", type=pathlib.Path, help="the folder of a trace, or a file of tests/golden/ops")
+    text.add_argument("--hex", type=pathlib.Path, metavar="DIR", help="a file of hexadecimal numbers for each array")
     model = subparsers.add_parser("model", help="print a network as JSON, to begin one of your own for --model with")
     model.add_argument("name", metavar="NAME", help=", ".join(CHOICES["model"]))
     subparsers.add_parser("tour", help="one training step of a tiny network, value by value, and what function did it")

@@ -124,7 +124,8 @@ def parse(arguments):
     compare.add_argument("--out", type=pathlib.Path, default=pathlib.Path("compare.png"),
                          help="the picture (default compare.png)")
 
-    predict = subparsers.add_parser("predict", help="classes of pictures (PNG, JPEG, BMP, GIF) or .npy, of any size")
+    predict = subparsers.add_parser("predict", help="classes of pictures (PNG, JPEG, BMP, GIF) of any size, of clouds "
+                                                       "(.off, .txt, .xyz), or of .npy")
     predict.add_argument("run", type=pathlib.Path)
     predict.add_argument("images", type=pathlib.Path, nargs="+", metavar="IMAGE")
     predict.add_argument("--invert", action="store_true", help="the ink is dark and the paper bright")

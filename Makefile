@@ -145,7 +145,7 @@ golden-update: environment
 	@$(RUN) -m zo_numpy golden update
 
 port: environment
-	$(call LASTS,2 minutes)
+	$(call LASTS,a minute (2 where MNIST is at hand))
 	@$(RUN) -m experiments.port
 
 fuzz: environment

@@ -27,8 +27,8 @@ def accuracies(result, data, kind, k, frozen):
 
 def draw(result, path):
     """A row of panels a data set, a panel for each K: means over the seeds, bars from the worst to the best."""
-    columns = (1, 2, 3, BP)
-    with panels(len(columns), (11, 5.6), rows=len(batch_rows.DATA_SETS)) as (figure, all_axes):
+    columns, labelled = (1, 2, 3, BP), set()
+    with panels(len(columns), (10, 5.6), rows=len(batch_rows.DATA_SETS)) as (figure, all_axes):
         for axes, (data, k) in zip(all_axes, [(data, k) for data in batch_rows.DATA_SETS for k in columns]):
             title = "full BP" if k == BP else f"K = {k}"
             axes.set_title(f"{TITLES[data]}, {title}", fontsize=10)
@@ -47,8 +47,8 @@ def draw(result, path):
             axes.set_xticks(batch_rows.BATCHES[::2], [str(batch) for batch in batch_rows.BATCHES[::2]])
             axes.grid(alpha=0.25)
             if not axes.lines:
-                axes.text(0.5, 0.5, "not run", transform=axes.transAxes, ha="center")
-                axes.set_yticks([])
+                axes.set_visible(False)
+                continue
             beside = axes.twinx()
             for precision, style in (("int8", "-"), ("fp32", "-.")):
                 held = [(batch, result.get("memory", {}).get(f"{precision}-{method_name(k, False)}-b{batch}"))
@@ -62,13 +62,15 @@ def draw(result, path):
             beside.tick_params(colors="0.45", labelsize=8, labelright=k == BP)
             if k == BP:
                 beside.set_ylabel("MB of a step", color="0.45")
-            if k == columns[0]:
+            if data not in labelled:   # the first panel of its row
                 axes.set_ylabel("test accuracy, %")
+                labelled.add(data)
             if data == batch_rows.DATA_SETS[-1]:
                 axes.set_xlabel("batch")
         named = {label: handle for axes in figure.axes for handle, label in zip(*axes.get_legend_handles_labels())}
         figure.legend(named.values(), named, loc="outside lower center", ncols=5, fontsize=9, frameon=False,
-                      title="solid: ElasticZO or full BP, dashed: frozen control, dotted: K = 0", title_fontsize=9)
+                      title_fontsize=9, title="solid: ElasticZO or full BP, dashed: frozen control, "
+                      "dotted: K = 0; bars: worst to best seed")
         figure.savefig(path, dpi=110)
 
 

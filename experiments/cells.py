@@ -1,50 +1,143 @@
-"""What the tables are made of: the results of a row over its seeds, and a table as text or as Markdown."""
+"""What the tables are made of: the results of a row over its seeds, and a table as text or as Markdown.
+
+Differences are paired by seed. "97.04 +- 0.60" is a mean and half of its 95 % interval, by Student's t.
+"""
+import math
+import statistics
 import textwrap
 from typing import NamedTuple
+
+from scipy import stats
 
 from experiments.accuracy import results
 from experiments.common import RESULTS, read_result
 from experiments.rows import BP, is_current, rows_of, seeded
 
-NOT_RUN = "not run"
+NOT_RUN, ONE_SEED = "-", "one seed"
+TAILS = (0, 1, 2, 3, BP)
 MOST_SEEDS = 100
+CONFIDENCE = 0.95
+NO_DIFFERENCE, OTHER_SETTINGS, CHANGED_CODE = "~ ", " *", " ^"   # marks that MARKS explains
+MARKS = ("97.04 +- 0.60 (3 seeds): the mean, and half of its 95 % interval by Student's t. Differences are paired by "
+         "seed. ~ before a difference: its interval holds zero, there is no difference to be told. (one seed): no "
+         "interval can be given; a difference of one seed is no gain yet. * after an accuracy: settings that are not "
+         "today's defaults. ^: made from code with changes that were not committed, and not repeated to the digest "
+         "since. Samples seen: epochs times the samples of an epoch.")
+
+
+def name_of(k):
+    return "full BP" if k == BP else f"K = {k}"
+
+
+def half_width(values):
+    """Half of the 95 % interval of the mean of some values, by Student's t; None of fewer than two."""
+    count = len(values)
+    if count < 2:
+        return None
+    return float(stats.t.ppf((1 + CONFIDENCE) / 2, count - 1)) * statistics.stdev(values) / math.sqrt(count)
+
+
+class Difference:
+    """What one row is above another in points, seed by seed.  by_seed: {seed: points}, perhaps of no seed."""
+
+    def __init__(self, by_seed):
+        self.by_seed = by_seed
+        values = list(by_seed.values())
+        self.mean = statistics.fmean(values) if values else None
+        self.half_width = half_width(values)
+
+    def is_told(self):
+        """Whether there is an interval and it does not hold zero."""
+        return self.half_width is not None and abs(self.mean) > self.half_width
+
+    def short(self):
+        """'+9.62 +- 1.62', with the mark of no difference; without the seeds."""
+        if self.mean is None:
+            return NOT_RUN
+        mean = f"{self.mean:+.2f}".replace("-0.00", "+0.00")
+        if self.half_width is None:
+            return mean
+        return f"{'' if self.is_told() else NO_DIFFERENCE}{mean} +- {self.half_width:.2f}"
+
+    def __str__(self):
+        return self.short() + (f" ({ONE_SEED})" if len(self.by_seed) == 1 else "")
 
 
 class Cell:
-    """The results of one row over its seeds: {seed: percent}, and whether all were made with today's settings."""
+    """The results of one row over its seeds.
 
-    def __init__(self, by_seed, current=True):
-        self.by_seed, self.current = by_seed, current
+    by_seed: {seed: percent}.  current: whether all were made with today's settings.  rows: {seed: its result}.
+    """
+
+    def __init__(self, by_seed, current=True, rows=None):
+        self.by_seed, self.current, self.rows = by_seed, current, rows or {}
 
     def __str__(self):
         if not self.by_seed:
             return NOT_RUN
-        values = self.by_seed.values()
-        spread = f" ({min(values):.2f} to {max(values):.2f}, {len(values)} seeds)" if len(values) > 1 else " (1 seed)"
-        return f"{self.mean():.2f}{spread}{'' if self.current else ' *'}"
+        changed = any(map(is_of_changed_code, self.rows.values()))
+        return f"{self.short()} ({self.seeds()}){'' if self.current else OTHER_SETTINGS}{CHANGED_CODE * changed}"
+
+    def seeds(self):
+        return ONE_SEED if len(self.by_seed) == 1 else f"{len(self.by_seed)} seeds"
 
     def mean(self):
-        return sum(self.by_seed.values()) / len(self.by_seed)
+        return statistics.fmean(self.by_seed.values())
 
     def short(self):
-        """The mean alone."""
-        return f"{self.mean():.2f}" if self.by_seed else NOT_RUN
+        """The mean and its interval."""
+        if not self.by_seed:
+            return NOT_RUN
+        half = half_width(list(self.by_seed.values()))
+        return f"{self.mean():.2f}" + ("" if half is None else f" +- {half:.2f}")
 
     def difference(self, other, one_for_all=False):
-        """The mean of the differences to another cell, over the seeds that both have; None if there is none.
+        """The Difference to another cell, over the seeds that both have.
 
         one_for_all: the other's seed 0 stands beside every seed, as of what is not trained.
         """
         base = other.by_seed
         if one_for_all and base:
             base = dict.fromkeys(self.by_seed, base[0])
-        both = self.by_seed.keys() & base.keys()
-        return sum(self.by_seed[seed] - base[seed] for seed in both) / len(both) if both else None
+        return Difference({seed: self.by_seed[seed] - base[seed] for seed in sorted(self.by_seed.keys() & base.keys())})
 
-    def gain(self, other, one_for_all=False):
-        """The difference with its sign, as text."""
-        value = self.difference(other, one_for_all)
-        return NOT_RUN if value is None else f"{value:+.2f}"
+    def samples(self):
+        """How many samples a run of this row sees; None if it has not run, or is not trained."""
+        row = self.rows.get(min(self.rows)) if self.rows else None
+        if not row or "last_epoch" not in row or "dataset" not in row.get("config", {}):
+            return None
+        return row["config"]["epochs"] * row["config"]["dataset"]["training_samples"]
+
+    def by_class(self):
+        """The mean over classes of what is right, where the results have it."""
+        found = [row["last_epoch"]["mean_class_accuracy"] for row in self.rows.values()
+                 if "mean_class_accuracy" in row.get("last_epoch", {})]
+        return f"{statistics.fmean(found):.2f}" if found and len(found) == len(self.rows) else NOT_RUN
+
+    def schedule(self):
+        """Epochs, batch, steps and samples seen, as a table shows them."""
+        if not self.samples():
+            return ["-"] * len(SCHEDULE)
+        config = self.rows[min(self.rows)]["config"]
+        steps = config["epochs"] * math.ceil(config["dataset"]["training_samples"] / config["batch_size"])
+        return [config["epochs"], config["batch_size"], f"{steps:,}", f"{self.samples():,}"]
+
+
+SCHEDULE = ["epochs", "batch", "steps", "samples seen"]
+
+
+def times_the_samples(here, other):
+    """'0.50 times' as many samples as another cell sees; '' where it is as many, or one has not run."""
+    if not here.samples() or not other.samples() or here.samples() == other.samples():
+        return ""
+    return f"{here.samples() / other.samples():.2f} times"
+
+
+def is_of_changed_code(row):
+    """Whether a result was made by code that no commit has, and port_rows.py has not come to the same weights since."""
+    repeated = {found["weights_sha256"] for found in read_result("port_rows").get("rows", {}).values()
+                if found["agrees"]}
+    return (row.get("made_with", {}).get("commit") or "").endswith("+") and row.get("weights_sha256") not in repeated
 
 
 def accuracy_of(result, part=None):
@@ -57,16 +150,16 @@ def accuracy_of(result, part=None):
 
 def cell(table, name, part=None):
     """The Cell of a row of a table and of the same row at other seeds.  name: that of seed 0."""
-    found, by_seed, current = results(table), {}, True
+    found, rows, current = results(table), {}, True
     stem, frozen = name.removesuffix("-frozen"), name.endswith("-frozen") and table != "fine-tuning"
     stem = stem if frozen else name
     for seed in range(MOST_SEEDS):
         key = seeded(stem, seed) + ("-frozen" if frozen else "")
         if key in found:
-            by_seed[seed] = accuracy_of(found[key], part)
+            rows[seed] = found[key]
             row = next((row for row in rows_of(table, seed + 1) if row.name == key), None)
             current = current and row is not None and is_current(row, found[key]["config"])
-    return Cell(by_seed, current)
+    return Cell({seed: accuracy_of(row, part) for seed, row in rows.items()}, current, rows)
 
 
 def training_cells(table):
@@ -74,16 +167,27 @@ def training_cells(table):
     return lambda k, frozen=False: cell(table, ("all" if k == BP else f"k{k}") + "-frozen" * frozen)
 
 
+def pointnet_files():
+    """The results of experiments/pointnet.py that are there, but for candidates of schedules."""
+    return [path for path in sorted(RESULTS.glob("pointnet_*.json")) if not path.stem.startswith("pointnet_tuning")]
+
+
 def pointnet_results():
     """The results of PointNet's full training that are there, one for each data set and number of points."""
-    return [read_result(path.stem) for path in sorted(RESULTS.glob("pointnet_full_*.json"))]
+    found = [read_result(path.stem) for path in pointnet_files() if path.stem.startswith("pointnet_full")]
+    return sorted(found, key=lambda result: (result["data"], result["points"]))
 
 
 def pointnet_cells(result, precision):
-    """The same of a result of experiments/pointnet.py, seed 0 alone."""
+    """The same of a result of experiments/pointnet.py; also of "upright" and "as-it-is", which are no K."""
     def found(k, frozen=False):
-        row = result.get("rows", {}).get(f"{precision}-k{k}" + "-frozen" * frozen)
-        return Cell({0: accuracy_of(row)} if row else {})
+        name, rows = f"{precision}-" + (k if k in ("upright", "as-it-is") else f"k{k}") + "-frozen" * frozen, {}
+        for seed in range(MOST_SEEDS):
+            row = result.get("rows", {}).get(seeded(name, seed)) or result.get("rows", {}).get(
+                seeded(name.removesuffix("-frozen"), seed) + "-frozen" * frozen)
+            if row:
+                rows[seed] = row
+        return Cell({seed: accuracy_of(row) for seed, row in rows.items()}, rows=rows)
     return found
 
 
@@ -106,6 +210,12 @@ def markdown_rows(head, lines):
 
 def as_markdown(table):
     return "\n".join([f"### {table.title}", "", *markdown_rows(table.head, table.lines), "", *note_lines(table)])
+
+
+def folded(table):
+    """The same behind its title, which opens it."""
+    return "\n".join(["<details>", f"<summary>{table.title}</summary>", "", *markdown_rows(table.head, table.lines), "",
+                      *note_lines(table), "</details>", ""])
 
 
 def as_text(table):

@@ -1,10 +1,8 @@
 """Why ZO adds so little on clouds, as experiments/README.md has it: from the results of step_falls and zo_on_clouds."""
 import statistics
 
-from scipy import stats
-
 from experiments import step_falls, zo_on_clouds
-from experiments.cells import NOT_RUN, markdown_rows
+from experiments.cells import NOT_RUN, half_width, markdown_rows
 from experiments.common import read_result
 from experiments.rows import seeded
 
@@ -17,7 +15,7 @@ def zo_on_clouds_text():
 
 
 def worth_of_a_step():
-    """Lines of the table of step_falls: K = 2 after some epochs, or at the initial weights where those alone are there."""
+    """Lines of the table of step_falls: K = 2, after some epochs where that is measured."""
     rows = [row for row in read_result(step_falls.NAME).get("rows", []) if row["bp_tail"] == 2]
     states = {(row["model"], row["precision"]): row["state"] for row in rows}   # the last one measured
     lines = []
@@ -51,8 +49,8 @@ def candidates():
 
 
 def difference(gains):
-    """A mean with half of its 95 % interval by Student's t; ~ before one that may be zero."""
+    """A mean with half of its 95 % interval; ~ before one that may be zero."""
     if len(gains) < 2:
         return f"{gains[0]:+.2f} (one seed)" if gains else NOT_RUN
-    mean, half = statistics.mean(gains), stats.t.ppf(0.975, len(gains) - 1) * stats.sem(gains)
-    return f"{'~ ' * bool(abs(mean) <= half)}{mean:+.2f} +- {half:.2f}"
+    mean, half = statistics.mean(gains), half_width(gains)
+    return f"{'~ ' * (abs(mean) <= half)}{mean:+.2f} +- {half:.2f}"

@@ -17,7 +17,9 @@ from experiments.rows import BP, DATA_SETS, PRECISIONS
 from zo_numpy.app.drawing import panels
 from zo_numpy.app.progress import say
 
-COLORS = {0: "tab:gray", 1: "tab:blue", 2: "tab:orange", 3: "tab:green", BP: "black"}
+# Colours that the colour-blind tell apart (Okabe and Ito), and a shape for each.
+COLORS = {0: "0.55", 1: "#0072B2", 2: "#E69F00", 3: "#009E73", BP: "black"}
+MARKERS = {0: "o", 1: "s", 2: "^", 3: "D", BP: "*"}                           # of the last epoch, a shape for each
 TITLES = {"mnist": "MNIST", "fashion-mnist": "Fashion-MNIST", "int8": "INT8, integers only", "fp32": "FP32"}
 TICKS = (0, 20, 40, 60, 70, 75, 80, 85, 88, 90, 93, 95, 97, 98, 99, 99.5)
 
@@ -43,39 +45,43 @@ def scale_by_error(axes):
 
 
 def draw(data, path):
-    """Draws one data set.  Returns whether there was anything to draw."""
-    drawn = 0
-    with panels(len(PRECISIONS), (12, 6), sharey=True) as (figure, all_axes):
-        for axes, precision in zip(all_axes, PRECISIONS):
-            for k, color in COLORS.items():
-                for frozen in (False, True):
-                    curves = curves_of(f"{data}-{precision}", k, frozen)
-                    if not curves.size:
-                        continue
-                    drawn += 1
-                    epochs = np.arange(1, curves.shape[1] + 1)
-                    name = "full BP" if k == BP else f"K = {k}" + (", frozen" if frozen else "")
-                    axes.plot(epochs, curves.mean(axis=0), color=color, linestyle="--" if frozen else "-",
-                              linewidth=1.5, marker="." if len(epochs) <= 8 else None, label=(
-                                  f"{name}: {curves[:, -1].mean():.2f} % ({len(curves)} seed{'s' * (len(curves) > 1)})"))
-                    if len(curves) > 1:
-                        axes.fill_between(epochs, curves.min(axis=0), curves.max(axis=0), color=color, alpha=0.15)
-            axes.set(title=TITLES[precision], xlabel="epoch")
-            axes.grid(alpha=0.3)
-            axes.spines[["top", "right"]].set_visible(False)
-            if axes.lines:
-                axes.legend(fontsize=8, columnspacing=1.0, loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=2)
-                axes.xaxis.get_major_locator().set_params(integer=True)
-            else:
-                axes.text(0.5, 0.5, "not run", transform=axes.transAxes, ha="center")
-                axes.set_xticks([])
-        if drawn:
-            scale_by_error(all_axes[0])
+    """Draws one data set, a panel for each precision that has run.  Returns whether there was anything to draw."""
+    shown = {precision: found for precision in PRECISIONS if (found := {
+        (k, frozen): curves for k in COLORS for frozen in (False, True)
+        if (curves := curves_of(f"{data}-{precision}", k, frozen)).size})}
+    if not shown:
+        return False
+    with panels(len(shown), (8.8, 6), sharey=True) as (figure, all_axes):
+        for axes, (precision, found) in zip(all_axes, shown.items()):
+            for (k, frozen), curves in found.items():
+                name = "full BP" if k == BP else f"K = {k}" + ", control" * frozen
+                draw_curves(axes, curves, COLORS[k], MARKERS[k], frozen,
+                            f"{name}: {curves[:, -1].mean():.2f} % ({len(curves)})")
+            finish(axes, TITLES[precision])
+        scale_by_error(all_axes[0])
         all_axes[0].set_ylabel("test accuracy, %")
-        figure.suptitle(TITLES[data])
-        if drawn:
-            figure.savefig(path, dpi=110)
-    return drawn > 0
+        figure.suptitle(f"{TITLES[data]}: means over the seeds (how many), shaded from the worst to the best")
+        figure.savefig(path, dpi=110)
+    return True
+
+
+def draw_curves(axes, curves, colour, marker, frozen, label):
+    """The mean of some seeds' curves by epoch and their range.  curves: (seeds, epochs); frozen: of a control."""
+    epochs = np.arange(1, curves.shape[1] + 1)
+    axes.plot(epochs, curves.mean(axis=0), color=colour, linestyle="--" if frozen else "-", linewidth=1.5, label=label,
+              marker=marker, markevery=None if len(epochs) < 3 else [-1], markerfacecolor="white" if frozen else colour)
+    if len(curves) > 1:
+        axes.fill_between(epochs, curves.min(axis=0), curves.max(axis=0), color=colour, alpha=0.15)
+
+
+def finish(axes, title):
+    """What every panel of curves has: its title, axis, grid and legend."""
+    axes.set(title=title, xlabel="epoch")
+    axes.grid(alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(fontsize=8, handlelength=1.7, loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=2,
+                columnspacing=0.8, frameon=False)
+    axes.xaxis.get_major_locator().set_params(integer=True)
 
 
 def main():

@@ -6,8 +6,10 @@ PNG files beside the JSON they are made of. What has not run is said, and left o
 """
 import argparse
 
-from experiments import batch_picture, curves, gradient_agreement, loss_sign, memory, pointnet, run_curves, speed
-from experiments import step_falls, zo_parameters
+from experiments import (
+    batch_picture, curves, gradient_agreement, loss_sign, memory, pointnet, run_curves, speed, step_falls, summary,
+    zo_parameters)
+from experiments.cells import pointnet_files
 from experiments.common import RESULTS, read_result
 from experiments.rows import DATA_SETS
 from zo_numpy.app.progress import say
@@ -26,11 +28,11 @@ def of_result(module, name):
 def figures():
     """{name of a PNG: function that draws it to a path and returns whether there was anything to draw}."""
     made = {f"curves_{data.replace('-', '_')}": lambda path, data=data: curves.draw(data, path) for data in DATA_SETS}
-    made |= {"zo_parameters": zo_parameters.draw, "mnist_int8_k2": run_curves.draw}
+    made |= {"summary": summary.draw, "zo_parameters": zo_parameters.draw, "mnist_int8_k2": run_curves.draw}
     made |= {name: of_result(module, name) for name, module in (
         ("memory", memory), ("speed", speed), ("loss_sign", loss_sign), ("batch_size", batch_picture),
         ("gradient_agreement", gradient_agreement), ("step_falls", step_falls))}
-    for path in sorted(set(RESULTS.glob("pointnet_*.json")) - set(RESULTS.glob("pointnet_tuning_*.json"))):
+    for path in pointnet_files():
         made[path.stem] = lambda png, name=path.stem: pointnet.draw(read_result(name), png)
     return made
 

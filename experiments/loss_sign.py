@@ -87,12 +87,12 @@ def table(rows):
 
 def draw(result, path):
     """Agreement of both losses by the gap of the float losses, a panel for each run."""
-    with panels(len(result["runs"]), (10, 4), sharey=True) as (figure, all_axes):
+    with panels(len(result["runs"]), (9, 4), sharey=True) as (figure, all_axes):
         for axes, run in zip(all_axes, result["runs"]):
             rows = [row for row in run["by_gap"] if row["steps"]]
             labels = [f"{100 * row['gap_from']:g} %\nor more" if row["gap_below"] is None else
                       f"{100 * row['gap_from']:g} to\n{100 * row['gap_below']:g} %" for row in rows]
-            for name, color, shift in (("integer", "tab:blue", -0.2), ("coarse", "tab:orange", 0.2)):
+            for name, color, shift in (("integer", "#0072B2", -0.2), ("coarse", "#E69F00", 0.2)):
                 shares = [100 * row[name + "_agrees"] / row["steps"] for row in rows]
                 bars = axes.bar(np.arange(len(rows)) + shift, shares, 0.4, color=color, label=f"{name} loss")
                 axes.bar_label(bars, [f"{share:.3g}" for share in shares], fontsize=8)

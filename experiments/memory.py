@@ -25,9 +25,8 @@ CASES = {"lenet5": [{"batch_size": batch} for batch in ((32,) if QUICK else (1, 
          "pointnet": [{"model": "pointnet", "data": "modelnet40", "batch_size": 32, "points": points}
                       for points in (256, 1024)]}
 STEPS = {"lenet5": 12, "pointnet": 3}   # that are measured
-TAILS = ((0, False), (1, False), (1, True), (2, False), (3, False), (BP, False))   # K, frozen
-COLOURS = dict(zip(memory.KINDS, ("tab:blue", "tab:cyan", "tab:green", "tab:orange", "lightgrey", "tab:red",
-                                  "tab:purple")))
+TAILS = ((0, False), *((k, frozen) for k in (1, 2, 3) for frozen in (False, True)), (BP, False))   # K, frozen
+COLOURS = dict(zip(memory.KINDS, ("#0072B2", "#56B4E9", "#009E73", "#E69F00", "lightgrey", "#D55E00", "#CC79A7")))
 
 
 def measured_row(precision, case, bp_tail, frozen):
@@ -53,10 +52,10 @@ def overheads(rows):
 
 def draw(result, path):
     """A stacked bar of the predicted peak for each configuration at batch 32, a dot for the measured one."""
-    with panels(2, (12, 4.5), sharey=True) as (figure, all_axes):
+    with panels(2, (9.4, 4.4), sharey=True) as (figure, all_axes):
         for axes, precision in zip(all_axes, ("int8", "fp32")):
             rows = [row for row in result["rows"] if row["precision"] == precision and row["batch"] == 32]
-            names = [("full BP" if row["bp_tail"] == BP else f"K = {row['bp_tail']}") + "\ncontrol" * row["frozen"]
+            names = [("full BP" if row["bp_tail"] == BP else f"K = {row['bp_tail']}") + "\nctrl" * row["frozen"]
                      for row in rows]
             bottom = [0.0] * len(rows)
             for kind, colour in COLOURS.items():
@@ -68,14 +67,15 @@ def draw(result, path):
                         linewidth=1.5, label="measured")
             for place, value in enumerate(measured):
                 axes.annotate(f"{value:.2f}", (place, value), (0, 3), textcoords="offset points", ha="center",
-                              fontsize=9)
+                              fontsize=8)
+            axes.tick_params(axis="x", labelsize=7)
             axes.set_title({"int8": "INT8", "fp32": "FP32"}[precision])
             axes.spines[["top", "right"]].set_visible(False)
         all_axes[0].set_ylabel("MB at the peak of a step, batch 32")
         handles, labels = all_axes[0].get_legend_handles_labels()
         figure.legend(handles[::-1], labels[::-1], loc="outside right center")
-        figure.suptitle("LeNet-5: what a training step holds, as predicted (bars) and as measured (lines)")
-        figure.savefig(path, dpi=120)
+        figure.suptitle("LeNet-5: a step as predicted (bars) and as measured (lines); full BP is measured alone")
+        figure.savefig(path, dpi=110)
 
 
 def main():

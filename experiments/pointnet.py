@@ -16,11 +16,13 @@ import argparse
 import functools
 import json
 import pathlib
+import re
 import subprocess
 import sys
 
 import numpy as np
 
+from experiments import curves
 from experiments.cloud_candidates import CANDIDATES, SPLIT
 from experiments.common import QUICK, RESULTS, as_words, provenance, read_result
 from experiments.merge import add_row
@@ -38,10 +40,10 @@ from zo_numpy.run.trainer import count_correct, load_weights, percent
 RUNS = pathlib.Path("runs/quick" if QUICK else "runs/experiments")
 QUICK_RUN = {"limit": 100, "epochs": 1} if QUICK else {}
 CHANGES = {"tilt": {"tilt": 20}, "jitter": {"jitter": 40}}   # of the shapes that a trained network is adapted to
-COLORS = {"k0": "tab:gray", "k1": "tab:blue", "k2": "tab:orange", "k3": "tab:green", "kall": "black",
-          "upright": "tab:brown", "as-it-is": "tab:red"}
-LABELS = {**{f"k{k}": f"K = {k}" for k in range(4)}, "kall": "full BP", "upright": "full BP, unchanged shapes",
-          "as-it-is": "the same, not adapted"}
+COLORS = {**{f"k{k}": colour for k, colour in curves.COLORS.items()}, "upright": "#56B4E9", "as-it-is": "#D55E00"}
+MARKERS = {**{f"k{k}": marker for k, marker in curves.MARKERS.items()}, "upright": "v"}
+LABELS = {**{f"k{k}": f"K = {k}" for k in range(4)}, "kall": "full BP", "upright": "full BP, upright",
+          "as-it-is": "not adapted"}
 ADAPTED_ON = 1024                                           # training shapes that fine-tuning sees
 
 
@@ -184,34 +186,33 @@ def mean_class_accuracy(config, dataset, weights, correct):
 
 
 def draw(result, path):
-    """Test accuracy by epoch, a panel a precision; controls are dashed, networks without adaptation a line across.
+    """Test accuracy by epoch, a panel for each precision that has run; means over the seeds, with their range.
 
-    Returns whether there was anything to draw.
+    Controls are dashed, networks without adaptation a line across. Returns whether there was anything to draw.
     """
-    if not result.get("rows"):
+    by_label = {}
+    for name, row in sorted(result.get("rows", {}).items()):
+        precision, _, label = re.sub(r"-seed\d+", "", name).partition("-")
+        by_label.setdefault(precision, {}).setdefault(label, []).append(row)
+    if not by_label:
         return False
-    with panels(2, (11, 4.5), sharey=True) as (figure, all_axes):
-        for axes, precision in zip(all_axes, ("int8", "fp32")):
-            for name, row in sorted(result["rows"].items()):
-                if not name.startswith(precision):
-                    continue
-                label, curve = name.removeprefix(f"{precision}-"), row["curve"]
-                text = f"{LABELS[label.removesuffix('-frozen')]}{', frozen control' * label.endswith('-frozen')}: " \
-                       f"{row['last_epoch']['test_accuracy']:.2f} %"
-                color = COLORS[label.removesuffix("-frozen")]
-                if curve:
-                    axes.plot(range(1, len(curve) + 1), curve, "--" if "frozen" in name else "-", label=text,
-                              color=color, marker="." if len(curve) < 3 else None)
+    shown = [precision for precision in ("int8", "fp32") if precision in by_label]
+    with panels(len(shown), (4.4 * max(len(shown), 1.4), 5.2), sharey=True) as (figure, all_axes):
+        for axes, precision in zip(all_axes, shown):
+            for label, found in by_label[precision].items():
+                stem, frozen = label.removesuffix("-frozen"), label.endswith("-frozen")
+                ended = [100 * row["last_epoch"]["test_correct"] / row["last_epoch"]["test_images"] for row in found]
+                text = f"{LABELS[stem]}{', control' * frozen}: {np.mean(ended):.2f} %"
+                if found[0]["curve"]:
+                    same = [row["curve"] for row in found if len(row["curve"]) == len(found[0]["curve"])]
+                    curves.draw_curves(axes, np.array(same), COLORS[stem], MARKERS[stem], frozen, text)
                 else:
-                    axes.axhline(row["last_epoch"]["test_accuracy"], color=color, linestyle=":", label=text)
-            axes.set(title=f"{precision.upper()}, {result['points']} points", xlabel="epoch")
-            axes.grid(alpha=0.3)
-            axes.spines[["top", "right"]].set_visible(False)
-            if axes.has_data():
-                axes.legend(fontsize=8)
-                axes.xaxis.get_major_locator().set_params(integer=True)
+                    axes.axhline(ended[0], color=COLORS[stem], linestyle=":", label=text)
+            curves.finish(axes, precision.upper())
         all_axes[0].set_ylabel("test accuracy, %")
-        figure.suptitle(f"PointNet, {result['data']}")
+        name = {"modelnet10": "ModelNet10", "modelnet40": "ModelNet40"}.get(result["data"], result["data"])
+        change = next((f", fine-tuning, {change}" for change in CHANGES if f"_{change}_" in path.stem), "")
+        figure.suptitle(f"PointNet, {name}, {result['points']:,} points{change}")
         figure.savefig(path, dpi=110)
     return True
 

@@ -3,9 +3,9 @@
     python -m experiments.port_bugs
 
 plants each of the bugs below in a copy of the C source, builds it, and checks ops, then traces, then runs until one
-differs. Last come "fresh" runs, which zo_numpy makes on the spot for what no committed vector has: the tail under
-several queries, clouds of more than one tile, full backpropagation. Writes experiments/results/port_bugs.json. A bug
-that nothing notices is an error.
+differs. Last come "fresh" runs, which zo_numpy makes on the spot for what no committed vector has: clouds of more than
+one tile, full backpropagation with a running scale. Writes experiments/results/port_bugs.json. A bug that nothing notices is an error. What
+is finished stands in runs/port_bugs.jsonl; the same command goes on there, as long as the commit is the same.
 """
 import argparse
 import json
@@ -16,7 +16,7 @@ import sys
 import tempfile
 
 from experiments import port
-from experiments.common import QUICK, save_result
+from experiments.common import QUICK, ROOT, commit, save_result
 from zo_numpy.app import flat_data
 from zo_numpy.app.data import load_data
 from zo_numpy.app.methods import method_of
@@ -26,19 +26,18 @@ from zo_numpy.run.config import describe, make_config
 from zo_numpy.run.fitting import fitted
 
 FLAGS = ("-O2", "-ffp-contract=fast", "-fno-math-errno", "-Wno-error")
-RUNS = ("subset-int8-k2-limit", "subset-int8-k0-queries3", "subset-int8-k1-both", "subset-int8-k2-frozen",
-        "subset-int8-k2-running-both", "subset-int8-k0", "solids-int8-k0", "subset-fp32-k0-queries3", "subset-fp32-k1-both", "subset-fp32-k1")
+LOG = ROOT / "runs" / "port_bugs.jsonl"
+SECONDS = 300   # a check that takes longer has no end
+# Those without a data set first.
+RUNS = ("solids-int8-k0", "solids-int8-k1-queries3", "solids-int8-k2-frozen", "solids-int8-k3-queries2-both",
+        "solids-int8-full-bp", "solids-fp32-k3", "subset-int8-full-bp", "subset-int8-k2-limit",
+        "subset-int8-k2-running-both", "subset-int8-k1-both", "subset-int8-k0", "subset-fp32-k0-queries3",
+        "subset-fp32-k1-both", "subset-fp32-k1")
 FRESH = {
-    "queries": dict(model="narrow-lenet", data="mnist-subset", bp_tail=2, epochs=2, batch_size=7, limit=30,
-                    validate=20, queries=2, tail_passes="both"),
     "points": dict(model="narrow-pointnet", data="synthetic-solids", bp_tail=1, epochs=1, batch_size=9, limit=40,
                    points=70, validate=20),
-    "full-bp": dict(model="lenet5", data="mnist-subset", bp_tail="all", epochs=2, batch_size=12, limit=40,
-                    validate=20),
     "full-bp-running": dict(model="narrow-lenet", data="mnist-subset", bp_tail="all", epochs=1, batch_size=4, limit=40,
                             validate=20, tail_scale="running", b_bp=(1,)),
-    "full-bp-points": dict(model="narrow-pointnet", data="synthetic-solids", bp_tail="all", epochs=1, batch_size=9,
-                           limit=40, points=70, validate=20),
 }
 BUGS = [   # (file, what is there, what is put there, in words)
     ("rng.c", "round < 10", "round < 9", "Philox makes nine rounds"),
@@ -83,10 +82,13 @@ BUGS = [   # (file, what is there, what is put there, in words)
      "gradient forgets the input's"),
     ("device/device.c", "const struct scale *scale = scale_of(trainer, b);", "const struct scale *scale = NULL;",
      "the digest lacks the running scales"),
-    ("int8/tail.c", "exponent += trainer->weights[b].exponent + told.shift", "exponent += told.shift",
+    ("int8/tail.c", "exponent += trainer->weights[b].exponent + shift", "exponent += shift",
      "the exponent of an error forgets the weights'"),
     ("int8/tail.c", "weight->data[i] - step[i] -", "weight->data[i] + step[i] -", "the tail climbs"),
     ("int8/tail.c", "(first_step ? first_step[i] : 0)", "0", "both passes: the first one's step is dropped"),
+    ("int8/tail.c", "weight->data[i] - step[i] - (first_step ? first_step[i] : 0)",
+     "weight->data[i] - (first_step ? (step[i] + first_step[i]) / 2 : step[i])",
+     "both passes: their steps are averaged"),
     ("int8/tail.c", "clip(weight->data[i] - step[i] - (", "clip(clip(weight->data[i] - step[i], LARGEST) - (",
      "both passes: a clip after each step"),
     ("int8/draws.c", "int64_t power = 12", "int64_t power = 13", "k from 13 * 4^k"),
@@ -102,6 +104,11 @@ BUGS = [   # (file, what is there, what is put there, in words)
      "const struct address address = {seed, PERTURB, step, (uint64_t)b, query * 0};", "the query of z is always 0"),
     ("int8/variants.c", "last ? trainer->steps : NULL", "query == 0 ? trainer->steps : NULL",
      "the tail learns from query 0"),
+    ("int8/variants.c", "last ? trainer->steps : NULL);", "trainer->steps);\n        static int16_t sum[8][1 << 17];\n"
+     "        for (int32_t b = head_blocks(trainer->model, trainer->bp_tail); b < trainer->model->block_count; b++)\n"
+     "            for (int32_t i = 0; i < trainer->weights[b].size; i++)\n"
+     "                trainer->steps[b][i] = sum[b][i] = (query ? sum[b][i] : 0) + trainer->steps[b][i];",
+     "the tail's steps are summed over the queries"),
     ("int8/variants.c", "return sum / count;", "return sum;", "logged losses are sums over the queries"),
     ("int8/variants.c", "outcome->g[0] = 0;", "outcome->g[0] = 1; restore_and_update(trainer, outcome->g, 1, 0, 0, "
      "settings);", "the frozen control moves theta"),
@@ -113,7 +120,7 @@ BUGS = [   # (file, what is there, what is put there, in words)
      "the maximum over points forgets earlier tiles"),
     ("int8/full_bp.c", "place / size - layer->pad", "place % size - layer->pad", "full BP: rows and columns of places "
      "change"),
-    ("int8/full_bp.c", "const int32_t shift = gradient_shift((uint64_t)most, exponent, b_bp, scale);", "const int32_t shift = "
+    ("int8/full_bp.c", "gradient_shift((uint64_t)most, exponent, b_bp, scale);",
      "gradient_shift((uint64_t)most, exponent, b_bp, scale) + 1;", "full BP: a gradient keeps one bit less"),
     ("harness/run.c", "% in_epoch * config->batch_size;\n        const int32_t n = data->trains - first < "
      "config->batch_size ? data->trains - first : config->batch_size;", "% in_epoch * config->batch_size;\n"
@@ -149,18 +156,33 @@ def write_fresh(folder, data):
         flat_data.export_data(config, dataset, data / f"{name}.flat")
 
 
+def checks(data):
+    """Yields (tier, the words of `port check`), what is quickest first.  data: the folder of all data."""
+    yield "ops", ["ops", port.GOLDEN / "ops"]
+    names = [path.name for path in (port.GOLDEN / "traces").iterdir()]
+    names.sort(key=lambda name: (name.startswith("lenet5"), name))
+    yield from (("traces", ["traces", port.GOLDEN / "traces", name]) for name in names)
+    yield from (("runs", ["runs", port.GOLDEN / "runs", data, name]) for name in RUNS)
+    yield from (("fresh", ["runs", data / "fresh", data / "flat", name]) for name in FRESH)
+
+
 def first_line(built, data):
     """(tier, the line that names the bug) of the first check that differs; None if all agree."""
-    for tier in ("ops", "traces", "runs"):
-        (_, right, text), = port.check(built / "port", (tier,), data, RUNS)
-        if not right:
-            return tier, text.splitlines()[0]
-    for name in FRESH:   # one by one, as the subset's own data are not theirs
-        words = [str(built / "port"), "check", "runs", str(data / "fresh"), str(data / "flat"), name]
-        done = subprocess.run(words, capture_output=True, text=True)
+    for tier, words in checks(data):
+        try:
+            done = subprocess.run([built / "port", "check", *words], capture_output=True, text=True, timeout=SECONDS)
+        except subprocess.TimeoutExpired:
+            return tier, f"{words[-1]}: no end"
         if done.returncode:
-            return "fresh", ((done.stdout + done.stderr).splitlines() or ["nothing was said"])[0]
+            return tier, (done.stdout + done.stderr + f"ended with code {done.returncode}").splitlines()[0]
     return None
+
+
+def finished_rows():
+    """The rows of LOG that were made at this commit, by their bugs; none where the clone has changes."""
+    rows = [json.loads(line) for line in LOG.read_text().splitlines()] if LOG.exists() else []
+    now = commit()
+    return {row["bug"]: row for row in rows if row.pop("commit") == now and not (now or "+").endswith("+")}
 
 
 def try_bug(bug, clean, folder, data):
@@ -189,19 +211,24 @@ def main():
     if not port.found_compiler():
         print(f"error: there is no {port.CC}; install a C compiler, or name one: CC=/path/to/cc", file=sys.stderr)
         return 2
-    rows = []
+    rows, finished = [], finished_rows()
+    LOG.parent.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         port.write_data(folder / "data")
         (folder / "data" / "flat").mkdir()
         write_fresh(folder / "data" / "fresh", folder / "data" / "flat")
         port.build(folder / "clean", FLAGS)
-        if first_line(folder / "clean", folder / "data"):
+        if not finished and first_line(folder / "clean", folder / "data"):
             print("error: the port differs as it is; mend it first", file=sys.stderr)
             return 1
         for bug in BUGS[::10] if QUICK else BUGS:
-            row = try_bug(bug, folder / "clean", folder / "bug", folder / "data")
-            shutil.rmtree(folder / "bug")
+            row = finished.get(bug[-1])
+            if row is None:
+                row = try_bug(bug, folder / "clean", folder / "bug", folder / "data")
+                shutil.rmtree(folder / "bug")
+                with open(LOG, "a") as log:
+                    print(json.dumps({**row, "commit": commit()}), file=log)
             rows.append(row)
             say(f"{row['tier'] or 'NOTHING':8} {row['bug']} ({row['file']})")
     tiers = [row["tier"] for row in rows]

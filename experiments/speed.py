@@ -19,14 +19,14 @@ from zo_numpy.app.progress import say
 from zo_numpy.measure import bench, in_words
 from zo_numpy.measure.timing import PARTS
 
-COLOURS = dict(zip(PARTS, ("tab:blue", "tab:cyan", "tab:olive", "tab:orange", "tab:red", "tab:green", "tab:purple",
-                           "tab:brown", "lightgrey")))
+COLOURS = dict(zip(PARTS, ("#0072B2", "#56B4E9", "#F0E442", "#E69F00", "#D55E00", "#009E73", "#CC79A7", "black",
+                           "lightgrey")))   # that the colour-blind tell apart
 
 
 def draw(result, path):
     """A stacked bar for each precision and K, a panel for each batch size."""
     batches = sorted({step["batch"] for step in result["steps"]})
-    with panels(len(batches), (6 * len(batches), 4.5)) as (figure, all_axes):
+    with panels(len(batches), (4.4 * len(batches), 4.2)) as (figure, all_axes):
         for axes, batch in zip(all_axes, batches):
             steps = [step for step in result["steps"] if step["batch"] == batch and step["parts"]]
             steps.sort(key=lambda step: step["precision"] == "fp32")
@@ -39,11 +39,12 @@ def draw(result, path):
             axes.set_title(f"batch {batch}")
             axes.set_ylabel("ms a step, one thread")
             axes.set_ylim(bottom=0)
+            axes.tick_params(axis="x", labelsize=7)
             axes.spines[["top", "right"]].set_visible(False)
         handles, labels = all_axes[0].get_legend_handles_labels()
         figure.legend(handles[::-1], labels[::-1], loc="outside right center")
         figure.suptitle("LeNet-5: where a training step spends its time")
-        figure.savefig(path, dpi=120)
+        figure.savefig(path, dpi=110)
 
 
 def main():

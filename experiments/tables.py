@@ -2,94 +2,123 @@
 
     python -m experiments.tables [NAME ...] [--markdown]
 
-    1            full training: accuracy, gain over K = 0 and over the frozen control
-    2            fine-tuning: a network trained upright, adapted to rotated images
+    1            full training: accuracy, gain over K = 0 and over the frozen control, INT8 beside FP32
+    2            fine-tuning: a network trained upright, adapted to rotated images, to tilted and to noisy shapes
     3            memory of a step, measured and predicted
     4            time of a step and what it goes into
     batch-size   accuracy by batch at equal samples
     tail-passes  the tail's gradient from both passes against the second alone
+    missing      what has not run, and the command that runs it
 
-Accuracies are of the last epoch on the test set, means over seeds with the range from the worst seed to the best. A
-gain is the mean over the seeds that both have. A cell without a result says "not run"; a * says that its settings are
-not today's defaults.
+Accuracies are of the last epoch on the test set. What the marks mean is said below the tables. A row that has not run
+is in no table but `missing`; a cell without a result says "-".
 """
 import argparse
+import textwrap
 
-from experiments import batch_picture
+from experiments import accuracy, batch_picture, cost_tables, pointnet
 from experiments.cells import (
-    NOT_RUN, Table, as_markdown, as_text, cell, pointnet_cells, pointnet_results, training_cells)
+    MARKS, NOT_RUN, SCHEDULE, TAILS, Table, as_markdown, as_text, cell, name_of, pointnet_cells, pointnet_results,
+    times_the_samples, training_cells)
 from experiments.common import QUICK, read_result
-from experiments.rows import BP, CONTROLS, DATA_SETS, DEGREES, LONGER, METHODS, PRECISIONS, RUNNING
-from zo_numpy.run.defaults import DEFAULTS
+from experiments.curves import TITLES
+from experiments.rows import BP, CONTROLS, DATA_SETS, DEGREES, LONGER, METHODS, PRECISIONS, RUNNING, TABLES, rows_of
 
 METHOD_NAMES = {"none": "not adapted", "k1-frozen": "K = 1, frozen control", "frozen": "K = 2, frozen control",
                 "k0": "K = 0", "k1": "K = 1", "k2": "K = 2", "all": "full BP"}
-CLAIMED_GAIN = "5.2 to 9.5"             # points over vanilla ZO; these four are the abstract's (arXiv 2501.04287)
-CLAIMED_OVERHEAD = "0.072 to 1.7 %"     # memory over vanilla ZO
-CLAIMED_MEMORY = "1.46 to 1.60"         # FP32 over INT8
-CLAIMED_TIME = "1.38 to 1.42"           # FP32 over INT8
-TAILS = (0, 1, 2, 3, BP)
+CLAIMED_GAIN = "5.2 to 9.5"             # points over vanilla ZO, by the abstract (arXiv 2501.04287)
+CLOUDS = (("full", "modelnet10", 256), ("full", "modelnet40", 256), ("full", "modelnet10", 1024),   # that are to run
+          ("full", "modelnet40", 1024), ("tilt", "modelnet10", 256), ("jitter", "modelnet10", 256))
 
 
-def name_of(k):
-    return "full BP" if k == BP else f"K = {k}"
+def title_of(result):
+    """'ModelNet10, 256 points' of a result of experiments/pointnet.py."""
+    name = {"modelnet10": "ModelNet10", "modelnet40": "ModelNet40"}.get(result["data"], result["data"])
+    return f"{name}, {result['points']:,} points"
+
+
+def of_full_training():
+    """{title: {precision: cells}} of every data set that has results."""
+    found = {TITLES[data]: {precision: training_cells(f"{data}-{precision}") for precision in PRECISIONS}
+             for data in DATA_SETS}
+    return found | {title_of(result): {precision: pointnet_cells(result, precision) for precision in PRECISIONS}
+                    for result in pointnet_results()}
+
+
+def samples_note(cells, base, name):
+    """In words, for which rows the samples seen are others than those of a row.  cells: [(name, Cell)]."""
+    differing = [f"{here} {times}" for here, one in cells if (times := times_the_samples(one, base))]
+    return f"Samples seen, beside those of {name}: {', '.join(differing)}." if differing else ""
 
 
 def training_lines(cells):
-    """Lines of Table 1.  cells: of `training_cells`."""
-    vanilla, lines = cells(0), []
+    """Lines of Table 1, of the rows that have run.  cells: of `training_cells`."""
+    lines = []
     for k in TAILS:
         here, frozen = cells(k), cells(k, True) if k in (1, 2, 3) else None
-        claimed = CLAIMED_GAIN if k in (1, 2, 3) else "-"
-        lines.append([name_of(k), here, frozen or "-", "-" if k == 0 else here.gain(vanilla), claimed,
-                      here.gain(frozen) if frozen else "-"])
+        if here.by_seed:
+            lines.append([name_of(k), *here.schedule(), here, frozen or NOT_RUN,
+                          here.difference(cells(0)) if k else NOT_RUN, CLAIMED_GAIN if frozen else NOT_RUN,
+                          here.difference(frozen) if frozen else NOT_RUN, here.by_class()])
     return lines
 
 
-TRAINING_HEAD = ["tail", "accuracy, %", "its frozen control, %", "gain over K = 0", "claimed", "gain over the control"]
+TRAINING_HEAD = ["tail", *SCHEDULE, "accuracy, %", "its frozen control, %", "over K = 0", "claimed", "over the control"]
 
 
 def full_training():
-    """Table 1, one part for each data set and precision."""
-    for data in DATA_SETS:
-        for precision in PRECISIONS:
-            table = f"{data}-{precision}"
-            yield Table(f"Table 1, full training: {data}, {precision}", TRAINING_HEAD,
-                        training_lines(training_cells(table)))
-    yield changed("longer", LONGER, "Table 1, MNIST, INT8: longer training with larger batches")
-    yield changed("running-scale", RUNNING, "Table 1, MNIST, INT8: the running scale of the tail's steps")
-    yield float_loss()
-    for result in pointnet_results() or [{}]:
-        yield from pointnet_training(result)
+    """Table 1, one part for each data set and precision, then INT8 beside FP32, then other settings."""
+    for title, by_precision in of_full_training().items():
+        for precision, cells in by_precision.items():
+            if lines := training_lines(cells):
+                head = [*TRAINING_HEAD, "mean over classes, %"]
+                if all(line[-1] == NOT_RUN for line in lines):
+                    head, lines = TRAINING_HEAD, [line[:-1] for line in lines]
+                yield Table(f"Table 1, full training: {title}, {precision.upper()}", head, lines,
+                            samples_note([(name_of(k), cells(k)) for k in TAILS], cells(0), "K = 0"))
+    if lines := list(precision_lines()):
+        yield Table("Table 1, INT8 less FP32", ["data", "tail", "INT8, %", "FP32, %", "INT8 less FP32", "samples seen"],
+                    lines)
+    for made in (changed("longer", LONGER, "Table 1, MNIST, INT8: longer training with larger batches"),
+                 changed("running-scale", RUNNING, "Table 1, MNIST, INT8: the running scale of the tail's steps"),
+                 float_loss()):
+        if made.lines:
+            yield made
 
 
-def pointnet_training(result):
-    """ModelNet, seed 0 alone; PointNet's rows are those of experiments/pointnet.py."""
-    for precision in PRECISIONS:
-        data, points = result.get("data", "modelnet10"), result.get("points", 256)
-        yield Table(f"Table 1, full training: {data}, {points} points, {precision}", TRAINING_HEAD,
-                    training_lines(pointnet_cells(result, precision)))
+def precision_lines():
+    for title, cells in of_full_training().items():
+        for k in TAILS:
+            one, other = cells["int8"](k), cells["fp32"](k)
+            if one.by_seed and other.by_seed:
+                times = times_the_samples(one, other)
+                yield [title, name_of(k), one, other, one.difference(other),
+                       f"INT8 {times} as many as FP32" if times else "the same"]
 
 
 def changed(table, changes, title):
     """What other options than the defaults bring.  changes: {K: options} of the table, as rows.py has them."""
-    lines, cells, defaults = [], training_cells(table), training_cells("mnist-int8")
-    for k, more in changes.items():
+    lines, notes, cells, defaults = [], [], training_cells(table), training_cells("mnist-int8")
+    for k in changes:
         here, frozen = cells(k), cells(k, True) if k in (1, 2, 3) else None
-        epochs = more.get("epochs") or DEFAULTS["int8", k]["epochs"]
-        lines.append([name_of(k), epochs, more["batch_size"], here, here.gain(defaults(k)), frozen or "-",
-                      here.gain(frozen) if frozen else "-"])
-    return Table(title, ["tail", "epochs", "batch", "accuracy, %", "gain over the defaults", "its frozen control, %",
-                         "gain over the control"], lines)
+        if here.by_seed:
+            lines.append([name_of(k), *here.schedule(), here, here.difference(defaults(k)), frozen or NOT_RUN,
+                          here.difference(frozen) if frozen else NOT_RUN])
+            if times := times_the_samples(here, defaults(k)):
+                notes.append(f"{name_of(k)} {times}")
+    note = f"Samples seen, beside those of the defaults: {', '.join(notes)}." if notes else ""
+    return Table(title, ["tail", *SCHEDULE, "accuracy, %", "over the defaults", "its frozen control, %",
+                         "over the control"], lines, note)
 
 
 def float_loss():
     lines = []
     for k in range(4):
         integer, exact = cell("mnist-int8", f"k{k}"), cell("float-loss", f"k{k}")
-        lines.append([f"K = {k}", integer, exact, integer.gain(exact)])
+        if exact.by_seed:
+            lines.append([f"K = {k}", *exact.schedule(), integer, exact, integer.difference(exact)])
     return Table("Table 1, MNIST, INT8: what an integer loss costs",
-                 ["tail", "integers only, %", "sign of g by float64, %", "gain of integers only"], lines)
+                 ["tail", *SCHEDULE, "integers only, %", "sign of g by float64, %", "integers less float64"], lines)
 
 
 def tail_passes():
@@ -98,119 +127,95 @@ def tail_passes():
         for k in (1, 2):
             second, both = (cell("tail-passes", f"{precision}-k{k}-{passes}") for passes in ("second", "both"))
             size = {passes: sizes.get(f"{precision}-k{k}-{passes}", {}) for passes in ("second", "both")}
-            lines.append([f"{precision}, K = {k}", second, both, both.gain(second),
-                          *(f"{size[passes][name]:,}" if size[passes] else NOT_RUN
-                            for name in ("held", "peak") for passes in ("second", "both"))])
-    yield Table("MNIST, ten epochs of 10,000 images: the tail's gradient from both passes against the second alone", [
-        "", "second pass, %", "both passes, %", "gain of both", "bytes held from the first pass: second", "both",
-        "peak bytes of a step: second", "both"], lines)
+            if both.by_seed:
+                lines.append([f"{precision.upper()}, K = {k}", *both.schedule(), second, both, both.difference(second),
+                              *(f"{size[passes][name]:,}" if size[passes] else NOT_RUN
+                                for name in ("held", "peak") for passes in ("second", "both"))])
+    if lines:
+        yield Table("MNIST, ten epochs of 10,000 images: the tail's gradient, both passes or the second",
+                    ["", *SCHEDULE, "second pass, %", "both passes, %", "both less second",
+                     "bytes held from the first pass: second", "both", "peak bytes of a step: second", "both"], lines)
 
 
 def fine_tuning():
-    """Table 2, one part for each data set, precision and angle."""
+    """Table 2, one part for each data set, precision and change of the data."""
     for data in DATA_SETS:
         for precision in PRECISIONS:
-            upright = cell(f"{data}-{precision}", BP).by_seed.get(0)
             for degrees in DEGREES:
                 stem = f"{data}-{precision}-{degrees}-"
-                cells = {method: cell("fine-tuning", stem + method, "all") for method in METHODS}
-                lines = [[METHOD_NAMES[method], here, cell("fine-tuning", stem + method, "first"),
-                          *("-" if method in ("none", other) else here.gain(cells[other], one_for_all=other == "none")
-                            for other in ("none", "k0")),
-                          CLAIMED_GAIN if method in CONTROLS else "-",
-                          here.gain(cells[CONTROLS[method]]) if method in CONTROLS else "-",
-                          recovered(method, here, cells["none"], upright)] for method, here in cells.items()]
-                upright_text = f"{upright:.2f} % upright" if upright else f"upright {NOT_RUN}"
-                yield Table(f"Table 2, fine-tuning: {data}, {precision}, rotated by {degrees} degrees ({upright_text})",
-                            ["", "all test images, %", "first 1,024, %", "gain over not adapted", "over K = 0",
-                             "claimed", "over the control", "share of the loss recovered"], lines)
+                yield from adapted(
+                    f"{TITLES[data]}, {precision.upper()}, rotated by {degrees} degrees",
+                    {method: cell("fine-tuning", stem + method, "all") for method in METHODS},
+                    cell(f"{data}-{precision}", BP).by_seed.get(0),
+                    {method: cell("fine-tuning", stem + method, "first") for method in METHODS})
+    for table, words in pointnet.CHANGES.items():
+        (name, amount), = words.items()
+        result = read_result(f"pointnet_{table}_p256")
+        for precision in PRECISIONS:
+            yield from adapted(f"ModelNet10, 256 points, {precision.upper()}, {name} {amount}",
+                               clouds_adapted(result, precision),
+                               pointnet_cells(result, precision)("upright").by_seed.get(0))
+
+
+def clouds_adapted(result, precision):
+    """{method: Cell} of a table of experiments/pointnet.py that adapts a trained network."""
+    cells = pointnet_cells(result, precision)
+    return {"none": cells("as-it-is"), "frozen": cells(2, True), "k0": cells(0), "k2": cells(2), "all": cells(BP)}
+
+
+def adapted(title, cells, upright, first=None):
+    """A part of Table 2, if any of it has run.  cells, first: {method: Cell}, of all test samples and of the first."""
+    lines = []
+    for method, here in cells.items():
+        if here.by_seed:
+            control = CONTROLS.get(method)
+            lines.append([METHOD_NAMES[method], *here.schedule(), here, *([first[method]] if first else []),
+                          here.difference(cells["none"], one_for_all=True) if method != "none" else NOT_RUN,
+                          here.difference(cells["k0"]) if method not in ("none", "k0") else NOT_RUN,
+                          CLAIMED_GAIN if control else NOT_RUN,
+                          here.difference(cells[control]) if control else NOT_RUN,
+                          recovered(method, here, cells["none"], upright)])
+    head = ["", *SCHEDULE, "all test samples, %", *(["first 1,024, %"] if first else []), "over not adapted",
+            "over K = 0", "claimed", "over the control", "share of the loss recovered"]
+    if lines:
+        yield Table(f"Table 2, fine-tuning: {title}" + (f" ({upright:.2f} % before)" if upright else ""), head, lines,
+                    samples_note([(METHOD_NAMES[name], here) for name, here in cells.items()], cells["k0"], "K = 0"))
 
 
 def recovered(method, here, before, upright):
-    """How much of what the rotation lost is back."""
-    if method == "none":
-        return "-"
-    if upright is None or not before.by_seed or not here.by_seed or upright <= before.mean():
+    """How much of what the change of the data lost is back."""
+    if method == "none" or upright is None or not before.by_seed or upright <= before.mean():
         return NOT_RUN
     return f"{100 * (here.mean() - before.mean()) / (upright - before.mean()):.0f} %"
 
 
-def memory_rows(name="memory"):
-    """{(precision, batch, K, frozen): row} of a result; a batch of clouds is called '32 x 1024' by its points."""
-    return {(row["precision"], f"{row['batch']} x {row['points']}" if "points" in row else row["batch"],
-             row["bp_tail"], row["frozen"]): row for row in read_result(name).get("rows", [])}
-
-
-def overhead(rows, precision, batch, k, frozen=False):
-    """Percent of memory over vanilla ZO; None if not run."""
-    here, zo = rows.get((precision, batch, k, frozen)), rows.get((precision, batch, 0, False))
-    return 100 * (here["measured"] / zo["measured"] - 1) if here and zo else None
-
-
-def memory_ratio(rows, batch, k):
-    """FP32 over INT8; None if not run."""
-    pair = [rows.get((precision, batch, k, False)) for precision in ("fp32", "int8")]
-    return pair[0]["measured"] / pair[1]["measured"] if all(pair) else None
-
-
-def shown(value, form="{:.2f}"):
-    return NOT_RUN if value is None else form.format(value)
-
-
-def memory():
-    """Table 3, a part for each network."""
-    yield memory_of("LeNet-5", memory_rows())
-    yield memory_of("PointNet, a batch of clouds by points", memory_rows("memory_pointnet"))
-
-
-def memory_of(network, rows):
+def missing():
+    """Rows that have no result yet, with the command of each table."""
     lines = []
-    for batch in dict.fromkeys(key[1] for key in rows) or [32]:
-        for k, frozen in ((0, False), (1, False), (1, True), (2, False), (3, False), (BP, False)):
-            line = [batch, name_of(k) + ", control" * frozen]
-            for precision in PRECISIONS:
-                row = rows.get((precision, batch, k, frozen), {})
-                line += [shown(row.get("measured"), "{:,}"), "-" if k == BP else shown(row.get("predicted"), "{:,}")]
-                line.append("-" if k == 0 else shown(overhead(rows, precision, batch, k, frozen), "{:+.2f} %"))
-            lines.append([*line, CLAIMED_OVERHEAD if k in (1, 2, 3) and not frozen else "-",
-                          "-" if frozen else shown(memory_ratio(rows, batch, k)), "-" if frozen else CLAIMED_MEMORY])
-    return Table(f"Table 3, memory: bytes at the peak of a step of {network}, weights and images included",
-                 ["batch", "tail", "INT8 measured", "predicted", "over K = 0", "FP32 measured", "predicted",
-                  "over K = 0", "claimed", "FP32 / INT8", "claimed"], lines)
+    for table in TABLES:
+        if names := [row.name for row in rows_of(table) if not accuracy.is_finished(row)]:
+            lines.append([table, len(names), listed_names(names), f"`python -m experiments.accuracy {table}`"])
+    for name, data, points in CLOUDS:
+        table = pointnet.Table(name, data, None, points)
+        if names := [row for row in table.rows if row not in table.results()]:
+            command = f"python -m experiments.pointnet --data-dir DIR --data {data} --points {points} --table {name}"
+            lines.append([f"PointNet {name}, {data}, {points:,} points", len(names), listed_names(names),
+                          f"`{command}`"])
+    if lines:
+        yield Table("What has not run", ["table", "rows", "which", "command"], lines)
 
 
-def time():
-    """Table 4, and its breakdown."""
-    result = read_result("speed")
-    steps = {(step["precision"], step["batch"], step["bp_tail"]): step for step in result.get("steps", [])}
-    batches, lines = sorted({key[1] for key in steps}) or [32], []
-    for batch in batches:
-        for k in TAILS:
-            ratio = result.get("ratios", {}).get(f"int8_over_fp32_k{k}_b{batch}")
-            milliseconds = [shown(steps.get((precision, batch, k), {}).get("milliseconds")) for precision in PRECISIONS]
-            lines.append([batch, name_of(k), *milliseconds, shown(1 / ratio if ratio else None), CLAIMED_TIME])
-    yield Table("Table 4, time: ms a step of LeNet-5, " + f"{result.get('threads', 2)} threads",
-                ["batch", "tail", "INT8", "FP32", "FP32 / INT8", "claimed"], lines,
-                "Above 1, INT8 is the faster one. NumPy has no product of int8 for the processor's vectors: integers "
-                "are multiplied as int32.")
-    clouds = read_result("speed_pointnet")
-    yield Table("Table 4, time: PointNet, 32 clouds of 1,024 points", ["tail", "FP32 / INT8", "claimed"], [
-        [name_of(k), shown(1 / ratio if ratio else None), CLAIMED_TIME] for k in TAILS
-        for ratio in [clouds.get("ratios", {}).get(f"pointnet_int8_over_fp32_k{k}_b32")]])
-    parts = list(next((step["parts"] for step in steps.values() if step["parts"]), {}))
-    yield Table("Table 4, what the time goes into: ms a step on one thread", ["batch", "precision", "tail", *parts], [
-        [batch, precision, name_of(k), *(f"{steps[precision, batch, k]['parts'][part]:.2f}" for part in parts)]
-        for batch in batches for precision in PRECISIONS for k in TAILS
-        if steps.get((precision, batch, k), {}).get("parts")] or [[NOT_RUN] * 3])
+def listed_names(names, most=6):
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
-PRINTERS = {"1": full_training, "2": fine_tuning, "3": memory, "4": time, "batch-size": batch_picture.tables,
-            "tail-passes": tail_passes}
+PRINTERS = {"1": full_training, "2": fine_tuning, "3": cost_tables.memory, "4": cost_tables.time,
+            "batch-size": batch_picture.tables, "tail-passes": tail_passes, "missing": missing}
 
 
 def printed(name, form=as_text):
-    """All parts of one table."""
-    return "\n".join(map(form, PRINTERS[name]()))
+    """All parts of one table that have lines."""
+    return "\n".join(form(table) for table in PRINTERS[name]() if table.lines)
 
 
 def main():
@@ -225,6 +230,7 @@ def main():
         print("QUICK: two epochs of a few images, no measure of anything\n")
     for name in options.tables or PRINTERS:
         print(printed(name, as_markdown if options.markdown else as_text))
+    print("\n".join(textwrap.wrap(MARKS, 118)))
 
 
 if __name__ == "__main__":

@@ -3,21 +3,22 @@
     python -m experiments.zo_parameters
 
 writes results/zo_parameters.png: a panel for each data set, a line for each precision, the frozen control hollow below
-its row. Every K leaves so many parameters to ZO; means over the seeds.
+its row. Every K leaves so many parameters to ZO; means over the seeds, with 95 % intervals where there are several.
 """
 import argparse
 
-from experiments.cells import pointnet_cells, pointnet_results, training_cells
+from experiments.cells import half_width
 from experiments.common import RESULTS
-from experiments.curves import TITLES, scale_by_error
-from experiments.rows import BP, DATA_SETS, PRECISIONS
+from experiments.curves import scale_by_error
+from experiments.rows import BP
+from experiments.summary import STYLES
+from experiments.tables import of_full_training
 from zo_numpy import models
 from zo_numpy.app.drawing import panels
 from zo_numpy.app.progress import say
 from zo_numpy.run.steps import PRECISIONS as MODULES
 
 TAILS = (BP, 3, 2, 1, 0)     # from no ZO parameter to all
-STYLES = {"int8": ("tab:blue", "o"), "fp32": ("tab:orange", "s")}
 
 
 def zo_parameters(model, precision, k):
@@ -26,48 +27,44 @@ def zo_parameters(model, precision, k):
     return sum(map(MODULES[precision].parameter_count, head))
 
 
-def sources():
-    """(title, model, {precision: cells}) of every panel; ModelNet has one where several rows have run."""
-    for data in DATA_SETS:
-        yield TITLES[data], models.LENET5, {name: training_cells(f"{data}-{name}") for name in PRECISIONS}
-    for result in pointnet_results():
-        if len(result["rows"]) > 1:
-            yield (f"{result['data']}, {result['points']} points", models.POINTNET,
-                   {name: pointnet_cells(result, name) for name in PRECISIONS})
-
-
 def points_of(cells, frozen):
-    """[(place on the axis, accuracy)] of one line."""
+    """[(place on the axis, accuracy, half of its interval or 0)] of one line."""
     found = [(place, cells(k, frozen)) for place, k in enumerate(TAILS) if not frozen or k in (1, 2, 3)]
-    return [(place, here.mean()) for place, here in found if here.by_seed]
+    return [(place, here.mean(), half_width(list(here.by_seed.values())) or 0) for place, here in found if here.by_seed]
 
 
 def draw(path):
-    """Draws all data sets.  Returns whether there was anything to draw."""
-    drawn, shown = 0, list(sources())
-    with panels(len(shown), (5.5 * len(shown), 4.8)) as (figure, all_axes):
-        for axes, (title, model, by_precision) in zip(all_axes, shown):
+    """Draws all data sets of which several rows have run.  Returns whether there was anything to draw."""
+    shown = {title: found for title, found in of_full_training().items()
+             if max(len(points_of(cells, False)) for cells in found.values()) > 1}
+    if not shown:
+        return False
+    rows = -(-len(shown) // 2)
+    with panels(min(len(shown), 2), (8.8, 3.9 * rows), rows=rows) as (figure, all_axes):
+        for axes in all_axes[len(shown):]:
+            axes.set_visible(False)
+        for axes, (title, by_precision) in zip(all_axes, shown.items()):
             for precision, cells in by_precision.items():
                 color, marker = STYLES[precision]
                 for frozen in (False, True):
                     if found := points_of(cells, frozen):
-                        axes.plot(*zip(*found), color=color, marker=marker, linestyle=":" if frozen else "-",
-                                  markerfacecolor="white" if frozen else color,
-                                  label=f"{precision.upper()}" + ", frozen control" * frozen)
-                        drawn += 1
+                        places, means, halves = zip(*found)
+                        aside = -0.05 if precision == "int8" else 0.05   # so that no bar hides another
+                        axes.errorbar([place + aside for place in places], means, halves, color=color, marker=marker,
+                                      linestyle=":" if frozen else "-",
+                                      markerfacecolor="white" if frozen else color, capsize=3, elinewidth=1,
+                                      label=precision.upper() + ", control" * frozen)
+            model = models.POINTNET if "points" in title else models.LENET5
             names = ["full BP" if k == BP else f"K = {k}" for k in TAILS]
             axes.set_xticks(range(len(TAILS)), [f"{name}\n{zo_parameters(model, 'int8', k):,}"
-                                                for name, k in zip(names, TAILS)])
-            axes.set(title=title, xlabel="parameters that ZO trains, INT8 (not to scale)")
+                                                for name, k in zip(names, TAILS)], fontsize=9)
+            axes.set(title=title, xlabel="parameters that ZO trains, INT8 (not to scale)", ylabel="test accuracy, %")
             axes.grid(alpha=0.3)
             axes.spines[["top", "right"]].set_visible(False)
-            if axes.lines:
-                scale_by_error(axes)
-                axes.legend(fontsize=9)
-        all_axes[0].set_ylabel("test accuracy, %")
-        if drawn:
-            figure.savefig(path, dpi=110)
-    return drawn > 0
+            scale_by_error(axes)
+            axes.legend(fontsize=9)
+        figure.savefig(path, dpi=110)
+    return True
 
 
 def main():

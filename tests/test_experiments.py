@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import datasets
-from experiments import accuracy, batch_rows, cells, common, curves, figures, gradient_agreement, merge, pointnet
-from experiments import rows, run_curves, tables
+from experiments import accuracy, batch_rows, cells, common, cost_tables, curves, figures, gradient_agreement, merge
+from experiments import pointnet, rows, run_curves, tables
 from experiments import run as run_all
 from experiments.rows import BP, Row
 from small_runs import ROOT
@@ -179,23 +179,59 @@ def markdown(name):
 
 
 def result(row, correct):
-    return {"config": rows.as_json(row.config), "last_epoch": {"test_correct": correct, "test_images": 10_000},
+    config = {**rows.as_json(row.config), "dataset": {"training_samples": 60_000}}
+    return {"config": config, "last_epoch": {"test_correct": correct, "test_images": 10_000},
             "right": {"all": {"correct": correct, "images": 10_000}, "first": {"correct": 512, "images": 1024}}}
 
 
-def test_means_ranges_gains_and_what_has_not_run(monkeypatch):
+def cell_of(*percents):
+    return cells.Cell(dict(enumerate(percents)))
+
+
+def test_a_difference_is_paired_by_seed_with_students_t():
+    """By hand: differences 1, 2, 3 have mean 2 and deviation 1; t of 2 degrees is 4.30265, and 4.30265 / sqrt(3) 2.48.
+
+    The rows themselves are 10 points apart from seed to seed: unpaired, the interval would be wider than 20.
+    """
+    one, other = cell_of(61, 72, 83), cell_of(60, 70, 80)
+    assert str(one.difference(other)) == "~ +2.00 +- 2.48" and str(other.difference(one)) == "~ -2.00 +- 2.48"
+    assert str(one) == "72.00 +- 27.33 (3 seeds)"                   # 4.30265 * 11 / sqrt(3)
+    assert str(cell_of(61.5, 72, 83).difference(other)) == "+2.17 +- 1.90"    # deviation 0.7638; off zero
+    assert str(cell_of(80, 82).difference(cell_of(70, 70))) == "~ +11.00 +- 12.71"    # t of 1 degree is 12.7062
+    assert not cell_of(1, 2).difference(cell_of(1, 2)).is_told()    # all alike: no difference
+
+
+def test_one_seed_is_shown_as_one_and_seeds_without_a_partner_do_not_count():
+    assert str(cell_of(85.21)) == "85.21 (one seed)"
+    assert str(cell_of(85.21).difference(cell_of(80, 90))) == "+5.21 (one seed)"
+    assert not cell_of(85.21).difference(cell_of(80, 90)).is_told()
+    assert str(cells.Cell({1: 5}).difference(cells.Cell({0: 3}))) == "-" == str(cells.Cell({}))
+
+
+def test_means_intervals_samples_and_what_has_not_run(monkeypatch):
     made = {row.name: row for row in rows.rows_of("mnist-fp32", 2)}
     counts = {"k0": 8000, "k0-seed1": 8100, "k1": 9000, "k1-seed1": 9400, "k1-frozen": 8500, "k2-seed1": 9700}
     found = {name: result(made[name], count) for name, count in counts.items()}
     fake(monkeypatch, {"mnist-fp32": found})
     text = markdown("1")
-    text = text[text.index("mnist, fp32"):]
-    assert "| K = 0 | 80.50 (80.00 to 81.00, 2 seeds) | - | - | - | - |" in text
-    assert "| K = 1 | 92.00 (90.00 to 94.00, 2 seeds) | 85.00 (1 seed) | +11.50 | 5.2 to 9.5 | +5.00 |" in text
-    assert "| K = 2 | 97.00 (1 seed) | not run | +16.00 | 5.2 to 9.5 | not run |" in text
-    assert "| full BP | not run | - | not run | - | - |" in text
+    text = text[text.index("MNIST, FP32"):text.index("### Table 1, full training: ModelNet10")]
+    assert "| K = 0 | 40 | 32 | 75,000 | 2,400,000 | 80.50 +- 6.35 (2 seeds) | - | - | - | - |" in text
+    assert ("| K = 1 | 40 | 64 | 37,520 | 2,400,000 | 92.00 +- 25.41 (2 seeds) | 85.00 (one seed) | ~ +11.50 +- 19.06 | "
+            "5.2 to 9.5 | +5.00 (one seed) |" in text)
+    assert "| 97.00 (one seed) | - | +16.00 (one seed) | 5.2 to 9.5 | - |" in text
+    assert "| full BP |" not in text and "K = 2 0.50 times" in text
     found["k2-seed1"]["config"]["epochs"] += 1
-    assert "| K = 2 | 97.00 (1 seed) * |" in markdown("1")
+    assert "| 97.00 (one seed) * |" in markdown("1")
+
+
+def test_rows_of_code_that_no_commit_has_are_marked_until_their_digest_is_repeated(monkeypatch):
+    row = {"made_with": {"commit": "abc+"}, "weights_sha256": "7"}
+    repeated = {"rows": {"a": {"agrees": False, "weights_sha256": "7"}}}
+    monkeypatch.setattr(cells, "read_result", lambda name: repeated if name == "port_rows" else {})
+    assert str(cells.Cell({0: 50}, rows={0: row})) == "50.00 (one seed) ^"
+    assert "^" not in str(cells.Cell({0: 50}, rows={0: {**row, "made_with": {"commit": "abc"}}}))
+    repeated["rows"]["b"] = {"agrees": True, "weights_sha256": "7"}
+    assert "^" not in str(cells.Cell({0: 50}, rows={0: row}))
 
 
 def test_fine_tuning_says_what_share_of_the_loss_is_recovered(monkeypatch):
@@ -206,11 +242,12 @@ def test_fine_tuning_says_what_share_of_the_loss_is_recovered(monkeypatch):
     fake(monkeypatch, {"fine-tuning": {stem + name: result(made[stem + name], count) for name, count in counts.items()},
                        "mnist-int8": {BP: result(upright, 9900)}})
     text = markdown("2")
-    part = text[text.index("mnist, int8, rotated by 45 degrees (99.00 % upright)"):]
-    assert "| not adapted | 50.00 (1 seed) | 50.00 (1 seed) | - | - | - | - | - |" in part
-    assert ("| K = 2 | 83.00 (80.00 to 86.00, 2 seeds) | 50.00 (50.00 to 50.00, 2 seeds) | +33.00 | +20.00 | 5.2 to "
-            "9.5 | +10.00 | 67 % |" in part)                            # (83 - 50) / (99 - 50)
-    assert "| K = 1 | not run | not run | not run | not run | 5.2 to 9.5 | not run | not run |" in part
+    part = text[text.index("MNIST, INT8, rotated by 45 degrees (99.00 % before)"):]
+    part = part[:part.index("###")]
+    assert "50.00 (one seed) | 50.00 (one seed) | - | - | - | - | - |" in part
+    assert ("| 83.00 +- 38.12 (2 seeds) | 50.00 +- 0.00 (2 seeds) | ~ +33.00 +- 38.12 | +20.00 (one seed) | "
+            "5.2 to 9.5 | +10.00 (one seed) | 67 % |" in part)                            # (83 - 50) / (99 - 50)
+    assert "| K = 1 |" not in part
 
 
 def test_the_other_tables(monkeypatch):
@@ -218,9 +255,9 @@ def test_the_other_tables(monkeypatch):
     passes = {row.name: result(row, 9300 if "both" in row.name else 9000) for row in rows.rows_of("tail-passes", 1)}
     integer = {row.name: result(row, 9000) for row in rows.rows_of("mnist-int8", 1)}
     fake(monkeypatch, {"float-loss": exact, "tail-passes": passes, "mnist-int8": integer})
-    assert "| K = 0 | 90.00 (1 seed) | 91.00 (1 seed) | -1.00 |" in markdown("1")
+    assert "| 90.00 (one seed) | 91.00 (one seed) | -1.00 (one seed) |" in markdown("1")
     sizes = json.loads((ROOT / "experiments/results/step_bytes.json").read_text())["rows"]
-    assert (f"| int8, K = 1 | 90.00 (1 seed) | 93.00 (1 seed) | +3.00 | 0 | {sizes['int8-k1-both']['held']:,} |"
+    assert (f"| 90.00 (one seed) | 93.00 (one seed) | +3.00 (one seed) | 0 | {sizes['int8-k1-both']['held']:,} |"
             in markdown("tail-passes"))
 
 
@@ -233,18 +270,20 @@ def test_memory_and_time_stand_beside_the_claims(tmp_path, monkeypatch):
              for precision, value in (("int8", 5.0), ("fp32", 4.0))]
     stored = {"memory": {"rows": memory},
               "speed": {"threads": 2, "steps": steps, "ratios": {"int8_over_fp32_k0_b32": 1.25}}}
-    monkeypatch.setattr(tables, "read_result", lambda name: stored.get(name, {}))
+    monkeypatch.setattr(cost_tables, "read_result", lambda name: stored.get(name, {}))
     assert ("| 32 | K = 1 | 210 | 9 | +5.00 % | 336 | 9 | +5.00 % | 0.072 to 1.7 % | 1.60 | 1.46 to 1.60 |"
             in markdown("3"))
-    assert "| 32 | K = 2 | not run | not run | not run | not run |" in markdown("3")
+    assert "K = 2" not in markdown("3")
     assert "| 32 | K = 0 | 5.00 | 4.00 | 0.80 | 1.38 to 1.42 |" in markdown("4")
     assert "| 32 | int8 | K = 0 | 0.25 | 1.50 |" in markdown("4")
 
 
 def test_rows_of_pointnet(monkeypatch):
     row = {"last_epoch": {"test_correct": 454, "test_images": 908}}
-    found = cells.pointnet_cells({"rows": {"int8-k2": row, "int8-k0-frozen": row}}, "int8")
-    assert (str(found(2)), str(found(2, True)), str(found("all"))) == ("50.00 (1 seed)", "not run", "not run")
+    found = cells.pointnet_cells({"rows": {"int8-k2": row, "int8-k0-frozen": row, "int8-k3": row, "int8-k3-seed2": row,
+                                           "int8-k3-frozen-seed1": row, "int8-k3-seed2-frozen": row}}, "int8")
+    assert [set(found(3, frozen).by_seed) for frozen in (False, True)] == [{0, 2}, {1, 2}]
+    assert (str(found(2)), str(found(2, True)), str(found("all"))) == ("50.00 (one seed)", "-", "-")
 
 
 def test_every_table_prints_before_anything_has_run(tmp_path, monkeypatch, capsys):
@@ -253,12 +292,10 @@ def test_every_table_prints_before_anything_has_run(tmp_path, monkeypatch, capsy
     monkeypatch.setattr(cells, "RESULTS", tmp_path)
     monkeypatch.setattr("sys.argv", ["tables", "1", "2", "--markdown"])
     tables.main()
-    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| K = ")]
-    assert len(lines) == 4 * 4 + 3 + 2 + 4 + 2 * 4 + 2 * 2 * 2 * 5 and all("not run" in line for line in lines)
-    assert not any(re.search(r"\d\.\d\d", line) for line in lines)
-    monkeypatch.setattr("sys.argv", ["tables"])
+    assert not re.search(r"\d\.\d\d %|^\|", capsys.readouterr().out, re.M)   # no table, nothing measured
+    monkeypatch.setattr("sys.argv", ["tables", "missing"])
     tables.main()
-    assert capsys.readouterr().out.count("not run") > 100
+    assert "python -m experiments.accuracy mnist-int8" in capsys.readouterr().out
 
 
 def test_columns_of_text_stand_below_each_other():

@@ -54,6 +54,30 @@ def test_the_first_divergence_is_named(trace):
     assert status == 1 and "it is missing from the manifest" in said and "1 differ" in said
 
 
+def test_hexadecimal_files_hold_the_same_numbers(tmp_path, capsys):
+    folder = TRACES / "narrow-lenet-int8-k1"
+    assert main(["golden", "text", str(folder), "--hex", str(tmp_path / "trace")]) == 0
+    records = json.loads((folder / "manifest.json").read_text())["records"]
+    assert len(list((tmp_path / "trace").iterdir())) == len(records)
+    for record in records[::7]:
+        name = "_".join(str(record[word]) for word in ("step", "phase", "op", "name")) + ".hex"
+        words = (tmp_path / "trace" / name).read_text().split()
+        if "file" in record:
+            array = np.load(folder / record["file"])
+            made = np.array([int(word, 16) for word in words], np.uint64).astype(f"u{array.itemsize}").view(array.dtype)
+            assert {len(word) for word in words} == {2 * array.itemsize} and np.array_equal(made, array.reshape(-1))
+        else:
+            assert words == [f"{record['value'] % 2**64:016x}"]
+    op = GOLDEN / "ops" / "philox4x64_10.json"
+    case = json.loads(op.read_text())["cases"][-1]
+    assert main(["golden", "text", str(op), "--hex", str(tmp_path / "op")]) == 0
+    field, value = next(iter(case["expected"].items()))
+    words = (tmp_path / "op" / f"philox4x64_10_{case['id']}_expected_{field}.hex").read_text().split()
+    assert [int(word, 16) for word in words] == list(np.array(value, object).reshape(-1))
+    assert main(["golden", "text", str(op), "--hex", str(tmp_path / "op")]) == 2
+    assert "not empty" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("line, why", [
     ("0 init weights conv1", "4 words; ten are the fewest"),
     ("0 init weights conv1 int8 2 - - - 1", "1 numbers, where 2 are 2"),

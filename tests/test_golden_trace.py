@@ -214,7 +214,7 @@ def test_a_full_disk_at_the_manifest_leaves_nothing_behind(tmp_path, capsys, mon
 
 
 @pytest.mark.parametrize("options, word", [
-    (("--loss", "float"), "--loss float"), (("--bp-tail", "all"), "--bp-tail all"), (("--steps", "0"), "--steps 0"),
+    (("--loss", "float"), "--loss float"), (("--bp-tail", "all", "--precision", "fp32"), "--bp-tail all"), (("--steps", "0"), "--steps 0"),
     (("--steps", "1000000000"), "--steps"), (("--seed", "-1"), "--seed -1")])
 def test_what_cannot_be_traced_is_refused_before_a_folder_is_made(tmp_path, capsys, options, word):
     assert word in refused(capsys, *command(tmp_path / "new", *options))

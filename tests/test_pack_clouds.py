@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from small_clouds import CLASSES, clouds, write_modelnet
+from small_clouds import CLASSES, clouds, train, write_modelnet
+from small_runs import refused
+from zo_numpy.__main__ import main
 
 RANDOM = np.random.default_rng(5)
 TETRAHEDRON = "4 4 6\n0 0 0\n1 0 0\n0 1 0\n0 0 1\n3 0 1 2\n3 0 1 3\n3 0 2 3\n3 1 2 3\n"
@@ -115,3 +117,32 @@ def test_a_set_in_modelnets_layout_is_brought_to_scale(tmp_path, packed, not_pac
     found = np.sqrt((dataset.train_images.astype(float) ** 2).sum(axis=2).max(axis=1))
     np.testing.assert_allclose(found, 1, atol=1e-6)
     assert dataset.classes == CLASSES and len(dataset.test_labels) == 30
+
+
+def test_predict_takes_each_kind_that_can_be_packed(tmp_path, packed, capsys):
+    """By the same points: a mesh is the first sample, whose points depend on its number."""
+    folder = write_clouds(tmp_path / "mine", off("OFF\n" + CUBE))
+    dataset, _ = packed(folder, "--scale", "--points", "40")
+    run = tmp_path / "run"
+    assert main(["train", "--model", "narrow-pointnet", "--data", str(tmp_path / "out" / "mine.npz"), "--points", "16",
+                 "--batch-size", "2", "--epochs", "1", "--out", str(run)]) == 0
+    row = dataset.test_images[int(np.flatnonzero(dataset.test_labels == 0)[0])]
+    np.save(tmp_path / "row.npy", row)
+    np.savetxt(tmp_path / "row.txt", 1000 * row + 5, fmt="%.9g", delimiter=";")
+    np.savetxt(tmp_path / "ROW.XYZ", np.hstack([row, row]), fmt="%.9g")
+    files = [tmp_path / "row.npy", folder / "test" / "a" / "0.off", tmp_path / "row.txt", tmp_path / "ROW.XYZ"]
+    capsys.readouterr()
+    assert main(["predict", str(run), *map(str, files), "--top", "2"]) == 0
+    found = [line.split(": ", 1)[1] for line in capsys.readouterr().out.splitlines()]
+    assert len(found) == 4 and len({line.split("   (")[0] for line in found}) == 1, found
+    assert "40 points on its surface" in found[1] and all("16 of 40 points" in line for line in found)
+
+
+@pytest.mark.parametrize("name, content, says", [
+    ("x.off", b"OFF\n3 1 0\n0 0 0\n", "cut off"), ("x.txt", b"1,2\n", "column"), ("x.xyz", b"a b c\n", "a"),
+    ("x.txt", b"", "no rows"), ("x.off", b"", "OFF"), ("x.txt", b"\0\0", "zero bytes"),
+    ("x.txt", b"0 0 0\n" * 3, "(3, 3)"), ("x.txt", b"9 9 9\n" * 20, "unit sphere"), ("x.ply", b"ply\n", "x.ply")])
+def test_predict_refuses_other_texts_in_one_line(tmp_path, capsys, recwarn, name, content, says):
+    run = train(write_modelnet(tmp_path / "data"), tmp_path / "run", epochs=1)
+    (tmp_path / name).write_bytes(content)
+    assert says in refused(capsys, "predict", run, tmp_path / name) and not recwarn.list

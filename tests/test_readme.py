@@ -1,5 +1,6 @@
 """The documents: what they show is what committed results hold, what they name exists, what they tell to run runs."""
 import json
+import math
 import pathlib
 import re
 import subprocess
@@ -8,8 +9,8 @@ import sys
 import pytest
 
 from experiments import readme
-from experiments.cells import cell
 from zo_numpy.app.arguments import parse
+from zo_numpy.run import defaults
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
@@ -35,52 +36,126 @@ def test_documents_are_as_the_results_are(name):
 
 
 def test_a_drift_is_seen_and_mended():
-    figure = re.search(r"\d\d\.\d\d", made("training"))[0]
+    figure = re.search(r"\d\d\.\d\d", made("added"))[0]
     drifted = README.replace(figure, "12.34")
     assert drifted != README == readme.renewed(drifted)
 
 
-def correct(data, precision, name, seed=0):
-    """The share of test images that a row has right, read from its JSON with nothing of the project between."""
+T975 = {2: 12.7062, 3: 4.30265, 4: 3.18245, 5: 2.77645}   # Student's t of n values, from a printed table
+
+
+def correct(data, precision, name):
+    """{seed: percent} of a row, read from its JSON with nothing of the project between."""
     clouds = data.startswith("pointnet")
     file = data if clouds else f"accuracy_{data}_{precision}"
     rows = json.loads((ROOT / f"experiments/results/{file}.json").read_text())["rows"]
-    if clouds:   # seed 0 alone
+    if clouds:
         name = f"{precision}-{name.replace('all', 'kall')}"
     stem, frozen = name.removesuffix("-frozen"), "-frozen" * name.endswith("-frozen")
-    row = rows.get((f"{stem}-seed{seed}" if seed else stem) + frozen)
-    return row and 100 * row["last_epoch"]["test_correct"] / row["last_epoch"]["test_images"]
+    found = {}
+    for seed in range(10):
+        names = [f"{stem}-seed{seed}{frozen}", f"{stem}{frozen}-seed{seed}"] if seed else [name]
+        for row in filter(None, map(rows.get, names)):
+            found[seed] = 100 * row["last_epoch"]["test_correct"] / row["last_epoch"]["test_images"]
+    return found
 
 
-def test_training_shows_means_of_the_committed_counts():
-    _, _, *lines = table(made("training"))
-    sets = [(data, precision) for data in ("mnist", "fashion_mnist", "pointnet_full_p256")
-            for precision in ("int8", "fp32")]
-    assert len(lines) == 5
-    for (label, *cells), name in zip(lines, ("k0", "k1", "k2", "k3", "all")):
-        assert label == ("full BP" if name == "all" else f"K = {name[1]}")
-        for text, (data, precision) in zip(cells, sets, strict=True):
-            for shown, row in zip(text.split(" / "), (name, f"{name}-frozen")):
-                found = [value for seed in range(10) if (value := correct(data, precision, row, seed))]
-                assert shown == (f"{sum(found) / len(found):.2f}" if found else "not run"), (data, precision, row)
+def with_interval(values, form="{:.2f}"):
+    """'97.04 +- 0.62' of some values, by the textbook."""
+    mean = sum(values) / len(values)
+    text = form.format(mean).replace("-0.00", "+0.00")
+    if len(values) == 1:
+        return text
+    half = T975[len(values)] * math.sqrt(sum((value - mean) ** 2 for value in values) / (len(values) - 1) / len(values))
+    return ("~ " if "+" in form and abs(mean) <= half else "") + f"{text} +- {half:.2f}"
 
 
-def test_gains_are_differences_seed_by_seed():
-    first = table(made("claims"))[2]
-    assert first[0] == "over vanilla ZO, MNIST"
-    for shown, precision in zip(first[2:], ("int8", "fp32"), strict=True):
-        for value, k in zip(re.findall(r"[+-]\d+\.\d\d", shown), (1, 2, 3)):
-            pairs = [(correct("mnist", precision, f"k{k}", seed), correct("mnist", precision, "k0", seed))
-                     for seed in range(10)]
-            both = [one - zero for one, zero in pairs if one and zero]
-            assert value == f"{sum(both) / len(both):+.2f}"
+def difference(one, other):
+    """The same of two rows, seed by seed."""
+    values = [one[seed] - other[seed] for seed in one if seed in other]
+    return with_interval(values, "{:+.2f}") + " (one seed)" * (len(values) == 1) if values else "-"
+
+
+SETS = [(f"{title}, {precision.upper()}", file, precision) for title, file in (
+    ("MNIST", "mnist"), ("Fashion-MNIST", "fashion_mnist"), ("ModelNet10, 256 points", "pointnet_full_p256"))
+    for precision in ("int8", "fp32")]
+
+
+@pytest.mark.parametrize("text", (README, EXPERIMENTS), ids=readme.DOCUMENTS)
+@pytest.mark.parametrize("title, file, precision", SETS, ids=[name for name, *_ in SETS])
+def test_what_zo_adds_is_recomputed_from_the_committed_counts(title, file, precision, text):
+    line = next(line for line in table(made("added", text).partition("\n\n")[0]) if line[0] == title)
+    rows = {name: correct(file, precision, name) for name in ("k0", "k1", "k2", "k3", "all")}
+    assert line[1:4] == [with_interval([*rows[name].values()]) for name in ("k0", "k2", "all")]
+    assert line[4] == difference(rows["k2"], rows["k0"])
+    assert line[6:] == [difference(rows[name], correct(file, precision, f"{name}-frozen"))
+                        for name in ("k1", "k2", "k3")]
+
+
+@pytest.mark.parametrize("title, file, precision", SETS, ids=[name for name, *_ in SETS])
+def test_tables_and_claims_are_recomputed_too(title, file, precision):
+    part = re.search(rf"<summary>Table 1, full training: {title}</summary>\n\n(.*?)\n\n", EXPERIMENTS, re.S)[1]
+    lines = {line[0]: line for line in table(part)}
+    zero = correct(file, precision, "k0")
+    for name, label in (("k1", "K = 1"), ("k2", "K = 2"), ("k3", "K = 3"), ("all", "full BP")):
+        here, line = correct(file, precision, name), lines[label]
+        assert line[5].startswith(with_interval([*here.values()]) + " (") and line[7] == difference(here, zero)
+        assert line[8] == ("5.2 to 9.5" if name != "all" else "-")
+    claim = next(line for line in table(made("claims", EXPERIMENTS))
+                 if line[0] == f"over vanilla ZO, {title.rpartition(',')[0]}")
+    for name in ("k1", "k2", "k3"):
+        told = difference(correct(file, precision, name), zero).removesuffix(" (one seed)")
+        assert told in claim[2 if precision == "int8" else 3]
+
+
+def test_the_three_lines_are_recomputed():
+    text = " ".join(made("findings").split())
+    int8 = {name: correct("mnist", "int8", name) for name in ("k0", "k2", "all", "k2-frozen")}
+    assert (f"vanilla ZO (K = 0) {with_interval([*int8['k0'].values()])} %, ElasticZO at K = 2 "
+            f"{with_interval([*int8['k2'].values()])} %, full BP {with_interval([*int8['all'].values()])} %") in text
+    assert f"K = 2 gains {difference(int8['k2'], int8['k0'])} points over vanilla ZO" in text
+    assert f"initialised, gains {difference(int8['k2-frozen'], int8['k0'])}." in text
+    assert f"{difference(int8['k2'], int8['k2-frozen'])} at K = 2" in text
+    held = {(row["precision"], row["bp_tail"]): f"{row['measured'] / 1000:,.0f} kB" for row in result("memory")["rows"]
+            if row["batch"] == 32 and not row["frozen"]}
+    for key in (("int8", 0), ("int8", 2), ("int8", "all"), ("fp32", 2)):
+        assert held[key] in text
+    port = [row["fp32 / int8"] for row in result("port_speed")["port"]
+            if row["model"] == "lenet5" and row["batch"] in (32, 256)]
+    numpy = [1 / ratio for name, ratio in result("speed")["ratios"].items() if re.match(r"int8_over_fp32_k\d", name)]
+    assert f"takes {min(port):.2f} to {max(port):.2f} times as long as one of INT8 in [C]" in text
+    assert f"{min(numpy):.2f} to {max(numpy):.2f} times as long in NumPy" in text
+
+
+def test_limits_name_every_control_that_is_not_told_from_its_row():
+    text = " ".join(made("limits").split())
+    for title, file, precision in SETS:
+        name, _, kind = title.rpartition(", ")
+        told = [difference(correct(file, precision, k), correct(file, precision, f"{k}-frozen"))
+                for k in ("k1", "k2", "k3")]
+        same = re.search(rf"K = ([\d, and]+) on {name} in {kind}", text)
+        shown = re.findall(r"\d", same[1]) if same else []
+        assert shown == [str(k) for k, one in zip((1, 2, 3), told) if one.startswith("~")]
+        single = text.partition("decides nothing: ")[2].partition(". Compare")[0].split("; ")
+        assert (f"{name} in {kind}" in single) == any("one seed" in one for one in told)
 
 
 def test_fine_tuning_gains_are_of_the_committed_runs():
-    line = next(line for line in table(made("claims")) if line[0].endswith("MNIST turned by 45 degrees"))
-    for shown, precision in zip(line[2:], ("int8", "fp32"), strict=True):
-        k0, k2 = (cell("fine-tuning", f"mnist-{precision}-45-{name}", "all") for name in ("k0", "k2"))
-        assert k2.gain(k0) in shown
+    rows = result("accuracy_fine_tuning")["rows"]
+
+    def right(name):
+        found = {seed: rows.get(f"{name}-seed{seed}" if seed else name) for seed in range(10)}
+        return {seed: 100 * row["right"]["all"]["correct"] / 10_000 for seed, row in found.items() if row}
+
+    line = next(line for line in table(made("claims", EXPERIMENTS)) if line[0].endswith("MNIST turned by 45 degrees"))
+    for shown, precision in zip(line[2:4], ("int8", "fp32"), strict=True):
+        k0, k2 = (right(f"mnist-{precision}-45-{name}") for name in ("k0", "k2"))
+        assert difference(k2, k0).removesuffix(" (one seed)") in shown
+
+
+@pytest.mark.parametrize("text", (README, EXPERIMENTS), ids=readme.DOCUMENTS)
+def test_no_table_shows_what_has_not_run(text):
+    assert not re.search(r"^\|.*not run", text, re.M)
 
 
 def test_results_are_of_the_whole_test_set_and_the_last_epoch():
@@ -103,12 +178,12 @@ def test_the_run_shown_is_that_of_the_digest():
 
 def test_agreements_of_the_loss_are_those_measured():
     for run in result("loss_sign")["runs"]:
-        assert f"{run['integer_agrees']:,} of {run['steps']:,}" in " ".join(README.split())
-        assert f"{run['coarse_agrees']:,}" in made("agreement") and run["integer_agrees"] >= 0.995 * run["steps"]
+        assert f"{run['integer_agrees']:,} of {run['steps']:,}" in " ".join(EXPERIMENTS.split())
+        assert f"{run['coarse_agrees']:,}" in made("agreement", EXPERIMENTS) and run["integer_agrees"] >= 0.995 * run["steps"]
 
 
 def test_runs_that_float64_steers_end_in_the_same_weights():
-    shown = re.search(r"the same weights at K = ([\d, ]+)\.", " ".join(made("agreement").split()))[1].split(", ")
+    shown = re.search(r"the same weights at K = ([\d, ]+)\.", " ".join(made("agreement", EXPERIMENTS).split()))[1].split(", ")
     exact = result("accuracy_float_loss")["rows"]
     assert shown and all(exact[f"k{k}"]["weights_sha256"] == ROWS[f"k{k}"]["weights_sha256"] and
                          exact[f"k{k}"]["config"]["loss"] == "float" for k in shown)
@@ -120,7 +195,7 @@ def result(name):
 
 def test_time_and_memory_are_those_measured():
     ratios = result("speed")["ratios"]
-    text = made("claims")
+    text = made("claims", EXPERIMENTS)
     for batch in (32, 256):
         assert f"{1 / ratios[f'int8_over_fp32_k1_b{batch}']:.2f} (batch {batch})" in text
     assert f"{ratios['peak_fp32_over_int8']:.2f} (batch 32)" in text
@@ -129,7 +204,7 @@ def test_time_and_memory_are_those_measured():
 
 
 def test_limits_of_the_speed_are_those_measured():
-    section = EXPERIMENTS[EXPERIMENTS.index("## What limits the speed"):EXPERIMENTS.index("## The tables")]
+    section = made("speed limits", EXPERIMENTS)
     speed = result("speed")
     for name in ("einsum_int16", "einsum_int32", "einsum_int32_2mb", "einsum_int64", "float32_blas"):
         assert f"{speed['kernels'][name]:.1f}" in section, name
@@ -185,7 +260,7 @@ def validated(name, **wanted):
 
 def test_what_did_not_help_is_what_the_candidates_show():
     text = " ".join(EXPERIMENTS[EXPERIMENTS.index("What did not help INT8"):
-                                EXPERIMENTS.index("PointNet on ModelNet10: ZO beats")].split())
+                                EXPERIMENTS.index("PointNet on ModelNet10: one seed")].split())
     zero = dict(bp_tail=0, batch_size=128, epochs=40, p_zero="192,224,240,248,252")
     plain, = validated("tuning_int8", **zero, r_max="15", b_zo="1", sparser=None)
     for layers in ("0,0,2,0,0", "0,0,4,0,0", "0,0,8,0,0"):
@@ -207,3 +282,33 @@ def test_what_did_not_help_is_what_the_candidates_show():
     slow = dict(precision="int8", bp_tail=2, epochs=300, batch_size=32)
     assert f"{validated('tuning_fine_tuning', **slow, zo_frozen=None)[0]:.1f}, its control" in text
     assert f"control {validated('tuning_fine_tuning', **slow, zo_frozen=True)[0]:.1f} at best" in text
+
+
+def numbers(value):
+    """An option's value as the tuning files and the defaults both have it."""
+    if isinstance(value, str):
+        return tuple(map(float, value.split(",")))
+    return tuple(map(float, value)) if isinstance(value, tuple) else (float(value),)
+
+
+def has_candidate(file, precision, k, wanted):
+    """Whether a tuning file has a candidate with these options; what it does not name is as wanted."""
+    return any(all(numbers(row["options"].get(name, value)) == numbers(value) for name, value in wanted.items())
+               for row in result(file)["rows"] if row["options"].get("bp_tail") == k
+               and row["options"].get("precision", precision) == precision and not row["options"].get("zo_frozen"))
+
+
+def test_every_default_has_a_candidate_but_those_that_are_said_to_have_none():
+    missing = [("images", *key) for key, wanted in defaults.DEFAULTS.items()
+               if not has_candidate(f"tuning_{key[0]}", *key, wanted)]
+    missing += [("fine-tuning", *key) for key, wanted in defaults.FINE_TUNING.items()
+                if not has_candidate("tuning_fine_tuning", *key, wanted)]
+    clouds = {key: {name: value for name, value in wanted.items() if (key[1], name) != (0, "eta_tail")}
+              for key, wanted in defaults.POINT_DEFAULTS.items()}       # K = 0 has no tail
+    missing += [("clouds", *key) for key, wanted in clouds.items() if not has_candidate("tuning_pointnet", *key, wanted)]
+    assert missing == [("images", "fp32", "all"), ("fine-tuning", "fp32", 3), ("fine-tuning", "fp32", "all"),
+                       ("clouds", "int8", "all"), ("clouds", "fp32", 1), ("clouds", "fp32", 2), ("clouds", "fp32", 3),
+                       ("clouds", "fp32", "all")]
+    counts = {name: [row["options"]["bp_tail"] for row in result(f"tuning_{name}")["rows"]] for name in ("int8", "fp32")}
+    assert f"INT8 had {len(counts['int8'])} candidates" in EXPERIMENTS and counts["int8"].count("all") == 11
+    assert f"FP32 had {len(counts['fp32'])}, none for full BP" in EXPERIMENTS and "all" not in counts["fp32"]

@@ -66,8 +66,10 @@ def fitted(cloud, scale):
 
 
 def read_rows(content):
-    """(points, 3) float64 of a text: the first three numbers of each row."""
+    """(points, 3) float64 of a text: the first three numbers of each row.  Raises ValueError."""
     rows = [line.replace(",", " ").replace(";", " ") for line in lines(content)]
+    if not rows:
+        raise ValueError("it has no rows")
     return np.loadtxt(rows, usecols=(0, 1, 2), ndmin=2)
 
 

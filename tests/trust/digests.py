@@ -56,7 +56,7 @@ def digest_of(options):
 
 def golden_run(name):
     """What of a committed run is not made again, bit for bit: sentences; None where its data are missing."""
-    _, differences, skipped = check.check_run(name, GOLDEN, at_hand)
+    _, differences, skipped = check.check_run(name, GOLDEN, at_hand, method_of)
     return None if skipped else differences
 
 

@@ -36,4 +36,9 @@ REASONS: dict[tuple[str, str], str] = {
         "only draws of 32 bits look at the half that is left over, and there are none",
     (BUFFER.format(4, 0, 0), BUFFER.format(4, 0, -1)):
         "only draws of 32 bits look at the half that is left over, and there are none",
+    ("return 2 * out_features <= samples", "return 2 * out_features < samples"):
+        "which of two equal ways makes a gradient of as many samples as twice its rows changes time and memory alone",
+    ("return box_muller(rng.words(seed, rng.PERTURB, step, tensor, query, -(-count // 2)))[:count]",
+     "return box_muller(rng.words(seed, rng.PERTURB, step, tensor, query, -(-count * 2)))[:count]"):
+        "more words are drawn and left out: the time alone changes",
 }

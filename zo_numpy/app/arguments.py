@@ -124,7 +124,8 @@ def parse(arguments):
     compare.add_argument("--out", type=pathlib.Path, default=pathlib.Path("compare.png"),
                          help="the picture (default compare.png)")
 
-    predict = subparsers.add_parser("predict", help="classes of pictures (PNG, JPEG, BMP, GIF) or .npy, of any size")
+    predict = subparsers.add_parser("predict", help="classes of pictures (PNG, JPEG, BMP, GIF) of any size, of clouds "
+                                                       "(.off, .txt, .xyz), or of .npy")
     predict.add_argument("run", type=pathlib.Path)
     predict.add_argument("images", type=pathlib.Path, nargs="+", metavar="IMAGE")
     predict.add_argument("--invert", action="store_true", help="the ink is dark and the paper bright")
@@ -165,6 +166,7 @@ def parse(arguments):
     diff.add_argument("mine", type=pathlib.Path, help="its folder, or - for flat text on standard input")
     text = actions.add_parser("text", help="a trace or an op's cases as flat text, a record a line")
     text.add_argument("path", type=pathlib.Path, help="the folder of a trace, or a file of tests/golden/ops")
+    text.add_argument("--hex", type=pathlib.Path, metavar="DIR", help="a file of hexadecimal numbers for each array")
     model = subparsers.add_parser("model", help="print a network as JSON, to begin one of your own for --model with")
     model.add_argument("name", metavar="NAME", help=", ".join(CHOICES["model"]))
     subparsers.add_parser("tour", help="one training step of a tiny network, value by value, and what function did it")

@@ -1,6 +1,7 @@
 """Pictures and clouds that a user gives to `predict`, as the numbers a network takes: prepared as the run's data were.
 
 Pictures are PNG, JPEG, BMP and GIF of any size, or .npy of one picture or several, with or without an axis of channels.
+Clouds are .npy of one or several, or one mesh or cloud as `python -m datasets.pack` reads it.
 """
 import io
 import struct
@@ -14,9 +15,11 @@ from ..files import read_bounded
 from ..npy import read_npy
 from ..preparation import MOST_PIXELS, of_pixels, open_picture, prepared
 from ..run.own_samples import as_bytes, channels_first
+from .beside import module_beside
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 PNG_PIXELS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")   # the chunks that decide what a picture shows
+TEXTS = (".off", ".txt", ".xyz")
 LARGEST_PICTURE = 1 << 26   # bytes of a file, a camera's notes included
 INFLATED = 1 << 20          # bytes of a PNG's pixels that are unpacked at a time when they are checked
 
@@ -94,15 +97,20 @@ def _say_what(said, sides, channels, preparation):
 
 
 def read_clouds(path, points, preparation=None, said=None):
-    """(N, points, 3) float32 from an .npy file of a cloud (P, 3) or several (N, P, 3), P at least `points`.
+    """(N, points, 3) float32 from an .npy file of a cloud (P, 3) or several (N, P, 3), P at least `points`, or from a
+    text of a cloud (.txt, .xyz) or a mesh (.off), of which as many points are taken as the data were packed with.
 
     Of more points, those at even steps are taken.  preparation, said: as of `read_image`.
     Raises UserError naming the file and what it should be.
     """
     said = [] if said is None else said
-    wanted = f"an .npy file of floats, (points, 3) or (clouds, points, 3), at least {points} points"
+    wanted = (f"an .npy file of floats, (points, 3) or (clouds, points, 3), at least {points} points, or one cloud as "
+              ".off, .txt or .xyz")
     try:
-        clouds = read_npy(path)
+        clouds = (_of_text(path, max(points, preparation["points"] if preparation else 0), said)
+                  if path.suffix.lower() in TEXTS else read_npy(path))
+    except UserError:   # without the readers
+        raise
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}); give {wanted}") from None
     except Exception as error:   # damaged headers raise many kinds
@@ -125,6 +133,16 @@ def read_clouds(path, points, preparation=None, said=None):
         raise UserError(f"{path} has points outside the unit sphere, or that are no numbers; centre each cloud and "
                         "scale it into the unit sphere")
     return clouds
+
+
+def _of_text(path, points, said):
+    """(P, 3) float64 of a mesh or a text of coordinates.  points: to take of a mesh.  Raises what readers raise."""
+    shapes = module_beside("datasets.packing.shapes", f"reading {path}")
+    content = read_bounded(path, shapes.MOST_BYTES)
+    if path.suffix.lower() != ".off":
+        return shapes.read_rows(content)
+    said.append(f"{points:,} points on its surface")
+    return shapes.on_surface(*shapes.read_off(content), points, seed=0, number=0)
 
 
 def png_chunks(content):

@@ -16,6 +16,7 @@ from ..run.steps import parts, steps_in_epoch
 from . import flat_data
 from .beside import GOLDEN
 from .data import at_hand, data_of_run, load_data, own_file
+from .methods import method_of
 from .progress import say
 
 TESTS = GOLDEN.parent
@@ -24,11 +25,12 @@ SHOWN = 20   # divergences after the first
 
 def _check_all(port=None):
     """Exit status 1 if a committed vector is not what this machine, or the port in a folder, computes."""
-    return 1 if (port_report.report(GOLDEN, port, say) if port else check.check(GOLDEN, at_hand, say)) else 0
+    differing = port_report.report(GOLDEN, port, say) if port else check.check(GOLDEN, at_hand, say, method_of)
+    return 1 if differing else 0
 
 
 def _update_all():
-    check.update(GOLDEN, at_hand, say, _flags_finder())
+    check.update(GOLDEN, at_hand, say, _flags_finder(), method_of)
 
 
 def _flags_finder():
@@ -78,7 +80,7 @@ def _export_one(folder, steps=3, compact=False, data_dir=None, offline=False, ru
     folder.parent.mkdir(parents=True, exist_ok=True)
     try:
         with scratch_folder(folder) as new:
-            records = trace.export_trace(config, dataset, new, steps, compact)
+            records = trace.export_trace(config, dataset, new, steps, compact, method_of(config))
             _check_empty(folder)       # another process may have been faster
             os.replace(new, folder)   # whole or not at all
     except BaseException:
@@ -95,9 +97,19 @@ def _export_data(path, run=None, data_dir=None, offline=False, **given):
     say(f"wrote {path} ({size:,} bytes)")
 
 
-def _print_text(path):
-    for line in text.trace_lines(path) if path.is_dir() else text.case_lines(path):
-        say(line)
+def _print_text(path, hex=None):
+    """hex: a folder that is not there or empty, which gets a file for each array instead."""
+    lines, first = (text.trace_lines(path), 9) if path.is_dir() else (text.case_lines(path), 6)
+    if hex is None:
+        for line in lines:
+            say(line)
+        return
+    _check_empty(hex)
+    with scratch_folder(hex) as new:
+        for name, content in text.hex_files(lines, first):
+            (new / name).write_text(content)
+        os.replace(new, hex)
+    say(f"wrote {hex}")
 
 
 def _diff_two(reference, mine):

@@ -9,7 +9,7 @@ import tempfile
 
 from ..errors import UserError
 from ..files import write_atomically
-from ..run.config import describe, make_config, read_config, with_added
+from ..run.config import BP, describe, make_config, read_config, with_added
 from ..run.fitting import fitted
 from ..run.folder import CONFIG, STEPS, read_description
 from ..run.steps import own_method
@@ -45,6 +45,9 @@ VARIANTS = {f"narrow-pointnet-int8-{kind}": dict(SOLIDS["int8"], points=6, batch
                "k1-queries2": dict(bp_tail=1, queries=2), "k2-frozen": dict(bp_tail=2, zo_frozen=True),
                "k3-both": dict(bp_tail=3, tail_passes="both"),
                "k2-queries2-both": dict(bp_tail=2, queries=2, tail_passes="both")}.items()}
+# And full backpropagation, in both networks; experiments/ makes its steps.
+VARIANTS |= {f"narrow-{kind}-int8-full-bp": dict(options, bp_tail=BP) for kind, options in (
+    ("lenet", TRACES["narrow-lenet-int8-k0"]), ("pointnet", dict(SOLIDS["int8"], points=6, batch_size=2, epochs=1)))}
 TRACES |= VARIANTS
 SOLIDS_RUN = dict(points=64, epochs=4, batch_size=12, limit=328)
 FULL = dict(r_max=(3, 7, 7, 1), p_zero=(64, 200), b_zo=(2, 1, 1, 1), b_bp=(3, 2, 1))
@@ -68,6 +71,8 @@ RUNS: dict[str, dict] = {
     "subset-int8-k2-limit": dict(SHORT_RUN, bp_tail=2, r_max=(3, 7), seed=2**63 + 1),
     **{f"solids-int8-k{k}": dict(SOLIDS["int8"], **SOLIDS_RUN, validate=200, bp_tail=k) for k in (0, 3)},
     **VARIANT_RUNS,
+    "solids-int8-full-bp": dict(SOLIDS["int8"], **SOLIDS_RUN, validate=200, bp_tail=BP),
+    "subset-int8-full-bp": dict(SHORT_RUN, bp_tail=BP, batch_size=24, limit=1000),
     **{f"mnist-int8-k{k}": dict(data="mnist", bp_tail=k, epochs=1) for k in (0, 2)},
     **{f"subset-fp32-k{k}": dict(FP32_RUN, bp_tail=k) for k in range(4)},
     "subset-fp32-k0-queries3": dict(FP32_RUN, bp_tail=0, queries=3),
@@ -100,13 +105,14 @@ def run_config(name, dataset):
     return (json.dumps(description, indent=2) + "\n").encode()
 
 
-def make_trace(name, load, folder):
-    """Writes the committed trace of that name into a new folder."""
+def make_trace(name, load, folder, method_of=own_method):
+    """Writes the committed trace of that name into a new folder.  method_of: as of `check`."""
     config = config_of(TRACES[name])
     dataset = colours.odd_colours() if config.data == colours.NAME else load(config)
     compact = config.model == "lenet5" or config.precision == "fp32" or name in VARIANTS
     folder.mkdir(parents=True)
-    return trace.export_trace(fitted(config, dataset), dataset, folder, 2 if name in VARIANTS else TRACE_STEPS, compact)
+    return trace.export_trace(fitted(config, dataset), dataset, folder, 2 if name in VARIANTS else TRACE_STEPS, compact,
+                              method_of(config))
 
 
 def check_ops(folder):
@@ -119,10 +125,10 @@ def check_ops(folder):
     return compared, differences
 
 
-def _check_trace(name, golden, load, scratch):
+def _check_trace(name, golden, load, method_of, scratch):
     """(records compared, sentences on what differs) of one committed trace."""
     committed, again = golden / "traces" / name, scratch / name
-    make_trace(name, load, again)
+    make_trace(name, load, again, method_of)
     return differences_of(committed, again)
 
 
@@ -153,14 +159,14 @@ def _exact_part(folder):
     return manifest
 
 
-def check_run(name, golden, load):
+def check_run(name, golden, load, method_of=own_method):
     """(lines compared, sentences on what differs, why it was skipped or None) of one committed run."""
     path = golden / "runs" / name
     config, recorded = read_config(path), read_description(path)["dataset"]
     dataset = load(config)
     if dataset.digest != recorded["digest"]:
         return 0, [], f"its data are not here ({config.data}); fetch them with `make data`"
-    compared, difference = runs.first_difference(path, config, own_method(config), dataset, name in ALONE)
+    compared, difference = runs.first_difference(path, config, method_of(config), dataset, name in ALONE)
     differences = [difference] if difference else []
     if (path / CONFIG).read_bytes() != run_config(name, dataset):
         differences.append(f"{CONFIG} is not, byte for byte, what this version writes")
@@ -175,15 +181,16 @@ def _beside(load):
     return contract.made_files(configs, {name: config_of(options) for name, options in DATA.items()}, load)
 
 
-def check(golden, load, say):
+def check(golden, load, say, method_of=own_method):
     """Recomputes all vectors under `golden`.  Returns how many differences there are.
 
-    load: maps a Config to its Dataset.  say: called with each line of the report.
+    load: maps a Config to its Dataset.  say: called with each line of the report.  method_of: maps a Config to the
+    steps.Method of its steps; those of full BP are no part of this package.
     Raises UserError if there is nothing to compare.
     """
     _check_folder(golden)
     differing = compared = 0
-    for title, unit, (count, differences, skipped) in _all_checks(golden, load):
+    for title, unit, (count, differences, skipped) in _all_checks(golden, load, method_of):
         differing, compared = differing + len(differences), compared + count
         state = "equal" if not differences else "DIFFERS"
         say(f"{title}: " + (f"SKIPPED, {skipped}" if skipped else f"{state}, {count:,} {unit}"))
@@ -201,7 +208,7 @@ def _check_folder(golden):
         raise UserError(f"{golden} does not exist; run this from a clone of the project")
 
 
-def _all_checks(golden, load):
+def _all_checks(golden, load, method_of):
     """Yields (title, unit, (compared, differences, why skipped or None)) of everything committed."""
     for part, names in (("traces", TRACES), ("runs", RUNS)):
         unknown = sorted({path.name for path in (golden / part).glob("*")} - set(names))
@@ -211,16 +218,16 @@ def _all_checks(golden, load):
     yield f"{len(ops.OPS)} ops", "numbers", (*check_ops(golden / "ops"), None)
     with tempfile.TemporaryDirectory() as scratch:
         for name in TRACES:
-            yield f"trace {name}", "records", (*_check_trace(name, golden, load, pathlib.Path(scratch)), None)
+            yield f"trace {name}", "records", (*_check_trace(name, golden, load, method_of, pathlib.Path(scratch)), None)
     for name in RUNS:
-        yield f"run {name}", "lines", check_run(name, golden, load)
+        yield f"run {name}", "lines", check_run(name, golden, load, method_of)
     yield "contract and data", "files", (*contract.check_files(golden, _beside(load)), None)
 
 
-def update(golden, load, say, flags_of):
+def update(golden, load, say, flags_of, method_of=own_method):
     """Makes all vectors anew: into a new folder first, which then takes the old one's place part by part.
 
-    load, say: as in `check`.  flags_of: as in ops.vectors.
+    load, say, method_of: as in `check`.  flags_of: as in ops.vectors.
     Kept as they are, and said so: a run whose data are not here, and FP32 vectors that agree within their tolerances,
     which another machine would write with other last bits.
     Raises UserError, with nothing changed, if what is frozen would change.
@@ -230,7 +237,7 @@ def update(golden, load, say, flags_of):
         new = pathlib.Path(scratch)
         ops.write_ops(new / "ops", flags_of)
         for name in TRACES:
-            make_trace(name, load, new / "traces" / name)
+            make_trace(name, load, new / "traces" / name, method_of)
             say(f"{_keep_if_near(golden, new, f'traces/{name}', _agreeing_traces)} trace {name}")
         for name, options in RUNS.items():
             config = config_of(options)
@@ -241,7 +248,7 @@ def update(golden, load, say, flags_of):
                 shutil.copytree(golden / "runs" / name, folder)
                 say(f"kept run {name}: its data are not here")
                 continue
-            make_run(name, config, dataset, folder)
+            make_run(name, config, dataset, folder, method_of)
             say(f"{_keep_if_near(golden, new, f'runs/{name}', _agreeing_runs)} run {name}")
         for name, content in _beside(load).items():
             (new / name).parent.mkdir(exist_ok=True)
@@ -254,12 +261,12 @@ def update(golden, load, say, flags_of):
     say(f"format_version {FORMAT_VERSION}")
 
 
-def make_run(name, config, dataset, folder):
+def make_run(name, config, dataset, folder, method_of=own_method):
     """Writes the committed run of that name into a new folder."""
     folder.mkdir(parents=True)
     write_atomically(folder / CONFIG, run_config(name, dataset))
     content = {STEPS: [], runs.EVALUATION: []}
-    for file, line in runs.made_lines(config, own_method(config), dataset, name in ALONE):
+    for file, line in runs.made_lines(config, method_of(config), dataset, name in ALONE):
         content[file].append(line)
     for file, lines in content.items():
         write_atomically(folder / file, "".join(lines).encode())

@@ -2,6 +2,8 @@
 
 Who takes another decision somewhere sees here which vectors are lost to it, and which still hold.
 """
+from ..run.config import BP
+
 OPS = {
     "philox4x64_10": [12], "words": [12], "half_words": [12], "uniform_int8": [3, 12, 13], "perturbation": [5, 12],
     "stable_argsort": [14], "shuffled": [12, 14], "batch_indices": [12, 14, 27], "schedule": [28], "from_pixels": [11],
@@ -33,17 +35,18 @@ def choices_of_all(configs):
 
 def _choices_of(config, whole_run):
     """The CHOICEs that a trace, or a whole run, of a configuration needs, ascending; of FP32 those that it shares."""
-    int8, k = config.precision == "int8", config.bp_tail
-    needed = {12} | (INT8 if int8 else set()) | (WHOLE_RUN if whole_run else set())
+    int8, k, full = config.precision == "int8", config.bp_tail, config.bp_tail == BP
+    needed = {12} | (INT8 if int8 else set()) - ({9} if full else set()) | (WHOLE_RUN if whole_run else set())
     if int8:
         needed |= {32, 33, 34} if config.points else {11}
         needed |= {6, 18, 19} if config.loss == "coarse" else {6, 17, 18}
     needed |= set() if config.points else {15, 37} if config.data.endswith(".npz") else {15}   # sides that leave a rest
-    needed |= {26} if config.zo_frozen else {31, *(ZO if int8 else ())}
-    if k and not config.zo_frozen:
+    if not full:
+        needed |= {26} if config.zo_frozen else {31, *(ZO if int8 else ())}
+    if k and not full and not config.zo_frozen:
         needed |= {8} if config.tail_passes == "both" else {24}
     if k and int8:
         needed |= {4, 7, 17, 18} | ({35, 36} if config.tail_scale == "running" else {22})
-    if k > 1:
+    if full or k > 1:
         needed |= {21} | ({20} if int8 else set())
     return sorted(needed)

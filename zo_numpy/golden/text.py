@@ -16,6 +16,7 @@ TYPE is number or text.
 import json
 import math
 import re
+import struct
 
 import numpy as np
 
@@ -27,6 +28,7 @@ from .trace import MANIFEST, array_digest
 EXTRA = ("exponent", "max_abs", "shift")
 NONE = "-"
 DIGEST = "sha256:"
+BITS = {"int8": 8, "uint8": 8, "uint16": 16, "int32": 32, "float32": 32, "number": 64}
 
 
 def trace_lines(folder):
@@ -54,6 +56,27 @@ def case_lines(path):
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path} does not hold the cases of an op ({why(error)}); give a file of "
                         "tests/golden/ops") from None
+
+
+def hex_files(lines, first):
+    """(file's name, content) of each array and number of a trace or of an op's cases, for Verilog's $readmemh.
+
+    A number a line, two's complement in as many digits as its type has bits for (of `number` 64); floats as IEEE bits.
+    lines: of `trace_lines` or `case_lines`.  first: where the numbers begin in a line, 9 or 6.
+    """
+    for line in lines:
+        words = line.split()
+        if words[4] in BITS and not words[first].startswith(DIGEST):
+            bits = BITS[words[4]]
+            numbers = (_as_integer(word, words[4]) % 2**bits for word in words[first:])
+            yield "_".join(words[:4]) + ".hex", "".join(f"{number:0{bits // 4}x}\n" for number in numbers)
+
+
+def _as_integer(word, kind):
+    """A number of the text as an integer; a float by its bits."""
+    if kind == "float32":
+        return struct.unpack(">I", struct.pack(">f", float(word)))[0]
+    return int(word) if re.fullmatch(r"-?\d+", word) else struct.unpack(">Q", struct.pack(">d", float(word)))[0]
 
 
 def _fields(name, value):

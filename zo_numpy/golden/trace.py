@@ -18,7 +18,8 @@ batch_statistics; its running statistics stand among the weights. A digest is no
 record without `file` also has a `sample` and a `norm`, see tolerances.py; a compact trace keeps no tensors over
 20,000 bytes. g comes from an op called clip instead of sign.
 
-Phases of a step: init (step 0 only), batch, draw, plus, minus, update. The control's one pass is minus. With several
+Phases of a step: init (step 0 only), batch, draw, plus, minus, update. The one pass of the control, and of full BP, is
+minus. With several
 queries draw, plus and minus carry the query's number: draw0, draw1, plus0, minus0, plus1, minus1.
 """
 import json
@@ -136,11 +137,11 @@ class Recorder:
             case "softmax_error":
                 array, extra = tensor(value)
                 last["error"] = self.add(phase, op, name, array, ["logits", "labels"], **extra)
-            case "linear_gradient":
+            case "linear_gradient" | "conv2d_gradient" | "point_linear_gradient":
                 layer, _, part = name.partition(".")
                 into = [] if part == "bias" else [("into", layer)]
                 last["gradient", name] = self.add(phase, op, name, value, ["error", *into])
-            case "linear_backward":
+            case "linear_backward" | "conv2d_backward" | "point_linear_backward":
                 last["chain"] = self.add(phase, op, name, value, ["error", self.weights_of(name)[0]])
             case "relu_backward":   # what INT8 still requantises
                 last["chain"] = last["error"] = self.add(phase, op, name, value, ["chain", ("into", name)])
@@ -174,8 +175,8 @@ class Recorder:
             self.loss = None
 
 
-def record_steps(recorder, config, dataset, steps):
-    """Trains `steps` steps from the start of a run and records them."""
+def record_steps(recorder, config, dataset, steps, method=None):
+    """Trains `steps` steps from the start of a run by a Method, the precision's own if None, and records them."""
     weights, precision = first_weights(config), PRECISIONS[config.precision]
     (images, labels), *_ = parts(config, dataset)
     recorder.weights("init", weights)
@@ -186,7 +187,7 @@ def record_steps(recorder, config, dataset, steps):
         last["images"] = recorder.add("batch", "images", "batch", samples_at(images, epoch)[batch])
         last["labels"] = recorder.add("batch", "labels", "batch", labels[batch])
         _record_draws(recorder, config, weights, step, precision.settings_at(config, epoch))
-        *_, g = one_step(config, own_method(config), weights, images, labels, step, recorder)
+        *_, g = one_step(config, method or own_method(config), weights, images, labels, step, recorder)
         recorder.add_loss()
         last["g"] = recorder.add("update", G[config.precision], "g", g, [key for key in last if key[0] == "loss"])
         recorder.weights("update", weights, dict.fromkeys(
@@ -195,7 +196,7 @@ def record_steps(recorder, config, dataset, steps):
 
 def _record_draws(recorder, config, weights, step, settings):
     """z of every ZO tensor, query by query."""
-    if config.zo_frozen:
+    if config.zo_frozen or config.bp_tail == BP:
         return
     precision = PRECISIONS[config.precision]
     arrays, _ = precision.to_arrays(weights)
@@ -208,21 +209,21 @@ def _record_draws(recorder, config, weights, step, settings):
 
 def check_traceable(config):
     """Refuses a configuration of which there is no trace, as a UserError."""
-    if config.bp_tail == BP:
-        raise UserError(f"--bp-tail {config.bp_tail}: traces are of steps with --bp-tail 0 or more, a number")
+    if config.bp_tail == BP and config.precision == "fp32":
+        raise UserError(f"--bp-tail {config.bp_tail}: traces of it are of --precision int8; in FP32 give a number")
     if compares_loss(config):
         raise UserError("--loss float with --precision int8 is a comparison on this machine, no contract: traces have "
                         "the losses integer and coarse")
 
 
-def export_trace(config, dataset, folder, steps, compact):
+def export_trace(config, dataset, folder, steps, compact, method=None):
     """Writes a trace of the first `steps` steps of a run into `folder`, which exists and is empty.
 
-    Returns how many records it has.  Raises UserError as `check_traceable` does.
+    method: as of `record_steps`.  Returns how many records it has.  Raises UserError as `check_traceable` does.
     """
     check_traceable(config)
     recorder = Recorder(folder, compact, 1 if config.zo_frozen else config.queries, config.precision)
-    record_steps(recorder, config, dataset, steps)
+    record_steps(recorder, config, dataset, steps, method)
     layers = models.of_run(config).layers
     layers = described(models.integer_layers(layers) if config.precision == "int8" else layers)
     manifest = {"format_version": FORMAT_VERSION, "config": as_json(config),

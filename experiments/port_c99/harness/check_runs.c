@@ -13,7 +13,7 @@ static const char *const RUNS[] = {
     "solids-int8-k1-queries3", "solids-int8-k2-frozen", "solids-int8-k3-queries2-both",
     "subset-fp32-k0", "subset-fp32-k1", "subset-fp32-k2", "subset-fp32-k3",
     "subset-fp32-k0-queries3", "subset-fp32-k1-both", "subset-fp32-k2-frozen", "solids-fp32-k0", "solids-fp32-k3",
-    "mnist-int8-k0", "mnist-int8-k2"};
+    "solids-int8-full-bp", "subset-int8-full-bp", "mnist-int8-k0", "mnist-int8-k2"};
 
 /* Compares lines as they come with those of a committed run. */
 struct comparison {

@@ -247,9 +247,12 @@ static void record(struct recorder *recorder, const struct note *told)
         axes_of_batch(told->n, told->shape, &made);
     else if (told->array)
         axes_of_weights(trace->model, told->name, &made);
-    if (told->bytes == 2) {   /* the steps of a tail are int32 in a trace */
-        int32_t *wide = allocate((size_t)(made.shape[0] * made.shape[1]) * sizeof *wide);
-        for (int32_t i = 0; i < made.shape[0] * made.shape[1]; i++)
+    if (told->bytes == 2) {   /* steps are int32 in a trace */
+        int32_t count = 1;
+        for (int32_t i = 0; i < made.dims; i++)
+            count *= made.shape[i];
+        int32_t *wide = allocate((size_t)count * sizeof *wide);
+        for (int32_t i = 0; i < count; i++)
             wide[i] = ((const int16_t *)told->array)[i];
         made.array = wide;
     }
@@ -464,19 +467,22 @@ static bool check_trace(const char *folder, const char *name, int32_t *right)
     return trace.agrees;
 }
 
-/* names: of the traces to check; with a count of 0 the three networks' for each K, in both precisions, and
- * that of the running scale. */
+/* names: of the traces to check; with a count of 0 all: the three networks' for each K, in both precisions, and
+ * more. */
 int32_t check_traces(const char *folder, char *const *names, int32_t count, int32_t *right)
 {
     static const char *const models[] = {"narrow-lenet", "lenet5", "narrow-pointnet"};
+    static const char *const more[] = {"narrow-lenet-int8-k2-running", "narrow-lenet-int8-k2-colours",
+                                       "narrow-pointnet-int8-k1-queries2", "narrow-pointnet-int8-k2-frozen",
+                                       "narrow-pointnet-int8-k3-both", "narrow-pointnet-int8-k2-queries2-both",
+                                       "narrow-lenet-int8-full-bp", "narrow-pointnet-int8-full-bp"};
+    const int32_t all = 24 + (int32_t)(sizeof more / sizeof *more);
     int32_t failures = 0;
-    for (int32_t i = 0; i < (count ? count : 25); i++) {
+    for (int32_t i = 0; i < (count ? count : all); i++) {
         const size_t mark = pool_mark();
         char name[48];
         snprintf(name, sizeof name, "%s-%s-k%d", models[i / 4 % 3], i < 12 ? "int8" : "fp32", (int)(i % 4));
-        if (i == 24)
-            strcpy(name, "narrow-lenet-int8-k2-running");
-        failures += !check_trace(folder, count ? names[i] : name, right);
+        failures += !check_trace(folder, count ? names[i] : i < 24 ? name : more[i - 24], right);
         pool_release(mark);
     }
     return failures;

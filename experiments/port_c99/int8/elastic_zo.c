@@ -57,10 +57,7 @@ int64_t forward_pass(struct trainer *trainer, const struct settings *settings, c
         tail_steps(trainer, labels, n, settings->b_bp, phase, query, steps);
     const int64_t loss = (settings->coarse ? coarse_cross_entropy : cross_entropy)(
         trainer->x[last], trainer->exponents[last], labels, n, model->classes);
-    if (trainer->recorder) {
-        const struct note told = {phase, "loss", "batch", query, 0, NULL, 0, NULL, loss, 0, 0, 0};
-        trainer->recorder->note(trainer->recorder, &told);
-    }
+    note_loss(trainer, phase, query, loss);
     return loss;
 }
 

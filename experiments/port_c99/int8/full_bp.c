@@ -77,11 +77,23 @@ static void rows_gradient(const struct layer *layer, int32_t rows, const int8_t 
     }
 }
 
+/* Tells a recorder the sum that wide_step has used, as int32, as which it is written over itself. */
+static void note_gradient(struct trainer *trainer, const struct layer *layer, const char *op)
+{
+    for (int32_t i = 0; trainer->recorder && i < weight_count(layer); i++) {
+        const int32_t narrow = (int32_t)trainer->wide[i];
+        memcpy((char *)trainer->wide + (size_t)i * sizeof narrow, &narrow, sizeof narrow);
+    }
+    note(trainer, "minus", 0, op, layer->name, 4, trainer->wide, 0, NULL);
+}
+
 /* Back through block b: its step, and in trainer->sums the error of its input, where a layer lies below.
  * exponent: of the error. */
 static void block_backward(struct trainer *trainer, int32_t b, int32_t n, int32_t b_bp, const int8_t *error,
                            int32_t exponent)
 {
+    static const char *const gradients[] = {"conv2d_gradient", "linear_gradient", "point_linear_gradient"};
+    static const char *const backwards[] = {"conv2d_backward", "linear_backward", "point_linear_backward"};
     const struct block *block = &trainer->model->blocks[b];
     const struct layer *layer = block->layers;
     const int8_t *weight = trainer->weights[b].data, *x = trainer->x[b];
@@ -107,6 +119,9 @@ static void block_backward(struct trainer *trainer, int32_t b, int32_t n, int32_
     }
     wide_step(trainer->wide, weight_count(layer), exponent + trainer->exponents[b], b_bp, scale_of(trainer, b),
               trainer->steps[b]);
+    note_gradient(trainer, layer, gradients[layer->type]);
+    if (b)
+        note(trainer, "minus", 0, backwards[layer->type], layer->name, 4, trainer->sums, n, &block->input);
 }
 
 /* One step of full BP on the batch in trainer->x[0]; changes the weights in place. Logged: L, L, 0. */
@@ -115,7 +130,10 @@ void full_bp_step(struct trainer *trainer, const uint8_t *labels, int32_t n, con
 {
     const struct model *model = trainer->model;
     const int32_t last = model->block_count;
+    const char *name = model->blocks[last - 1].layers->name;
     int8_t *error = trainer->errors[0];
+    note_weights(trainer, "minus", 0);
+    note(trainer, "minus", 0, "input", "images", 1, trainer->x[0], n, &model->input);
     forward(trainer, n, "minus", 0);
     outcome->loss_plus = (settings->coarse ? coarse_cross_entropy : cross_entropy)(
         trainer->x[last], trainer->exponents[last], labels, n, model->classes);
@@ -124,13 +142,27 @@ void full_bp_step(struct trainer *trainer, const uint8_t *labels, int32_t n, con
     outcome->queries = 1;
     int32_t exponent = softmax_error(trainer->x[last], trainer->exponents[last], labels, n, model->classes,
                                      trainer->sums, error) - SOFTMAX_BITS;
+    note_made(trainer, "minus", 0, "softmax_error", name, error, n, &model->blocks[last - 1].output, exponent, 0,
+              0);
     for (int32_t b = last - 1; b >= 0; b--) {
-        const int32_t count = n * shape_size(&model->blocks[b].input);
+        const struct shape *input = &model->blocks[b].input;
+        const int32_t count = n * shape_size(input);
         block_backward(trainer, b, n, settings->b_bp, error, exponent);
-        if (b && model->blocks[b - 1].relu)
+        if (!b)
+            break;
+        name = model->blocks[b].layers->name;
+        if (model->blocks[b - 1].relu) {
             relu_backward(count, trainer->x[b], trainer->sums);
-        if (b)
-            exponent += trainer->weights[b].exponent + requantise(trainer->sums, count, error);
+            note(trainer, "minus", 0, "relu_backward", name, 4, trainer->sums, n, input);
+        }
+        const int32_t maximum = trainer->recorder ? max_abs(trainer->sums, count) : 0;
+        const int32_t shift = requantise(trainer->sums, count, error);
+        exponent += trainer->weights[b].exponent + shift;
+        note_made(trainer, "minus", 0, "requantise_error", name, error, n, input, exponent, maximum,
+                  shift);
     }
+    for (int32_t b = last - 1; b >= 0; b--)
+        note(trainer, "minus", 0, "gradient_step", model->blocks[b].layers->name, 2, trainer->steps[b], 0, NULL);
+    note_loss(trainer, "minus", 0, outcome->loss_minus);
     update_all(trainer, 0, false);
 }

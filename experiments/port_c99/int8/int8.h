@@ -139,6 +139,10 @@ void tail_steps(struct trainer *trainer, const uint8_t *labels, int32_t n, int32
                 int32_t query, int16_t **steps);
 void update_all(struct trainer *trainer, int32_t first, bool both);
 void note_weights(struct trainer *trainer, const char *phase, int32_t query);
+void note_loss(struct trainer *trainer, const char *phase, int32_t query, int64_t loss);
+void note_made(struct trainer *trainer, const char *phase, int32_t query, const char *op, const char *name,
+               const int8_t *array, int32_t n, const struct shape *shape, int32_t exponent, int32_t maximum,
+               int32_t shift);
 void note(struct trainer *trainer, const char *phase, int32_t query, const char *op, const char *name, int32_t bytes,
           const void *array, int32_t n, const struct shape *shape);
 void perturb(struct trainer *trainer, int32_t times, uint64_t seed, uint64_t step, uint64_t query,

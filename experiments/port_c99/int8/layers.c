@@ -101,17 +101,17 @@ static void plain_block(struct trainer *trainer, int32_t b, int32_t n, const cha
     const int32_t maximum = max_abs(trainer->sums, n * shape_size(&shape));
     const int32_t shift = requantise(trainer->sums, n * shape_size(&shape), trainer->x[b + 1]);
     trainer->exponents[b + 1] = trainer->exponents[b] + trainer->weights[b].exponent + shift;
-    const struct note told = {phase, "requantise", name, query, 1, trainer->x[b + 1], n, &block->output, 0,
-                              trainer->exponents[b + 1], maximum, shift};
-    trainer->recorder->note(trainer->recorder, &told);
+    note_made(trainer, phase, query, "requantise", name, trainer->x[b + 1], n, &block->output,
+              trainer->exponents[b + 1], maximum, shift);
 }
 
 /* The forward pass, from trainer->x[0] to the logits, trainer->x[block_count]. */
 void forward(struct trainer *trainer, int32_t n, const char *phase, int32_t query)
 {
-    for (int32_t b = 0; b < trainer->model->block_count; b++)
+    for (int32_t b = 0; b < trainer->model->block_count; b++) {
         if (trainer->recorder)
             plain_block(trainer, b, n, phase, query);
-        else
+        if (!trainer->recorder || trainer->bp_tail == FULL_BP)   /* of which full BP learns where the maxima are */
             tiled_block(trainer, b, n);
+    }
 }

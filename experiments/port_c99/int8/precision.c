@@ -123,6 +123,23 @@ void note(struct trainer *trainer, const char *phase, int32_t query, const char 
         trainer->recorder->note(trainer->recorder, &told);
 }
 
+/* The result of a requantisation. */
+void note_made(struct trainer *trainer, const char *phase, int32_t query, const char *op, const char *name,
+               const int8_t *array, int32_t n, const struct shape *shape, int32_t exponent, int32_t maximum,
+               int32_t shift)
+{
+    const struct note told = {phase, op, name, query, 1, array, n, shape, 0, exponent, maximum, shift};
+    if (trainer->recorder)
+        trainer->recorder->note(trainer->recorder, &told);
+}
+
+void note_loss(struct trainer *trainer, const char *phase, int32_t query, int64_t loss)
+{
+    const struct note told = {phase, "loss", "batch", query, 0, NULL, 0, NULL, loss, 0, 0, 0};
+    if (trainer->recorder)
+        trainer->recorder->note(trainer->recorder, &told);
+}
+
 /* The weights, then the running scales as int32 (reference, age), under their layers' names. */
 void note_weights(struct trainer *trainer, const char *phase, int32_t query)
 {

@@ -113,14 +113,11 @@ void tail_steps(struct trainer *trainer, const uint8_t *labels, int32_t n, int32
 {
     const struct model *model = trainer->model;
     const int32_t first = head_blocks(model, trainer->bp_tail), last = model->block_count - 1;
-    struct note told = {phase, "softmax_error", model->blocks[last].layers->name, query, 1, trainer->errors[0], n,
-                        &model->blocks[last].output, 0, -SOFTMAX_BITS, 0, 0};
     int8_t *error = trainer->errors[0], *below = trainer->errors[1];
     int32_t exponent = softmax_error(trainer->x[last + 1], trainer->exponents[last + 1], labels, n, model->classes,
                                      trainer->sums, error) - SOFTMAX_BITS;
-    told.exponent = exponent;
-    if (trainer->recorder)
-        trainer->recorder->note(trainer->recorder, &told);
+    note_made(trainer, phase, query, "softmax_error", model->blocks[last].layers->name, error, n,
+              &model->blocks[last].output, exponent, 0, 0);
     for (int32_t b = last; b >= first; b--) {
         const struct block *block = &model->blocks[b];
         const int32_t in = block->layers->in, out = block->layers->out;
@@ -137,16 +134,10 @@ void tail_steps(struct trainer *trainer, const uint8_t *labels, int32_t n, int32
         note(trainer, phase, query, "linear_backward", block->layers->name, 4, trainer->sums, n, &block->input);
         relu_backward(n * in, trainer->x[b], trainer->sums);
         note(trainer, phase, query, "relu_backward", block->layers->name, 4, trainer->sums, n, &block->input);
-        told.maximum = max_abs(trainer->sums, n * in);
-        told.shift = requantise(trainer->sums, n * in, below);
-        exponent += trainer->weights[b].exponent + told.shift;
-        told.exponent = exponent;
-        told.op = "requantise_error";
-        told.name = block->layers->name;
-        told.array = below;
-        told.shape = &block->input;
-        if (trainer->recorder)
-            trainer->recorder->note(trainer->recorder, &told);
+        const int32_t maximum = max_abs(trainer->sums, n * in), shift = requantise(trainer->sums, n * in, below);
+        exponent += trainer->weights[b].exponent + shift;
+        note_made(trainer, phase, query, "requantise_error", block->layers->name, below, n, &block->input, exponent,
+                  maximum, shift);
         error = below;
         below = now;
     }

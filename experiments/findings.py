@@ -114,16 +114,17 @@ def added():
 
 def limits():
     """Where INT8 is slower, where ZO adds nothing, small batches."""
-    none, one_seed = [], []
+    none, one_seed = [], {}
     for title, by_precision in of_full_training().items():
         for precision, cells in by_precision.items():
             zo = of_zo(cells)
             if same := [f"{k}" for k, one in zo.items() if one.half_width is not None and not one.is_told()]:
                 none.append(f"K = {joined(same)} on {title} in {precision.upper()}")
             if any(len(one.by_seed) == 1 for one in zo.values()):
-                one_seed.append(f"{title} in {precision.upper()}")
+                one_seed.setdefault(title, []).append(precision.upper())
     nothing = f"No difference between ZO and its frozen control can be told at {'; '.join(none)}. " if none else ""
-    open_ = f"One seed alone, which decides nothing: {'; '.join(one_seed)}. " if one_seed else ""
+    single = "; ".join(f"{title} in {joined(names)}" for title, names in one_seed.items())
+    open_ = f"One seed alone, which decides nothing: {single}. " if single else ""
     smallest = port_ratios((1,), tails=(3,))
     slow = (f"In NumPy a step of INT8 takes {range_of(inverse(numpy_ratios()))} times as long as one of FP32, as NumPy "
             f"multiplies integers as int32. In C it is {faster(port_ratios(BATCHES))} at batches of 32 and 256, and "

@@ -197,6 +197,7 @@ def test_a_difference_is_paired_by_seed_with_students_t():
     assert str(one.difference(other)) == "~ +2.00 +- 2.48" and str(other.difference(one)) == "~ -2.00 +- 2.48"
     assert str(one) == "72.00 +- 27.33 (3 seeds)"                   # 4.30265 * 11 / sqrt(3)
     assert str(cell_of(61.5, 72, 83).difference(other)) == "+2.17 +- 1.90"    # deviation 0.7638; off zero
+    assert str(other.difference(cell_of(61.5, 72, 83))) == "-2.17 +- 1.90"
     assert str(cell_of(80, 82).difference(cell_of(70, 70))) == "~ +11.00 +- 12.71"    # t of 1 degree is 12.7062
     assert not cell_of(1, 2).difference(cell_of(1, 2)).is_told()    # all alike: no difference
 

@@ -62,6 +62,8 @@ def correct(data, precision, name):
 
 def with_interval(values, form="{:.2f}"):
     """'97.04 +- 0.62' of some values, by the textbook."""
+    if not values:
+        return "-"
     mean = sum(values) / len(values)
     text = form.format(mean).replace("-0.00", "+0.00")
     if len(values) == 1:
@@ -77,8 +79,10 @@ def difference(one, other):
 
 
 SETS = [(f"{title}, {precision.upper()}", file, precision) for title, file in (
-    ("MNIST", "mnist"), ("Fashion-MNIST", "fashion_mnist"), ("ModelNet10, 256 points", "pointnet_full_p256"))
-    for precision in ("int8", "fp32")]
+    ("MNIST", "mnist"), ("Fashion-MNIST", "fashion_mnist"), ("ModelNet10, 256 points", "pointnet_full_p256"),
+    ("ModelNet40, 256 points", "pointnet_full_modelnet40_p256"))
+    for precision in ("int8", "fp32") if file[0] != "p" or (ROOT / f"experiments/results/{file}.json").exists()]
+SETS = [one for one in SETS if correct(*one[1:], "k2")]   # that have run as far as to K = 2
 
 
 @pytest.mark.parametrize("text", (README, EXPERIMENTS), ids=readme.DOCUMENTS)
@@ -98,14 +102,17 @@ def test_tables_and_claims_are_recomputed_too(title, file, precision):
     lines = {line[0]: line for line in table(part)}
     zero = correct(file, precision, "k0")
     for name, label in (("k1", "K = 1"), ("k2", "K = 2"), ("k3", "K = 3"), ("all", "full BP")):
-        here, line = correct(file, precision, name), lines[label]
+        here, line = correct(file, precision, name), lines.get(label)
+        assert bool(here) == (line is not None)
+        if not here:
+            continue
         assert line[5].startswith(with_interval([*here.values()]) + " (") and line[7] == difference(here, zero)
         assert line[8] == ("5.2 to 9.5" if name != "all" else "-")
     claim = next(line for line in table(made("claims", EXPERIMENTS))
                  if line[0] == f"over vanilla ZO, {title.rpartition(',')[0]}")
     for name in ("k1", "k2", "k3"):
         told = difference(correct(file, precision, name), zero).removesuffix(" (one seed)")
-        assert told in claim[2 if precision == "int8" else 3]
+        assert told == "-" or told in claim[2 if precision == "int8" else 3]
 
 
 def test_the_three_lines_are_recomputed():
@@ -137,7 +144,7 @@ def test_limits_name_every_control_that_is_not_told_from_its_row():
         shown = re.findall(r"\d", same[1]) if same else []
         assert shown == [str(k) for k, one in zip((1, 2, 3), told) if one.startswith("~")]
         single = text.partition("decides nothing: ")[2].partition(". Compare")[0].split("; ")
-        assert (f"{name} in {kind}" in single) == any("one seed" in one for one in told)
+        assert any(re.fullmatch(rf"{name} in .*{kind}.*", words) for words in single) == any("one seed" in one for one in told)
 
 
 def test_fine_tuning_gains_are_of_the_committed_runs():

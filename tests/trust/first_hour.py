@@ -38,11 +38,11 @@ OWN = [{"type": "Conv2d", "name": "edges", "out_channels": 8, "kernel": 3, "pad"
        {"type": "MaxPool2d", "size": 4}, {"type": "ReLU"}, {"type": "Flatten"},
        {"type": "Linear", "name": "hidden", "out_features": 32}, {"type": "ReLU"},
        {"type": "Linear", "name": "middle", "out_features": 24}, {"type": "ReLU"}, {"type": "Linear", "name": "out"}]
-MOVES = dict(r_max=3, p_zero=(192, 224, 240))   # larger steps of ZO than those that are tuned for more steps
+MOVES = dict(p_zero=(192, 224, 240))   # of ZO alone
 OPTIONS = {   # what differs from the defaults, which are tuned for 60,000 pictures
     ("int8", "0"): dict(epochs=20),
-    ("int8", "2"): dict(epochs=50, **MOVES),
-    ("int8", "all"): dict(epochs=60, b_bp=(4, 3, 2)),
+    ("int8", "2"): dict(epochs=100, **MOVES),
+    ("int8", "all"): dict(epochs=24),
     ("fp32", "0"): dict(epochs=20),
     ("fp32", "2"): dict(epochs=40),
     ("fp32", "all"): dict(epochs=30),
@@ -56,7 +56,7 @@ class Length(NamedTuple):
     """How much of it is done."""
     each: int          # pictures of a class
     models: tuple
-    seeds: int         # of K = 2 and its control
+    seeds: int         # of K = 2 and its control, for the first network
     epochs: int        # of every run; 0: as OPTIONS says
     whole: bool        # the accuracies are judged, and the package is installed, which needs a network
 
@@ -123,26 +123,28 @@ class Hour:
         table = self.result["accuracy"] = {}
         for model in self.length.models:
             for precision in ("int8", "fp32"):
-                row = table[f"{model} {precision}"] = {}
+                row, seeds = {}, range(self.length.seeds if model == self.length.models[0] else 1)
                 for tail in TAILS:
-                    seeds = range(self.length.seeds if tail == "2" else 1)
-                    row[f"K = {tail}"] = [self.train(model, precision, tail, seed=seed) for seed in seeds]
-                row["control of K = 2"] = [self.train(model, precision, "2", control=True, seed=seed)
-                                           for seed in range(self.length.seeds)]
-        if self.length.whole and not self.problems:
+                    row[f"K = {tail}"] = [self.train(model, precision, tail, seed=seed)
+                                          for seed in (seeds if tail == "2" else range(1))]
+                row["control of K = 2"] = [self.train(model, precision, "2", control=True, seed=seed) for seed in seeds]
+                table[f"{model} {precision}"] = row
+        if self.length.whole:
             self.judge(table)
 
     def judge(self, table):
+        """What the first network must reach; a user's own may be as good with a head that stays as it began."""
         self.must(self.result["linear"] < LINEAR_BELOW, f"the linear classifier has {self.result['linear']} %")
-        for name, row in table.items():
+        for precision in ("int8", "fp32"):
+            row = table[f"{self.length.models[0]} {precision}"]
             k2, control, bp = (np.mean(row[key]) for key in ("K = 2", "control of K = 2", "K = all"))
-            self.must(k2 > control, f"{name}: K = 2 has {k2:.2f} %, its control {control:.2f} %")
-            self.must(k2 > K2_ABOVE, f"{name}: K = 2 has {k2:.2f} %")
-            if name.startswith("lenet5"):
-                self.must(bp > BP_ABOVE, f"{name}: full BP has {bp:.2f} %")
+            self.must(k2 > control, f"{precision}: K = 2 has {k2:.2f} %, its control {control:.2f} %")
+            self.must(k2 > K2_ABOVE, f"{precision}: K = 2 has {k2:.2f} %")
+            self.must(bp > BP_ABOVE, f"{precision}: full BP has {bp:.2f} %")
 
     def kill_and_resume(self):
         """A run that is killed in the middle goes on to the bytes of the one that was not."""
+        found = []
         for model in self.length.models:
             whole, words = f"{model}-int8-2-seed0", ["train", *self.options(model, "int8", "2"), "--out", "killed"]
             child = self.start(*words)
@@ -154,20 +156,22 @@ class Hour:
             os.kill(child.pid, signal.SIGKILL)
             self.must(child.end().status == -signal.SIGKILL, f"{whole} ended before it could be killed")
             self.call(*words, "--resume")
-            for problem in runs.differences(self.folder / "killed", self.folder / whole):
-                self.problems.append(f"{whole}, killed and resumed: {problem}")
+            found += [f"{whole}, killed and resumed: {difference}"
+                      for difference in runs.differences(self.folder / "killed", self.folder / whole)]
             shutil.rmtree(self.folder / "killed")
-        self.result["killed and resumed"] = "the same bytes" if not self.problems else "see problems"
+        self.problems += found
+        self.result["killed and resumed"] = found or "the same bytes"
 
     def threads(self):
         """INT8 digests on one thread and on two."""
-        found = {}
-        for threads in ("1", "2"):
-            self.call("train", *self.options(self.length.models[0], "int8", "2"), "--out", f"threads{threads}",
-                      ZO_NUMPY_THREADS=threads)
-            found[threads] = digest(read_checkpoint(self.folder / f"threads{threads}" / CHECKPOINT)[0])
-        self.must(found["1"] == found["2"], f"digests of one and two threads: {found}")
-        self.result["weights_sha256 on one and two threads"] = sorted(set(found.values()))
+        same = self.result["weights_sha256 on one and two threads"] = {}
+        for model in self.length.models:
+            for threads in ("1", "2"):
+                out = f"{model}-threads{threads}"
+                self.call("train", *self.options(model, "int8", "2"), "--epochs", 5, "--out", out,
+                          ZO_NUMPY_THREADS=threads)
+                found = digest(read_checkpoint(self.folder / out / CHECKPOINT)[0])
+                self.must(found == same.setdefault(model, found), f"{model}: another digest on {threads} threads")
 
     def use(self):
         """Evaluates without options, predicts, compares, exports.  Returns what was predicted."""

@@ -29,7 +29,7 @@ POINTNET = @chosen=$$($(RUN) -m datasets.at_hand "$(MODELNET)") && eval "$(RUN) 
 
 .PHONY: ready help first mnist-int8 mnist-fp32 fashion-int8 fashion-fp32 finetune-int8 finetune-fp32 pointnet-int8
 .PHONY: pointnet-fp32 results results-quick figures data test golden-check golden-update port
-.PHONY: fuzz faults matrix mutants installed rename-proof lint clean
+.PHONY: fuzz faults matrix mutants installed first-hour rename-proof lint clean
 
 ready: environment
 	@echo "ready; in any shell: $(RUN) -m zo_numpy --help (a first picture: make first; all there is: make help)"
@@ -67,6 +67,7 @@ help:
 	@echo "make matrix         compare INT8 digests over Pythons, NumPys, threads, tiles, SIMD, hash seeds, locales"
 	@echo "make mutants        change the arithmetic a line at a time and see the tests notice; resumable"
 	@echo "make installed      install the package into an empty environment elsewhere and try its commands"
+	@echo "make first-hour     a new user's first hour: own pictures, own network, both precisions, killed, taken elsewhere"
 	@echo "make rename-proof   rename every private function in a copy and run the tests there: none may break"
 	@echo "make lint           a linter and a type checker over everything, if the developer has them"
 	@echo "make clean          remove the environment and Python's caches; runs/ and datasets/cache stay"
@@ -167,6 +168,10 @@ mutants: environment
 installed: environment
 	$(call LASTS,a minute)
 	@$(RUN) -m tests.trust.installed
+
+first-hour: environment
+	$(call LASTS,10 minutes)
+	@$(RUN) -m tests.trust.first_hour
 
 rename-proof: environment
 	$(call LASTS,10 minutes)

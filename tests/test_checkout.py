@@ -1,10 +1,13 @@
-"""A checkout is byte for byte what was committed, whatever git is told; options without effect are said."""
+"""A checkout is byte for byte what was committed, whatever git is told, and works without git where nothing may be
+written; options without effect are said."""
+import ctypes
+import os
 import shutil
 import subprocess
 
 import pytest
 
-from small_runs import ROOT, refused, train, write_digits
+from small_runs import ROOT, python, refused, snapshot, train, write_digits
 
 
 @pytest.mark.skipif(not shutil.which("git"), reason="no git here")
@@ -35,3 +38,36 @@ def test_a_folder_for_data_that_need_none_is_refused(tmp_path, capsys, data):
     model = "narrow-lenet" if data == "mnist-subset" else "narrow-pointnet"
     assert "--data-dir has no effect" in refused(capsys, "train", "--data", data, "--model", model, "--data-dir",
                                                  tmp_path, "--out", tmp_path / "run")
+
+
+def without_the_superusers_rights():
+    """For a child's preexec_fn: files that are read-only are so for the superuser, too, on Linux."""
+    drop_from_what_an_exec_gives, may_write_everywhere = 24, 1
+    if not os.geteuid():
+        ctypes.CDLL(None).prctl(drop_from_what_an_exec_gives, may_write_everywhere, 0, 0, 0)
+
+
+def test_a_zip_download_of_an_odd_name_that_may_not_be_written(tmp_path):
+    """Without .git: training, the vectors of the ops and tests work."""
+    clone, mine = tmp_path / "it's a \"clone\" é $x", tmp_path / "mine"
+    for name in ("zo_numpy", "datasets", "experiments", "tests"):
+        shutil.copytree(ROOT / name, clone / name,
+                        ignore=shutil.ignore_patterns("__pycache__", "cache", "traces", "results", "old"))
+    shutil.copy(ROOT / "setup.cfg", clone)
+    for path in (*clone.rglob("*"), clone):
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    mine.mkdir()
+    before = snapshot(clone)
+    run = ("train", "--data", "mnist-subset", "--model", "narrow-lenet", "--limit", 64, "--bp-tail", "all",
+           "--epochs", 1, "--out", mine / "run")
+    options = {"cwd": clone, "env": {"PYTHONPATH": str(clone)}, "preexec_fn": without_the_superusers_rights}
+    if not python("-c", "open('new', 'w')", **options).returncode:
+        pytest.skip("the superuser may write everywhere")
+    for words in (("-m", "zo_numpy", *run), ("-m", "zo_numpy", "evaluate", mine / "run", "--picture"),
+                  ("-c", "import pathlib; from zo_numpy.golden import check;"
+                         "assert check.check_ops(pathlib.Path('tests/golden/ops'))[1] == []"),
+                  ("-m", "pytest", "-q", "-p", "no:cacheprovider", f"--basetemp={mine / 'tests'}",
+                   "tests/test_layers_int8.py")):
+        done = python(*words, **options)
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert snapshot(clone) == before and (mine / "run" / "confusion.png").exists()

@@ -168,14 +168,18 @@ def test_export_to_where_nothing_can_be_written(run, tmp_path, capsys, out):
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").write_text("mine")
     before = snapshot(tmp_path)
-    message = refused(capsys, "export", run, "--out", tmp_path / out)
-    assert str(tmp_path / out) in message and ".part" not in message
+    for command in ("export", "compare"):
+        message = refused(capsys, command, run, "--out", tmp_path / out)
+        assert f"{tmp_path / out} cannot be written (" in message and "choose another file" in message
     assert snapshot(tmp_path) == before
 
 
 @pytest.mark.parametrize("name", ["checkpoint.npz", "config.json", "steps.txt", "metrics.jsonl"])
 def test_export_does_not_replace_the_run_itself(run, capsys, name):
     before = snapshot(run)
-    for out in (run / name, run / ".." / run.name / name):
-        assert name in refused(capsys, "export", run, "--out", out)
+    for command in (["export", run], ["export", run, "--format", "flat"], ["compare", run],
+                    ["golden", "export-data", "--data", "mnist-subset", "--model", "narrow-lenet", "--limit", 1]):
+        for out in (run / name, run / ".." / run.name / name):
+            given = [out] if command[0] == "golden" else ["--out", out]
+            assert f"{name} is a file of the run itself" in refused(capsys, *command, *given)
     assert snapshot(run) == before

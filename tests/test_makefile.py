@@ -203,7 +203,8 @@ def test_make_alone_makes_the_environment_and_says_how_to_call_the_program(clone
 
 def test_long_targets_say_how_long_they_take(clone):
     for target in ("first", "mnist-int8", "fashion-fp32", "finetune-int8", "pointnet-fp32", "results-quick", "test",
-                   "golden-check", "golden-update", "port", "fuzz", "faults", "matrix", "mutants", "installed"):
+                   "golden-check", "golden-update", "port", "fuzz", "faults", "matrix", "mutants", "installed",
+                   "first-hour"):
         assert re.search("^this takes about .*(minute|hour)", make(clone, target).stdout, re.MULTILINE), target
 
 

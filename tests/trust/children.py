@@ -37,8 +37,9 @@ class Child:
     def live(self, work, user):
         status = 99   # of an exception, which is what a user must never see
         try:
-            for number, file in enumerate(self.files, 1):
+            for number, (name, file) in enumerate(zip(("stdout", "stderr"), self.files), 1):
                 os.dup2(file.fileno(), number)
+                setattr(sys, name, open(number, "w", closefd=False))   # a test's own may go elsewhere
             signal.signal(signal.SIGINT, signal.default_int_handler)   # it may be ignored in a background job
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             if user is not None:
@@ -59,10 +60,10 @@ class Child:
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, number)
 
-    def end(self):
+    def end(self, patience=PATIENCE):
         """Waits for it.  Returns its End; a child that hangs is killed, and its status is -9."""
         while not (ended := os.waitpid(self.pid, os.WNOHANG))[0]:
-            if time.monotonic() > self.started + PATIENCE:
+            if time.monotonic() > self.started + patience:
                 os.kill(self.pid, signal.SIGKILL)
             time.sleep(0.001)
         seconds = time.monotonic() - self.started

@@ -16,9 +16,18 @@ class _Parser(argparse.ArgumentParser):
     def __init__(self, **options):
         super().__init__(allow_abbrev=False, **options)
         self.register("type", pathlib.Path, user_path)   # `~` in every path, which no shell replaces in --out=~/x
+        self.register("type", int, _whole)
 
     def error(self, message):
         raise UserError(f"{message} (see `{self.prog} --help`)")
+
+
+def _whole(text):
+    """int, with a complaint in plain words."""
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
 
 
 def several(kind):

@@ -11,14 +11,13 @@ import numpy as np
 # Modules that share their name with a command have another one here.
 from .. import models
 from ..errors import Diverged, UserError, written
-from ..files import write_atomically
 from ..golden import runs as golden_runs
 from ..measure import bench as benchmark, in_words, memory as memories, peak
 from ..run.checkpoint import digest
 from ..run.config import BP, describe, flat, is_own, make_config, option, read_config
 from ..run.effects import without_effect
 from ..run.fitting import fitted
-from ..run.folder import CONFIG, CURVES, RUN_FILES, RunFolder, read_description
+from ..run.folder import CONFIG, CURVES, RunFolder, read_description, write_output
 from ..run.origin import read_origin, write_origin
 from ..run.network import described, first_difference, own_model, takes_points
 from ..run.steps import PRECISIONS, split
@@ -155,8 +154,6 @@ def export(run, format, out=None):
     origin = f"{config.model} trained by zo_numpy, {run.resolve().name}"
     program = format == "c" and out is not None and out.suffix != ".h"
     out = out or run / {"npz": "weights.npz", "flat": "weights.flat", "c": "weights.h"}[format]
-    if out.resolve().parent == run.resolve() and out.name in RUN_FILES:
-        raise UserError(f"{out} is a file of the run itself; choose another --out")
     if format == "c" and config.precision != "int8":
         raise UserError(f"{run} has {config.precision} weights, but a C header holds INT8; use --format npz, or "
                         "fine-tune it in INT8 with --init-from")
@@ -173,9 +170,9 @@ def export(run, format, out=None):
             out.mkdir(exist_ok=True)
             out = out / "weights.h"
             say("only the header of the weights: a program needs a clone of the project")
-        write_atomically(out, content())
     except OSError as error:
         raise UserError(f"{out} cannot be written ({error.strerror}); choose another --out") from None
+    write_output(out, content())
     say(f"wrote {out} ({out.stat().st_size:,} bytes)")
 
 
@@ -187,7 +184,7 @@ def replay(run, out=None):
     seconds = max(time.monotonic() - started, 1e-9)
     arrays, numbers = PRECISIONS[config.precision].to_arrays(weights)
     if out:
-        write_atomically(out, exporting.to_npz(arrays, numbers))
+        write_output(out, exporting.to_npz(arrays, numbers))
     say(f"replayed {made:,} of {total:,} steps ({made / seconds:,.0f} a second), weights sha256 {digest(arrays)}"
         + (f", written to {out}" if out else ""))
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..clouds import Variants
 from ..errors import UserError
-from ..files import write_atomically
+from ..run.folder import write_output
 from ..run.steps import parts, samples_at
 
 MAGIC = b"ZOFLAT1\n"
@@ -57,9 +57,9 @@ def _data_arrays(config, dataset):
 
 
 def export_data(config, dataset, path):
-    """Writes a run's data; returns how many bytes.  Raises UserError, OSError."""
+    """Writes a run's data; returns how many bytes.  Raises UserError."""
     content = flat(_data_arrays(config, dataset))
-    write_atomically(path, content)
+    write_output(path, content)
     return len(content)
 
 

@@ -3,9 +3,8 @@ import os
 import pathlib
 
 from ..errors import UserError
-from ..files import write_atomically
 from ..run.config import read_config
-from ..run.folder import CONFIG, METRICS, read_description
+from ..run.folder import CONFIG, METRICS, read_description, write_output
 from ..run.metrics import read_metrics
 from .plots import picture_of_several
 from .progress import duration, say
@@ -73,5 +72,5 @@ def compare(run, out):
         say(line)
     if len(digests) > 1:
         say("note: they were not trained on the same data")
-    write_atomically(out, picture_of_several(curves))
+    write_output(out, picture_of_several(curves))
     say(f"wrote {out}")

@@ -31,6 +31,16 @@ NO_RESUME = "the run cannot be resumed: start it again in another --out"
 DATASET_FIELDS = {"source": str, "complete": bool, "digest": str, "training_samples": int, "classes": list}
 
 
+def write_output(out, content):
+    """Writes the file that --out names.  Raises UserError, also for a file that a run is made of."""
+    if out.name in RUN_FILES and (out.parent / CONFIG).exists():
+        raise UserError(f"{out} is a file of the run itself; choose another file")
+    try:
+        write_atomically(out, content)
+    except OSError as error:
+        raise UserError(f"{out} cannot be written ({error.strerror}); choose another file") from None
+
+
 class RunFolder:
     """The files of one run, open for writing.  Use as a context manager: it holds the folder's lock.
 

@@ -5,7 +5,6 @@
 A test that breaks leaned on how the package is made, not on what it does. Writes experiments/results/trust_rename.json.
 """
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -13,22 +12,15 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from private_names import ROOT, private_names  # noqa: E402
+from private_names import private_names  # noqa: E402
 
 from experiments.common import save_result  # noqa: E402
-
-PARTS = ("zo_numpy", "datasets", "experiments", "tests", ".ci", "setup.cfg", "pyproject.toml", "Makefile", "README.md",
-         "LICENSE", "CHANGELOG.md", "CITATION.cff", ".gitignore")
+from tests.trust.mutants import copy_of_the_tree  # noqa: E402
 
 
 def renamed_copy(folder):
     """Copies the project into a folder with other private names.  Returns how many were renamed."""
-    for part in PARTS:
-        source = ROOT / part
-        if source.is_dir():
-            shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("__pycache__", "cache"))
-        elif source.exists():
-            shutil.copy(source, folder / part)
+    copy_of_the_tree(folder)
     others = {name: f"_other_{number}" for number, name in enumerate(sorted(private_names(folder)))}
     pattern = re.compile(r"\b(" + "|".join(map(re.escape, others)) + r")\b")
     for path in (folder / "zo_numpy").rglob("*.py"):

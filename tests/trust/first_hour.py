@@ -209,7 +209,7 @@ class Hour:
             shutil.copytree(self.folder / run, place / run)
             words = [command, "predict", run, *(self.folder / name for name in wanted)]
             done = subprocess.run(words, cwd=place, env={**os.environ, "PYTHONPATH": ""}, capture_output=True, text=True)
-            found = [line.split(": ")[1] for line in done.stdout.splitlines()]
+            found = list(predictions(done.stdout).values())
             self.must(found == list(wanted.values()), f"{run} predicts otherwise elsewhere: {found} {done.stderr}")
         self.result["predictions where it is installed"] = "the same"
 

@@ -204,14 +204,16 @@ class Hour:
         """The package installed in an empty environment, and the runs moved: the same predictions."""
         place = self.folder / "elsewhere"
         place.mkdir()
-        command = install(place)
+        command, others = install(place), []
         for run, wanted in predicted.items():
             shutil.copytree(self.folder / run, place / run)
             words = [command, "predict", run, *(self.folder / name for name in wanted)]
             done = subprocess.run(words, cwd=place, env={**os.environ, "PYTHONPATH": ""}, capture_output=True, text=True)
             found = list(predictions(done.stdout).values())
-            self.must(found == list(wanted.values()), f"{run} predicts otherwise elsewhere: {found} {done.stderr}")
-        self.result["predictions where it is installed"] = "the same"
+            if found != list(wanted.values()):
+                others.append(f"{run} predicts otherwise elsewhere: {found} {done.stderr}")
+        self.problems += others
+        self.result["predictions where it is installed"] = others or "the same"
 
 
 def predictions(text):

@@ -30,7 +30,7 @@ def shares():
 
 def run(files, options):
     """(exit status, what pytest printed) of a share."""
-    process = subprocess.run([sys.executable, "-m", "pytest", "-q", *options, *files], cwd=ROOT, text=True,
+    process = subprocess.run([sys.executable, "-m", "pytest", *options, *files], cwd=ROOT, text=True,
                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, errors="replace")
     return process.returncode, process.stdout
 

@@ -51,7 +51,7 @@ def case_lines(path):
         file = json.loads(path.read_text())
         for case in file["cases"]:
             for part in ("inputs", "parameters", "expected"):
-                for field, kind, shape, numbers in _fields("", case[part]):
+                for field, kind, shape, numbers in _words_of("", case[part]):
                     yield " ".join(map(str, [file["op"], case["id"], part, field, kind, shape, *numbers]))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path} does not hold the cases of an op ({why(error)}); give a file of "
@@ -79,7 +79,7 @@ def _as_integer(word, kind):
     return int(word) if re.fullmatch(r"-?\d+", word) else struct.unpack(">Q", struct.pack(">d", float(word)))[0]
 
 
-def _fields(name, value):
+def _words_of(name, value):
     """(field, type, shape, numbers) of all that a value of JSON holds."""
     inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     shape = _shape(value)
@@ -88,7 +88,7 @@ def _fields(name, value):
     elif isinstance(value, str):
         yield name, "text", NONE, [value]
     for key, part in () if shape is not None else inside:
-        yield from _fields(f"{name}.{key}" if name else str(key), part)
+        yield from _words_of(f"{name}.{key}" if name else str(key), part)
 
 
 def _shape(value):

@@ -1,7 +1,8 @@
-"""Why ZO adds so little on clouds, as experiments/README.md has it: from the results of step_falls and zo_on_clouds."""
+"""Why ZO adds so little on clouds, as experiments/README.md has it: from the results of gradient_agreement, step_falls
+and zo_on_clouds."""
 import statistics
 
-from experiments import step_falls, zo_on_clouds
+from experiments import gradient_agreement, step_falls, zo_on_clouds
 from experiments.cells import NOT_RUN, half_width, markdown_rows
 from experiments.common import read_result
 from experiments.rows import seeded
@@ -10,8 +11,24 @@ MOST_SEEDS = 10
 
 
 def zo_on_clouds_text():
-    """Two tables: what a step is worth, and the candidates beside their control."""
-    return "\n".join([*worth_of_a_step(), "", *candidates()])
+    """Three tables: agreement with the gradient, what a step is worth, and the candidates beside their control."""
+    return "\n".join([*agreement(), "", *worth_of_a_step(), "", *candidates()])
+
+
+def agreement():
+    """Lines of the table of gradient_agreement: K = 2, everything usual but the batch."""
+    result = {"rows": [], "large": 0, **read_result("gradient_agreement")}
+    rows = [row for row in result["rows"] if gradient_agreement.usual(row, "batch")]
+    batches, lines = sorted({row["batch"] for row in rows}), []
+    for key in dict.fromkeys((row["model"], row["precision"], row["state"]) for row in rows):
+        found = {row["batch"]: row for row in rows if (row["model"], row["precision"], row["state"]) == key}
+        usual, (model, precision, state) = found[gradient_agreement.USUAL["batch"]], key
+        lines.append([f"{step_falls.TITLES[model]}, {precision.upper()}, {state}",
+                      f"{usual['cosine_batch']:.5f} +- {usual['cosine_batch_error']:.5f}", f"{usual['theory']:.5f}",
+                      *(f"{found[batch]['cosine_large']:.5f} +- {found[batch]['cosine_large_error']:.5f}"
+                        for batch in batches)])
+    return markdown_rows(["weights", "cosine with the gradient of its batch of 32", "sqrt(2 / (pi d))",
+                          *(f"of {result['large']:,} samples, batch {batch}" for batch in batches)], lines)
 
 
 def worth_of_a_step():

@@ -147,7 +147,7 @@ def draw(result, path):
     rows = result["rows"]
     looks = {("lenet5", "fp32"): ("o", "#0072B2"), ("lenet5", "int8"): ("s", "#D55E00"),
              ("pointnet", "fp32"): ("^", "#56B4E9"), ("pointnet", "int8"): ("v", "#E69F00")}
-    with panels(2, (10, 4.2), sharey=True) as (figure, (by_count, by_batch)):
+    with panels(2, (10, 4.2)) as (figure, (by_count, by_batch)):
         for (model, precision), (marker, colour) in looks.items():
             found = [row for row in rows if (row["model"], row["precision"]) == (model, precision)]
             for state, filled in (("initial", "none"), ("trained", colour)):
@@ -164,7 +164,8 @@ def draw(result, path):
         by_count.plot(counts, np.sqrt(2 / (math.pi * counts)), color="black", label="an exact slope: sqrt(2 / pi d)")
         by_count.set(xscale="log", yscale="log", xlabel="d, parameters trained by ZO (K = 3 to 0)",
                      ylabel="mean cosine of g z and the gradient", title="gradient of the same batch of 32")
-        by_batch.set(xscale="log", yscale="log", xlabel="batch size", title=f"gradient of {LARGE:,} samples, K = 2")
+        by_batch.axhline(0, color="black", linewidth=0.8)
+        by_batch.set(xscale="log", xlabel="batch size", title=f"gradient of {result['large']:,} samples, K = 2")
         by_batch.set_xticks([1, 8, 32, 128], ["1", "8", "32", "128"])
         for axes in (by_count, by_batch):
             axes.grid(alpha=0.3)

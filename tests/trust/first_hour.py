@@ -99,7 +99,7 @@ class Hour:
         self.result["data"] = said.splitlines()[-1] if said else ""
         self.must("12 classes" in said, f"pack: {said!r}")
         (self.folder / "own.json").write_text(json.dumps(OWN))
-        with np.load(self.folder / "mine.npz") as data:
+        with np.load(self.folder / "mine.npz", allow_pickle=False) as data:
             self.result["linear"] = max(linear_accuracy(data, penalty) for penalty in PENALTIES)
 
     def options(self, model, precision, tail, control=False, seed=0):
@@ -187,7 +187,7 @@ class Hour:
             predicted[run] = predictions(self.call("predict", run, *names))
             self.must(len(predicted[run]) == len(SHAPES), f"predict {run}: {predicted[run]}")
             self.call("export", run)
-            with np.load(self.folder / run / "weights.npz") as exported:
+            with np.load(self.folder / run / "weights.npz", allow_pickle=False) as exported:
                 weights = read_checkpoint(self.folder / run / CHECKPOINT)[0]
                 self.must(all(np.array_equal(exported[name], weights[name]) for name in weights),
                           f"export {run}: other weights")

@@ -72,6 +72,16 @@ def test_what_is_no_place_is_refused_in_one_line_of_plain_words(home, odd, capsy
     assert snapshot(odd) == before
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names here")
+@pytest.mark.parametrize("words", ["predict RUN pipe.png", "predict RUN pipe.npy", "train --data pipe.npz",
+                                   "evaluate pipe", "train --model pipe.json", "golden diff pipe pipe", "train --init-from pipe.npz"])
+def test_a_pipe_is_refused_and_not_waited_for(home, tmp_path, monkeypatch, capsys, words):
+    monkeypatch.chdir(tmp_path)
+    words = [str(home / "run") if word == "RUN" else word for word in words.split()]
+    os.mkfifo(words[-1])
+    assert "is a pipe and no file" in refused(capsys, *words)
+
+
 @pytest.mark.parametrize("kind, name", [
     *(("folder", name) for name in ("config.json", "checkpoint.npz", "steps.txt", "metrics.jsonl", ".lock")),
     *(("link", name) for name in ("config.json", "steps.txt", "metrics.jsonl", ".lock"))])

@@ -59,7 +59,8 @@ def write_atomically(path, content):
             error.filename = str(path)   # what the user knows of
             raise
         finally:
-            with contextlib.suppress(OSError):   # what went wrong before is what is told
+            pipe = False
+    with contextlib.suppress(OSError):   # what went wrong before is what is told
                 temporary.unlink()
 
 
@@ -121,10 +122,19 @@ def short(path):
 
 
 def user_path(text):
-    """The path that a user wrote, `~` and `~name` resolved.  Raises UserError if it can be none."""
+    """The path that a user wrote, `~` and `~name` resolved.  Raises UserError if it can be none.
+
+    A pipe that has a name is refused: who opens it waits without end for somebody to write into it.
+    """
     if "\0" in str(text):
         raise UserError(f"{text!r} is no path: it holds a byte of value 0; name another")
     try:
-        return pathlib.Path(text).expanduser()
+        path = pathlib.Path(text).expanduser()
     except RuntimeError:
         raise UserError(f"{text} names a home folder that is not known: write the whole path") from None
+    pipe = False
+    with contextlib.suppress(OSError):   # what it is cannot be told: who opens it says why
+        pipe = path.is_fifo() and not path.is_relative_to("/dev")   # the shell's own pipes are there
+    if pipe:
+        raise UserError(f"{path} is a pipe and no file: save into a file what comes out of it, and name that")
+    return path

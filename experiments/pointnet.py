@@ -121,11 +121,16 @@ class Table:
         accuracy, last = [key for key in metrics[-1] if key.endswith("_accuracy")][-1], metrics[-1]
         by_class = mean_class_accuracy(config, load_data(config, self.data_dir, announce=lambda text: None),
                                        load_weights(config, folder)[0], last[accuracy.replace("accuracy", "correct")])
-        return {"config": json.loads((folder / "config.json").read_text()),
+        return {"config": self.without_place(json.loads((folder / "config.json").read_text())),
                 "last_epoch": {**last, "mean_class_accuracy": by_class},
                 "seconds": round(sum(line["seconds"] for line in metrics), 1),
                 "curve": [line[accuracy] for line in metrics],
                 "weights_sha256": (folder / "steps.txt").read_text().split()[-1], "made_with": provenance()}
+
+    def without_place(self, config):
+        """A run's config.json without the folder that its data lay in."""
+        return {**config, "dataset": {**config["dataset"], "source":
+                                      f"copy at hand, {self.points} points of each cloud"}}
 
     def run_by_port(self, config, source):
         """The same, by the port."""
@@ -135,7 +140,7 @@ class Table:
         by_class = mean_class_accuracy(config, dataset, trained.weights, trained.correct)
         last = {"epoch": config.epochs, f"{counted}_correct": trained.correct, f"{counted}_images": trained.images,
                 f"{counted}_accuracy": trained.curve[-1], "mean_class_accuracy": by_class}
-        return {"config": describe(config, dataset), "last_epoch": last, "curve": trained.curve,
+        return {"config": self.without_place(describe(config, dataset)), "last_epoch": last, "curve": trained.curve,
                 "weights_sha256": trained.digest, "trained_with": self.port.name, "made_with": provenance()}
 
     def as_it_is(self, name):

@@ -59,8 +59,7 @@ def write_atomically(path, content):
             error.filename = str(path)   # what the user knows of
             raise
         finally:
-            pipe = False
-    with contextlib.suppress(OSError):   # what went wrong before is what is told
+            with contextlib.suppress(OSError):   # what went wrong before is what is told
                 temporary.unlink()
 
 

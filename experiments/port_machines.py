@@ -59,7 +59,7 @@ def main():
                      "seconds": seconds})
         say(f"{name} ({kind}): " + ", ".join(f"{tier} {found['agree']:,} agree, {found['differ']:,} differ"
                                              for tier, found in counts.items()))
-    say(f"wrote {save_result('port_machines', {'runs': RUNS, 'machines': rows})}")
+        say(f"wrote {save_result('port_machines', {'runs': RUNS, 'machines': rows})}")
     return int(any(found["differ"] for row in rows for found in (row["ops"], row["traces"], row["runs"])))
 
 

@@ -73,11 +73,11 @@ def findings():
         f"1. **Accuracy, MNIST.** {accuracy}.",
         f"2. **Where the gain comes from.** In INT8, K = 2 gains {int8(2).difference(int8(0)).short()} points over "
         "vanilla ZO. Its tail alone, with all other layers left as they were initialised, gains "
-        f"{int8(2, True).difference(int8(0)).short()}. Beside this frozen control ZO adds {adds} (FP32: "
-        f"{also}). {NO_DIFFERENCE}marks what is no difference: its interval holds zero.",
-        f"3. **Memory and time.** {memory()} A step of FP32 takes {range_of(port_ratios(BATCHES))} times as long as "
-        f"one of INT8 in [C](experiments/port_c99), where INT8 is {faster(port_ratios(BATCHES))}, and "
-        f"{range_of(numpy_ratios())} times as long in NumPy, where INT8 is {faster(numpy_ratios())}."))
+        f"{int8(2, True).difference(int8(0)).short()}. Over this frozen control ZO adds {adds} (FP32: "
+        f"{also}). {NO_DIFFERENCE}before a number: no difference, its interval holds zero.",
+        f"3. **Memory and time.** {memory()} In [C](experiments/port_c99) INT8 is {faster(port_ratios(BATCHES))} at "
+        f"batches of 32 and 256: a step of FP32 takes {range_of(port_ratios(BATCHES))} times as long. In NumPy INT8 is "
+        f"{faster(numpy_ratios())}: its step takes {range_of(inverse(numpy_ratios()))} times as long as one of FP32."))
 
 
 def memory():
@@ -146,5 +146,5 @@ def small_batches():
             for name, scale, k in (("own", "own", 2), ("running", "running", 2), ("zero", "own", 0))}
     return (f"Four passes over {batch_rows.SAMPLES:,} images, K = 2, at a batch of 1: {mean['own'].get(1, NOT_RUN)} if "
             f"every step of the tail has full size, {mean['running'].get(1, NOT_RUN)} with `--tail-scale running`, the "
-            f"default up to 4 images. Vanilla ZO has so few steps with large batches that it falls from "
+            f"default in batches of up to 4 images. Vanilla ZO has so few steps with large batches that it falls from "
             f"{mean['zero'].get(1, NOT_RUN)} at 1 to {mean['zero'].get(256, NOT_RUN)} at 256.")

@@ -4,7 +4,7 @@
 
 needs cross compilers and user-mode emulators (PACKAGES below has Debian's), and writes
 experiments/results/port_machines.json: how many op cases, records of traces and runs agree on each machine. A machine
-whose tools are not at hand is named and left out; without any it is an error. No result is committed yet.
+whose tools are not at hand is named and left out; without any it is an error.
 """
 import argparse
 import shutil

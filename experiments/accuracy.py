@@ -25,7 +25,7 @@ from experiments.rows import ADAPTED_TO, TABLES, as_json, is_current, rows_of
 from zo_numpy.app.data import load_data
 from zo_numpy.app.progress import say
 from zo_numpy.models import MODELS
-from zo_numpy.run.config import describe, make_config, read_config
+from zo_numpy.run.config import make_config, read_config
 from zo_numpy.run.steps import PRECISIONS
 from zo_numpy.run.trainer import count_correct, load_weights
 
@@ -127,15 +127,10 @@ def result_by(port, row):
     with loading:
         dataset = data_of(row.config.data, row.config.rotate)
     try:
-        trained = port.train(row.config, dataset, row.source and row.source.folder)
+        result, weights = port.result(row.config, dataset, row.source and row.source.folder)
     except (OSError, subprocess.CalledProcessError) as error:
         raise RowFailed(f"{row.table} {row.name}: {error}") from None
-    counted = "validation" if row.config.validate else "test"
-    last = {"epoch": row.config.epochs, f"{counted}_correct": trained.correct, f"{counted}_images": trained.images,
-            f"{counted}_accuracy": trained.curve[-1]}
-    result = {"config": describe(row.config, dataset), "last_epoch": last, "curve": trained.curve,
-              "weights_sha256": trained.digest, "trained_with": port.name, "made_with": provenance()}
-    return {**result, "right": right_of(row.config, trained.weights, row.config)} if row.source else result
+    return {**result, "right": right_of(row.config, weights, row.config)} if row.source else result
 
 
 def has_weights(row):

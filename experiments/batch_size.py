@@ -30,6 +30,7 @@ from zo_numpy.run.config import make_config
 
 HEAD = {"experiment": NAME, "samples": batch_rows.SAMPLES, "epochs": batch_rows.EPOCHS}
 
+
 def train(row, port, commit, apart=False):
     """Trains a row and adds its result.  port: a port_training.Port, or None."""
     found = run_row(row, shown=False, threads=1, port=port)

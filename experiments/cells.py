@@ -213,7 +213,7 @@ def as_markdown(table):
 
 
 def folded(table):
-    """The same behind its title, which opens it."""
+    """The same below its title, which opens it."""
     return "\n".join(["<details>", f"<summary>{table.title}</summary>", "", *markdown_rows(table.head, table.lines), "",
                       *note_lines(table), "</details>", ""])
 

@@ -3,7 +3,7 @@ and zo_on_clouds."""
 import statistics
 
 from experiments import gradient_agreement, step_falls, zo_on_clouds
-from experiments.cells import NOT_RUN, half_width, markdown_rows
+from experiments.cells import Difference, markdown_rows
 from experiments.common import read_result
 from experiments.rows import seeded
 
@@ -23,7 +23,7 @@ def agreement():
     for key in dict.fromkeys((row["model"], row["precision"], row["state"]) for row in rows):
         found = {row["batch"]: row for row in rows if (row["model"], row["precision"], row["state"]) == key}
         usual, (model, precision, state) = found[gradient_agreement.USUAL["batch"]], key
-        lines.append([f"{step_falls.TITLES[model]}, {precision.upper()}, {state}",
+        lines.append([f"{gradient_agreement.TITLES[model]}, {precision.upper()}, {state}",
                       f"{usual['cosine_batch']:.5f} +- {usual['cosine_batch_error']:.5f}", f"{usual['theory']:.5f}",
                       *(f"{found[batch]['cosine_large']:.5f} +- {found[batch]['cosine_large_error']:.5f}"
                         for batch in batches)])
@@ -39,7 +39,7 @@ def worth_of_a_step():
     for row in rows:
         if row["state"] == states[row["model"], row["precision"]]:
             usual, (cosine, error) = row["factors"].index(1), row["cosine"]
-            network = f"{step_falls.TITLES[row['model']]}, {row['precision'].upper()}, {row['state']}"
+            network = f"{gradient_agreement.TITLES[row['model']]}, {row['precision'].upper()}, {row['state']}"
             lines.append([network, row["trains"] or "all", f"{row['zo_parameters']:,}",
                           f"{cosine:.5f} +- {error:.5f}", f"{row['theory']:.5f}",
                           "{:+.3f} +- {:.3f} %".format(*(100 * value for value in row["fall"][usual])),
@@ -58,16 +58,8 @@ def candidates():
         if found:
             mean = statistics.mean(100 * row["correct"] / row["clouds"] for row in found)
             loss = statistics.mean(row["last_loss"] for row in found)
-            gains = list(zo_on_clouds.gains(rows, name).values())
+            gain = Difference(zo_on_clouds.gains(rows, name))
             lines.append([name, len(found), f"{mean:.2f}", f"{loss:.3f}",
-                          "" if name == zo_on_clouds.control_of(name) else difference(gains)])
+                          "" if name == zo_on_clouds.control_of(name) else gain])
     return markdown_rows(["candidate", "seeds", "validation accuracy, %", "loss of the last epoch",
                           "over the control"], lines)
-
-
-def difference(gains):
-    """A mean with half of its 95 % interval; ~ before one that may be zero."""
-    if len(gains) < 2:
-        return f"{gains[0]:+.2f} (one seed)" if gains else NOT_RUN
-    mean, half = statistics.mean(gains), half_width(gains)
-    return f"{'~ ' * (abs(mean) <= half)}{mean:+.2f} +- {half:.2f}"

@@ -39,6 +39,7 @@ EPOCHS, LIMIT, POINTS = (1, 100, 32) if QUICK else (4, 4000, 128)
 USUAL = {"bp_tail": 2, "batch": 32}
 LENGTHS = {"fp32": ("eps", (1e-4, 1e-3, 1e-2, 1e-1)), "int8": ("r_max", (1, 3, 15, 63))}
 VARIED = [{"bp_tail": k} for k in (0, 1, 2, 3)] + [{"batch": batch} for batch in (1, 8, 128)]
+TITLES = {"lenet5": "LeNet-5", "pointnet": "PointNet"}
 FULL_BP = {"fp32": (full_bp_fp32, fp32_layers), "int8": (full_bp_int8, int8_layers)}
 
 
@@ -122,16 +123,13 @@ def network(model_name, precision, data, data_dir):
     """Yields the rows of a network in a precision: at its initial weights, then after some epochs at K = 2."""
     options = dict(model=model_name, data=data, precision=precision, limit=LIMIT, **(
         {"points": POINTS} if model_name == "pointnet" else {}))
-    weights = None
+    first = make_config({**options, "bp_tail": cases(precision)[0]["bp_tail"]})
+    dataset = load_data(first, data_dir, announce=lambda text: None)
+    first = fitted(first, dataset)
+    model, training, weights = models.of_run(first), parts(first, dataset)[0], PRECISIONS[precision].initialise(first)
     for state in ("initial", "trained"):
         for case in cases(precision):
-            config = make_config({**options, "bp_tail": case.get("bp_tail", USUAL["bp_tail"]),
-                                  **({"epochs": EPOCHS} if weights is None else {})})
-            dataset = load_data(config, data_dir, announce=lambda text: None)
-            config = fitted(config, dataset)
-            model, (training, _, _) = models.of_run(config), parts(config, dataset)
-            if weights is None:
-                weights = PRECISIONS[precision].initialise(config)
+            config = fitted(make_config({**options, "bp_tail": case.get("bp_tail", USUAL["bp_tail"])}), dataset)
             row = measured(config, model, weights, training, case)
             say(f"{model_name} {precision}, {state}, {case}: cosine {row['cosine_batch']:.5f} +- "
                 f"{row['cosine_batch_error']:.5f} with the batch, {row['cosine_large']:.5f} with many samples, theory "
@@ -152,7 +150,7 @@ def draw(result, path):
             found = [row for row in rows if (row["model"], row["precision"]) == (model, precision)]
             for state, filled in (("initial", "none"), ("trained", colour)):
                 of_state = [row for row in found if row["state"] == state]
-                name = f"{'LeNet-5' if model == 'lenet5' else 'PointNet'}, {precision.upper()}, {state}"
+                name = f"{TITLES[model]}, {precision.upper()}, {state}"
                 for axes, kept, x, y in (
                         (by_count, lambda row: usual(row, "bp_tail"), "zo_parameters", "cosine_batch"),
                         (by_batch, lambda row: usual(row, "batch"), "batch", "cosine_large")):

@@ -32,7 +32,7 @@ from zo_numpy import models
 from zo_numpy.app.data import load_data
 from zo_numpy.app.drawing import panels
 from zo_numpy.app.evaluation import confusion
-from zo_numpy.run.config import describe, make_config, read_config
+from zo_numpy.run.config import make_config, read_config
 from zo_numpy.run.fitting import fitted
 from zo_numpy.run.steps import PRECISIONS, parts
 from zo_numpy.run.trainer import count_correct, load_weights, percent
@@ -136,12 +136,11 @@ class Table:
         """The same, by the port."""
         dataset = load_data(config, self.data_dir, announce=lambda text: None)
         config = fitted(config, dataset)
-        trained, counted = self.port.train(config, dataset, source), "validation" if config.validate else "test"
-        by_class = mean_class_accuracy(config, dataset, trained.weights, trained.correct)
-        last = {"epoch": config.epochs, f"{counted}_correct": trained.correct, f"{counted}_images": trained.images,
-                f"{counted}_accuracy": trained.curve[-1], "mean_class_accuracy": by_class}
-        return {"config": self.without_place(describe(config, dataset)), "last_epoch": last, "curve": trained.curve,
-                "weights_sha256": trained.digest, "trained_with": self.port.name, "made_with": provenance()}
+        result, weights = self.port.result(config, dataset, source)
+        last = result["last_epoch"]
+        correct = next(value for name, value in last.items() if name.endswith("_correct"))
+        last["mean_class_accuracy"] = mean_class_accuracy(config, dataset, weights, correct)
+        return {**result, "config": self.without_place(result["config"])}
 
     def as_it_is(self, name):
         """The accuracy of another row's network on this row's shapes, without adaptation."""

@@ -6,7 +6,7 @@ import tempfile
 from typing import NamedTuple
 
 from experiments import port
-from experiments.common import commit
+from experiments.common import commit, provenance
 from zo_numpy.app import flat_data
 from zo_numpy.run.config import describe, read_config
 from zo_numpy.run.steps import PRECISIONS
@@ -62,6 +62,14 @@ class Port:
         weights = precision.from_arrays({name: array.reshape(shapes[name]) for name, array in arrays.items()}, numbers)
         return Trained([float(percent(right, images)) for _, right, images in evaluated], *evaluated[-1][1:], digest,
                        weights)
+
+    def result(self, config, dataset, source=None):
+        """(the result of a row as the tables keep it, its weights).  Arguments and errors: those of `train`."""
+        trained, counted = self.train(config, dataset, source), "validation" if config.validate else "test"
+        last = {"epoch": config.epochs, f"{counted}_correct": trained.correct, f"{counted}_images": trained.images,
+                f"{counted}_accuracy": trained.curve[-1]}
+        return {"config": describe(config, dataset), "last_epoch": last, "curve": trained.curve,
+                "weights_sha256": trained.digest, "trained_with": self.name, "made_with": provenance()}, trained.weights
 
 
 def built_port():

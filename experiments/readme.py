@@ -99,7 +99,7 @@ def changed_code():
 
 
 def all_tables(name):
-    """The parts of a table, each behind its title; what has not run stands open."""
+    """The parts of a table, each below its title; what has not run stands open."""
     return lambda: tables.printed(name, as_markdown if name == "missing" else folded).rstrip()
 
 

@@ -14,25 +14,23 @@ import math
 import numpy as np
 
 from experiments.common import QUICK, RESULTS, save_result
-from experiments.full_bp import fp32 as full_bp_fp32, int8 as full_bp_int8
-from experiments.gradient_agreement import copied, gradient
+from experiments.gradient_agreement import FULL_BP, TITLES, copied, gradient
 from experiments.zo_on_clouds import PARTS, method_of
 from zo_numpy import models
 from zo_numpy.app.data import load_data
 from zo_numpy.app.drawing import panels
 from zo_numpy.app.progress import say
-from zo_numpy.fp32 import layers as fp32_layers, loss as fp32_loss
-from zo_numpy.int8 import layers as int8_layers, loss as int8_loss
+from zo_numpy.fp32 import loss as fp32_loss
+from zo_numpy.int8 import loss as int8_loss
 from zo_numpy.int8.arith import INT8_MAX, QTensor
 from zo_numpy.run.config import make_config
 from zo_numpy.run.fitting import fitted
 from zo_numpy.run.steps import PRECISIONS, one_step, own_method, parts, settings_of, steps_in_epoch
 
 NAME = "step_falls"
-LOSSES = {"fp32": (full_bp_fp32, fp32_layers, fp32_loss), "int8": (full_bp_int8, int8_layers, int8_loss)}
+LOSSES = {"fp32": fp32_loss, "int8": int8_loss}
 BATCH, BATCHES, DRAWS = (8, 2, 4) if QUICK else (32, 4, 16)     # samples; batches, z of all together for a row
 EPOCHS = 1 if QUICK else 2
-TITLES = {"lenet5": "LeNet-5", "pointnet": "PointNet"}
 FACTORS = {"fp32": (0.01, 0.1, 1, 10, 100), "int8": (1,)}             # of eta
 NETWORKS = {"lenet5": dict(model="lenet5", data="mnist-subset" if QUICK else "mnist", limit=100 if QUICK else 6000),
             "pointnet": dict(model="pointnet", data="synthetic-solids" if QUICK else "modelnet40",
@@ -66,7 +64,7 @@ def lessened(weights, names, vector):
 
 def loss_of(config, weights, samples, labels):
     """The loss of a batch, in the precision's own units; batch norm has the batch's statistics."""
-    module, layers, losses = LOSSES[config.precision]
+    (module, layers), losses = FULL_BP[config.precision], LOSSES[config.precision]
     more = (None, {}) if config.precision == "fp32" else ()
     logits, _ = module.forward_kept(models.of_run(config), weights, layers.network_input(samples), *more)
     return float(losses.cross_entropy(logits, labels))

@@ -15,7 +15,8 @@ import argparse
 import statistics
 import sys
 
-from experiments.common import QUICK, changing, provenance, read_result, save_result
+from experiments.common import QUICK, provenance, read_result
+from experiments.merge import add_row
 from experiments.rows import seeded
 from zo_numpy import models
 from zo_numpy.app.data import load_data
@@ -123,9 +124,7 @@ def main():
         if seeded(name, seed) not in read_result(NAME).get("rows", {}):
             row = {"options": CANDIDATES[name], **train({**CANDIDATES[name], "seed": seed}, options.data_dir),
                    "commit": made_with["commit"]}
-            with changing(NAME):
-                save_result(NAME, {"experiment": NAME, "common": COMMON,
-                                   "rows": {**read_result(NAME).get("rows", {}), seeded(name, seed): row}})
+            add_row(NAME, {"experiment": NAME, "common": COMMON}, seeded(name, seed), row)
     rows = read_result(NAME).get("rows", {})
     for name in CANDIDATES:
         found = [100 * row["correct"] / row["clouds"] for seed in range(10) if (row := rows.get(seeded(name, seed)))]

@@ -131,9 +131,7 @@ def user_path(text):
         path = pathlib.Path(text).expanduser()
     except RuntimeError:
         raise UserError(f"{text} names a home folder that is not known: write the whole path") from None
-    pipe = False
     with contextlib.suppress(OSError):   # what it is cannot be told: who opens it says why
-        pipe = path.is_fifo() and not path.is_relative_to("/dev")   # the shell's own pipes are there
-    if pipe:
-        raise UserError(f"{path} is a pipe and no file: save into a file what comes out of it, and name that")
+        if path.is_fifo() and not path.is_relative_to("/dev"):   # the shell's own pipes are there
+            raise UserError(f"{path} is a pipe and no file: save into a file what comes out of it, and name that")
     return path

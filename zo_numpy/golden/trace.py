@@ -19,8 +19,7 @@ record without `file` also has a `sample` and a `norm`, see tolerances.py; a com
 20,000 bytes. g comes from an op called clip instead of sign.
 
 Phases of a step: init (step 0 only), batch, draw, plus, minus, update. The one pass of the control, and of full BP, is
-minus. With several
-queries draw, plus and minus carry the query's number: draw0, draw1, plus0, minus0, plus1, minus1.
+minus. With several queries draw, plus and minus carry the query's number: draw0, draw1, plus0, minus0, plus1, minus1.
 """
 import json
 

@@ -138,7 +138,7 @@ def has_weights(row):
     with contextlib.suppress(OSError, ValueError, IndexError):
         last = json.loads((row.folder / "metrics.jsonl").read_text().splitlines()[-1])
         return is_current(row, json.loads((row.folder / "config.json").read_text())) and (
-            last["epoch"] == row.config.epochs and is_finished(row))
+            last["epoch"] == row.config.epochs)
     return False
 
 
@@ -155,7 +155,8 @@ def run_all(rows, jobs, port=None, apart=False):
                 row = running[future]
                 try:
                     result = future.result()
-                    add_result(row, result, apart)
+                    if not is_finished(row):   # else it was trained for its weights alone
+                        add_result(row, result, apart)
                     say(f"{row.table} {row.name}: {told(result)}")
                 except RowFailed as error:
                     failed.append((row.table, row.name))
@@ -203,7 +204,7 @@ def main():
     first = [source for source in sources.values() if not has_weights(source)]
     port = built_port() if options.port and todo else None
     try:
-        failed = run_all(first, options.jobs)   # whose weights others need
+        failed = run_all(first, options.jobs, apart=options.apart)   # whose weights others need
         done = {(row.table, row.name) for row in first}
         failed += run_all([row for row in todo if (row.table, row.name) not in done
                            and not (row.source and (row.source.table, row.source.name) in failed)], options.jobs, port,

@@ -28,15 +28,16 @@ class Port:
     def __init__(self, program):
         """program: its path."""
         self.program = program
-        self.name = f"experiments/port_c99 at commit {commit()}, bit for bit the same"
+        self.commit = commit()
+        self.name = f"experiments/port_c99 at commit {self.commit}, bit for bit the same"
 
     @staticmethod
     def trains(config):
         """Whether the port can train this Config: integers, and no float that decides."""
         return config.precision == "int8" and config.loss != "float"
 
-    def train(self, config, dataset, source=None):
-        """Trains a fitted Config on a Dataset.  source: the folder of the run whose weights it starts from.
+    def train(self, config, dataset, first=None):
+        """Trains a fitted Config on a Dataset.  first: the weights that it starts from, if not its own first ones.
 
         Returns a Trained. Raises OSError or subprocess.CalledProcessError if the program fails.
         """
@@ -46,10 +47,9 @@ class Port:
             given.write_text(json.dumps(describe(config, dataset)))
             flat_data.export_data(config, dataset, data)
             words = ["train", given, data, "--out", folder, "--save", ended, "--single", "no"]
-            if source:
-                begun = read_config(source)
-                weights = PRECISIONS[begun.precision].to_arrays(load_weights(begun, source)[0])
-                (folder / "first.flat").write_bytes(flat_data.flat_weights(*weights))
+            precision = PRECISIONS[config.precision]
+            if first:
+                (folder / "first.flat").write_bytes(flat_data.flat_weights(*precision.to_arrays(first)))
                 words += ["--from", folder / "first.flat"]
             subprocess.run([str(self.program), *map(str, words)], check=True, capture_output=True, text=True)
             lines = (folder / "evaluation.txt").read_text().splitlines()
@@ -57,15 +57,18 @@ class Port:
             arrays, exponents = flat_data.arrays_of(ended.read_bytes())
         evaluated = [list(map(int, line.split())) for line in lines]
         numbers = {name + ".exponent": exponent for name, exponent in exponents.items()}
-        precision = PRECISIONS[config.precision]
         shapes = {name: array.shape for name, array in precision.to_arrays(precision.initialise(config))[0].items()}
         weights = precision.from_arrays({name: array.reshape(shapes[name]) for name, array in arrays.items()}, numbers)
         return Trained([float(percent(right, images)) for _, right, images in evaluated], *evaluated[-1][1:], digest,
                        weights)
 
     def result(self, config, dataset, source=None):
-        """(the result of a row as the tables keep it, its weights).  Arguments and errors: those of `train`."""
-        trained, counted = self.train(config, dataset, source), "validation" if config.validate else "test"
+        """(the result of a row as the tables keep it, its weights).  source: the folder of the run that it starts from.
+
+        The rest is as in `train`.
+        """
+        first = load_weights(read_config(source), source)[0] if source else None
+        trained, counted = self.train(config, dataset, first), "validation" if config.validate else "test"
         last = {"epoch": config.epochs, f"{counted}_correct": trained.correct, f"{counted}_images": trained.images,
                 f"{counted}_accuracy": trained.curve[-1]}
         return {"config": describe(config, dataset), "last_epoch": last, "curve": trained.curve,

@@ -65,23 +65,27 @@ def draw(data, path):
     return True
 
 
-def draw_curves(axes, curves, colour, marker, frozen, label):
-    """The mean of some seeds' curves by epoch and their range.  curves: (seeds, epochs); frozen: of a control."""
-    epochs = np.arange(1, curves.shape[1] + 1)
+def draw_curves(axes, curves, colour, marker, frozen, label, an_epoch=1):
+    """The mean of some seeds' curves by epoch and their range.
+
+    curves: (seeds, epochs).  frozen: whether of a control.  an_epoch: how long an epoch is on the axis.
+    """
+    epochs = an_epoch * np.arange(1, curves.shape[1] + 1)
     axes.plot(epochs, curves.mean(axis=0), color=colour, linestyle="--" if frozen else "-", linewidth=1.5, label=label,
               marker=marker, markevery=None if len(epochs) < 3 else [-1], markerfacecolor="white" if frozen else colour)
     if len(curves) > 1:
         axes.fill_between(epochs, curves.min(axis=0), curves.max(axis=0), color=colour, alpha=0.15)
 
 
-def finish(axes, title):
+def finish(axes, title, across="epoch"):
     """What every panel of curves has: its title, axis, grid and legend."""
-    axes.set(title=title, xlabel="epoch")
+    axes.set(title=title, xlabel=across)
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(fontsize=8, handlelength=1.7, loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=2,
                 columnspacing=0.8, frameon=False)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    if axes.get_xscale() == "linear":
+        axes.xaxis.get_major_locator().set_params(integer=True)
 
 
 def main():

@@ -7,8 +7,8 @@ PNG files beside the JSON they are made of. What has not run is said, and left o
 import argparse
 
 from experiments import (
-    batch_picture, curves, gradient_agreement, loss_sign, memory, pointnet, run_curves, speed, step_falls, summary,
-    zo_parameters)
+    adapting, batch_picture, curves, gradient_agreement, loss_sign, memory, pointnet, run_curves, speed, step_falls,
+    summary, zo_parameters)
 from experiments.cells import pointnet_files
 from experiments.common import RESULTS, read_result
 from experiments.rows import DATA_SETS
@@ -28,7 +28,8 @@ def of_result(module, name):
 def figures():
     """{name of a PNG: function that draws it to a path and returns whether there was anything to draw}."""
     made = {f"curves_{data.replace('-', '_')}": lambda path, data=data: curves.draw(data, path) for data in DATA_SETS}
-    made |= {"summary": summary.draw, "zo_parameters": zo_parameters.draw, "mnist_int8_k2": run_curves.draw}
+    made |= {"summary": summary.draw, "adapting": adapting.draw, "zo_parameters": zo_parameters.draw,
+             "mnist_int8_k2": run_curves.draw}
     made |= {name: of_result(module, name) for name, module in (
         ("memory", memory), ("speed", speed), ("loss_sign", loss_sign), ("batch_size", batch_picture),
         ("gradient_agreement", gradient_agreement), ("step_falls", step_falls))}

@@ -32,7 +32,7 @@ ROWS = ("accuracy_tail_passes/int8-k2-both", "accuracy_mnist_int8/k2", "accuracy
 
 
 def row_of(name):
-    """(the result's name, the row's, the row) of TABLE/ROW.  Raises UserError if there is none that a port can train."""
+    """(the result's name, the row's, the row) of TABLE/ROW.  Raises UserError if a port can train none such."""
     table, _, key = name.partition("/")
     row = read_result(table).get("rows", {}).get(key)
     if row is None or not is_of_integers(row):

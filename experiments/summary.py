@@ -61,15 +61,20 @@ def draw(path):
             axes.spines[["top", "right"]].set_visible(False)
             scale_by_error(axes)
         all_axes[0].set_ylabel("test accuracy, %")
-        from matplotlib.lines import Line2D
-        named = [Line2D([], [], color=colour, marker=marker, linestyle="none", label=precision.upper())
-                 for precision, (colour, marker) in STYLES.items()]
-        named.append(Line2D([], [], color="0.3", marker="D", markerfacecolor="white", linestyle="none",
-                            label="the tail of that K alone, as a control"))
-        figure.legend(handles=named, loc="outside lower center", ncols=3, frameon=False,
-                      title="bars: 95 % intervals over seeds; no bar: one seed", title_fontsize=9)
+        draw_legend(figure)
         figure.savefig(path, dpi=110)
     return True
+
+
+def draw_legend(figure):
+    from matplotlib.legend_handler import HandlerTuple
+    from matplotlib.lines import Line2D
+    full, hollow = ([Line2D([], [], color=colour, marker=marker, linestyle="none", markerfacecolor=inside or colour)
+                     for colour, marker in STYLES.values()] for inside in (None, "white"))
+    control = "control: the tail of that K alone (it holds as much as its K; moved to the right to be seen)"
+    figure.legend([*full, tuple(hollow)], [*map(str.upper, STYLES), control],
+                  handler_map={tuple: HandlerTuple(ndivide=None)}, loc="outside lower center", ncols=3, frameon=False,
+                  fontsize=9, title="bars: 95 % intervals over seeds; no bar: one seed", title_fontsize=9)
 
 
 def main():

@@ -23,6 +23,8 @@ CANDIDATES = {
     "fp32-k2-frozen": _fp32(bp_tail=2, zo_frozen=True),
     "fp32-k2-tail-x4": _fp32(bp_tail=2, eta_tail=(0.02, 0.02, 0.01, 0.005)),
     "fp32-k2-tail-x4-frozen": _fp32(bp_tail=2, eta_tail=(0.02, 0.02, 0.01, 0.005), zo_frozen=True),
+    "fp32-k2-eta-third": _fp32(bp_tail=2, eta_tail=(0.02, 0.02, 0.01, 0.005), eta=(3e-5, 2e-5, 1e-5, 3e-6)),
+    "fp32-k2-eta-tenth": _fp32(bp_tail=2, eta_tail=(0.02, 0.02, 0.01, 0.005), eta=(1e-5, 5e-6, 3e-6, 1e-6)),
     "fp32-k2-tail-x12": _fp32(bp_tail=2, eta_tail=(0.06, 0.06, 0.03, 0.015)),
     "fp32-k2-tail-x12-frozen": _fp32(bp_tail=2, eta_tail=(0.06, 0.06, 0.03, 0.015), zo_frozen=True),
     "int8-all": dict(precision="int8", bp_tail="all", epochs=24),

@@ -45,6 +45,7 @@ def _eta(factor):
     return tuple(factor * eta for eta in (1e-4, 5e-5, 3e-5, 1e-5))
 
 
+LARGE = dict(batch_size=128, eta_tail=(0.04, 0.04, 0.02, 0.01))   # a quarter of the steps, the tail's twice as long
 CANDIDATES = {   # {name: options of `train`, and `trains`: one of PARTS}
     "frozen": dict(zo_frozen=True), "as it is": {},
     "norms, eta x 10": dict(trains="norms", eta=_eta(10)), "norms, eta x 100": dict(trains="norms", eta=_eta(100)),
@@ -54,12 +55,14 @@ CANDIDATES = {   # {name: options of `train`, and `trains`: one of PARTS}
     "eps 1e-2": dict(eps=(1e-2,)), "queries 4, eta x 3": dict(queries=4, eta=_eta(3)),
     "batch 8, frozen": dict(batch_size=8, zo_frozen=True), "batch 8, norms, eta x 10": dict(
         batch_size=8, trains="norms", eta=_eta(10)),
+    "batch 128, frozen": dict(**LARGE, zo_frozen=True), "batch 128": LARGE,
+    "batch 128, eta x 3": dict(**LARGE, eta=_eta(3)),
 }
 
 
 def control_of(candidate):
     """The name of the candidate that it stands beside."""
-    return "batch 8, frozen" if candidate.startswith("batch 8") else "frozen"
+    return candidate.partition(",")[0] + ", frozen" if candidate.startswith("batch") else "frozen"
 
 
 def method_of(config, trains):

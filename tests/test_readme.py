@@ -118,23 +118,28 @@ def test_tables_and_claims_are_recomputed_too(title, file, precision):
 
 def test_the_three_lines_are_recomputed():
     text = " ".join(made("findings").split())
-    int8 = {name: correct("mnist", "int8", name) for name in ("k0", "k2", "all", "k2-frozen")}
-    assert (f"vanilla ZO (K = 0) {with_interval([*int8['k0'].values()])} %, ElasticZO at K = 2 "
-            f"{with_interval([*int8['k2'].values()])} %, full BP {with_interval([*int8['all'].values()])} %") in text
-    assert f"K = 2 gains {difference(int8['k2'], int8['k0'])} points over vanilla ZO" in text
-    assert f"initialised, gains {difference(int8['k2-frozen'], int8['k0'])}." in text
-    assert f"{difference(int8['k2'], int8['k2-frozen'])} at K = 2" in text
+    int8, fp32 = ({name: correct("mnist", precision, name) for name in ("k0", "k2", "all", "k2-frozen")}
+                  for precision in ("int8", "fp32"))
+    for words, name in (("vanilla ZO (K = 0)", "k0"), ("ElasticZO at K = 2", "k2"), ("full BP", "all")):
+        assert (f"{words} {with_interval([*int8[name].values()])} % ({with_interval([*fp32[name].values()])})") in text
+    assert f"K = 2 is {difference(int8['k2'], int8['k0'])} points above vanilla ZO" in text
+    assert f"initialised, it is {difference(int8['k2-frozen'], int8['k0'])}:" in text
+    adds = [difference(one["k2"], one["k2-frozen"]) for one in (int8, fp32)]
+    assert f"{adds[0]} ({adds[1]}) at K = 2" in text and "mostly the tail" in text
     held = {(row["precision"], row["bp_tail"]): f"{row['measured'] / 1000:,.0f} kB" for row in result("memory")["rows"]
             if row["batch"] == 32 and not row["frozen"]}
     for key in (("int8", 0), ("int8", 2), ("int8", "all"), ("fp32", 2)):
         assert held[key] in text
-    port = [row["fp32 / int8"] for row in result("port_speed")["port"]
+    port = [1 / row["fp32 / int8"] for row in result("port_speed")["port"]
             if row["model"] == "lenet5" and row["batch"] in (32, 256)]
     numpy = [ratio for name, ratio in result("speed")["ratios"].items() if re.match(r"int8_over_fp32_k\d", name)]
-    assert min(port) > 1 and f"INT8 is faster at batches of 32 and 256: a step of FP32 takes {min(port):.2f} to " \
-                             f"{max(port):.2f} times as long." in text
+    assert max(port) < 1 and (f"at batches of 32 and 256, an INT8 step takes {min(port):.2f} to {max(port):.2f} times as "
+                              "long as an FP32 step: INT8 is faster.") in text
     assert min(numpy) > 1
-    assert f"In NumPy INT8 is slower: its step takes {min(numpy):.2f} to {max(numpy):.2f} times as long" in text
+    assert f"In NumPy it takes {min(numpy):.2f} to {max(numpy):.2f} times as long: INT8 is slower." in text
+    steps = {step["bp_tail"]: step["milliseconds"] for step in result("speed")["steps"]
+             if step["precision"] == "int8" and step["batch"] == 32}
+    assert f"A step of K = 2 takes {steps[2] / steps['all']:.2f} times as long as one of full BP there." in text
 
 
 def test_limits_name_every_control_that_is_not_told_from_its_row():
@@ -146,7 +151,7 @@ def test_limits_name_every_control_that_is_not_told_from_its_row():
         same = re.search(rf"K = ([\d, and]+) on {name} in {kind}", text)
         shown = re.findall(r"\d", same[1]) if same else []
         assert shown == [str(k) for k, one in zip((1, 2, 3), told) if one.startswith("~")]
-        single = text.partition("decides nothing: ")[2].partition(". Compare")[0].split("; ")
+        single = text.partition("as only one seed has run: ")[2].partition(". Compare")[0].split("; ")
         assert any(re.fullmatch(rf"{name} in .*{kind}.*", words) for words in single) == any("one seed" in one for one in told)
 
 

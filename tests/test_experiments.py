@@ -290,6 +290,7 @@ def test_rows_of_pointnet(monkeypatch):
 def test_every_table_prints_before_anything_has_run(tmp_path, monkeypatch, capsys):
     fake(monkeypatch, {})
     monkeypatch.setattr(tables, "read_result", lambda name: {})
+    monkeypatch.setattr(accuracy, "read_result", lambda name: {})
     monkeypatch.setattr(cells, "RESULTS", tmp_path)
     monkeypatch.setattr("sys.argv", ["tables", "1", "2", "--markdown"])
     tables.main()

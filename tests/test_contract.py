@@ -14,7 +14,7 @@ import test_spec
 import twins
 from test_spec import integers, rows, section
 from zo_numpy import models, rng
-from zo_numpy.golden import check, ops
+from zo_numpy.golden import committed, ops
 from zo_numpy.run.config import read_config
 from zo_numpy.run.steps import log_line, one_step, own_method
 from zo_numpy.run.trainer import first_weights
@@ -167,7 +167,7 @@ UNSEEN = {38, 39}   # what is refused, and labels of two bytes: no vector shows 
 
 def test_choices_name_every_vector_and_every_choice_is_needed_somewhere():
     assert set(CHOICES["ops"]) == set(ops.OPS)
-    assert set(CHOICES["traces"]) == set(check.TRACES) and set(CHOICES["runs"]) == set(check.RUNS)
+    assert set(CHOICES["traces"]) == set(committed.TRACES) and set(CHOICES["runs"]) == set(committed.RUNS)
     needed = {number for part in ("ops", "traces", "runs") for numbers in CHOICES[part].values() for number in numbers}
     assert needed | UNSEEN == {int(row[0]) for row in rows(section("13"), "CHOICE")} and not needed & UNSEEN
 

@@ -10,7 +10,7 @@ import datasets
 from small_runs import golden_said, refused, snapshot
 from zo_numpy.__main__ import main
 from zo_numpy.app import vectors as commands
-from zo_numpy.golden import check
+from zo_numpy.golden import committed, update
 from zo_numpy.int8 import arith, precision, tail, tiled
 
 GOLDEN = pathlib.Path(__file__).parent / "golden"
@@ -18,31 +18,31 @@ TRACE, RUN, MNIST_RUN = "narrow-lenet-int8-k1", "subset-int8-k1-coarse", "mnist-
 
 
 def test_everything_committed_is_known_and_small():
-    for part, names in (("traces", check.TRACES), ("runs", check.RUNS)):
+    for part, names in (("traces", committed.TRACES), ("runs", committed.RUNS)):
         assert sorted(path.name for path in (GOLDEN / part).iterdir()) == sorted(names)
     assert sum(path.stat().st_size for path in GOLDEN.rglob("*") if path.is_file()) <= 9_000_000
 
 
 def test_settings_leave_nothing_to_the_defaults(monkeypatch):
-    configs = [check.run_config(name, datasets.load("mnist-subset")) for name in check.RUNS]
+    configs = [committed.run_config(name, datasets.load("mnist-subset")) for name in committed.RUNS]
     monkeypatch.setattr("zo_numpy.run.config.defaults", lambda *given: {})
-    assert [check.run_config(name, datasets.load("mnist-subset")) for name in check.RUNS] == configs
-    for options in check.TRACES.values():
-        check.config_of(options)
+    assert [committed.run_config(name, datasets.load("mnist-subset")) for name in committed.RUNS] == configs
+    for options in committed.TRACES.values():
+        committed.config_of(options)
 
 
 def test_a_configuration_names_no_place_of_this_machine():
     mnist = datasets.load("mnist-subset")._replace(name="mnist", complete=True, source="/home/me/mnist")
-    assert json.loads(check.run_config(MNIST_RUN, mnist))["dataset"]["source"] == "the four official files"
+    assert json.loads(committed.run_config(MNIST_RUN, mnist))["dataset"]["source"] == "the four official files"
 
 
 def take_for_all(monkeypatch, folder):
     """`golden check` takes what is in the folder for all: one trace and a run cut to be short."""
     short = dict(data="mnist-subset", bp_tail=1, epochs=1, limit=100, validate=50, batch_size=32, model="narrow-lenet")
     monkeypatch.setattr(commands, "GOLDEN", folder)
-    monkeypatch.setattr(check, "TRACES", {TRACE: check.TRACES[TRACE]})
-    monkeypatch.setattr(check, "RUNS", {"short": short})
-    monkeypatch.setattr(check, "DATA", {})
+    monkeypatch.setattr(committed, "TRACES", {TRACE: committed.TRACES[TRACE]})
+    monkeypatch.setattr(committed, "RUNS", {"short": short})
+    monkeypatch.setattr(committed, "DATA", {})
 
 
 @pytest.fixture(scope="module")
@@ -155,8 +155,8 @@ def test_what_is_missing_is_refused(golden, capsys, name):
 
 def test_missing_data_are_named_as_skipped_and_a_run_of_them_is_kept(golden, capsys, monkeypatch):
     shutil.copytree(GOLDEN / "runs" / MNIST_RUN, golden / "runs" / MNIST_RUN)
-    runs = {"short": check.RUNS["short"], MNIST_RUN: dict(data="mnist", bp_tail=0, epochs=1)}
-    monkeypatch.setattr(check, "RUNS", runs)
+    runs = {"short": committed.RUNS["short"], MNIST_RUN: dict(data="mnist", bp_tail=0, epochs=1)}
+    monkeypatch.setattr(committed, "RUNS", runs)
     subset = datasets.load("mnist-subset")
     monkeypatch.setattr(commands, "at_hand", lambda config: subset._replace(name=config.data))
     assert main(["golden", "update"]) == 0
@@ -184,6 +184,6 @@ def test_an_update_that_fails_changes_nothing(golden, capsys, monkeypatch):
 
     def full(*given):
         raise OSError(28, "No space left on device")
-    monkeypatch.setattr(check, "write_atomically", full)
+    monkeypatch.setattr(update, "write_atomically", full)
     assert "No space left" in refused(capsys, "golden", "update")
     assert snapshot(golden.parent) == before

@@ -14,14 +14,14 @@ from zo_numpy.__main__ import main
 from zo_numpy.app import vectors as commands
 from zo_numpy.app.data import at_hand
 from zo_numpy.fp32 import draws, elastic_zo, layers, precision, tail
-from zo_numpy.golden import check, diff, runs, tolerances, trace
+from zo_numpy.golden import check, committed, diff, runs, tolerances, trace, update
 from zo_numpy.golden.tolerances import Tolerances, first_beyond, summary
 from zo_numpy.run import trainer
 from zo_numpy.run.steps import own_method
 
 GOLDEN = pathlib.Path(__file__).parent / "golden"
 TRACES = GOLDEN / "traces"
-NAMES = [name for name in check.TRACES if "fp32" in name]
+NAMES = [name for name in committed.TRACES if "fp32" in name]
 NARROW = TRACES / "narrow-lenet-fp32-k2"
 RUN = "short-fp32-k1"     # made for these tests
 SUBSET = datasets.load("mnist-subset")
@@ -33,7 +33,7 @@ def manifest_of(folder):
 
 def given(options):
     """(Config, Dataset) of a committed trace or run."""
-    config = check.config_of(options)
+    config = committed.config_of(options)
     return config, at_hand(config)
 
 
@@ -71,7 +71,7 @@ def test_steps_in_float64_are_well_within_the_tolerances(name, in_float64, tmp_p
             made[self.step, phase, op, name] = np.array(value)
             return super().add(phase, op, name, value, inputs, **extra)
 
-    trace.record_steps(Recorder(tmp_path, True, 1, "fp32"), *given(check.TRACES[name]), 3)
+    trace.record_steps(Recorder(tmp_path, True, 1, "fp32"), *given(committed.TRACES[name]), 3)
     limits = tolerances_of(TRACES / name)
     worst = 0
     assert [diff.key_of(record) for record in records] == list(made)
@@ -93,7 +93,7 @@ def test_steps_in_float64_are_well_within_the_tolerances(name, in_float64, tmp_p
                                          ("solids-fp32-k0", 112 + 4), ("solids-fp32-k3", 112 + 4)])
 def test_runs_in_float64_are_well_within_the_tolerances(name, lines, in_float64, monkeypatch):
     monkeypatch.setattr(tolerances, "RUN", tolerances.RUN / 5)
-    config, dataset = given(check.RUNS[name])
+    config, dataset = given(committed.RUNS[name])
     compared, difference = runs.first_difference(GOLDEN / "runs" / name, config, own_method(config), dataset)
     assert difference is None and compared == lines
 
@@ -111,7 +111,7 @@ def test_no_relu_is_so_near_zero_that_last_bits_decide_its_mask(name):
 
         def add(self, *given, **extra):
             return 0
-    trace.record_steps(Recorder(None, True, 1, "fp32"), *given(check.TRACES[name]), 3)
+    trace.record_steps(Recorder(None, True, 1, "fp32"), *given(committed.TRACES[name]), 3)
     assert len(nearest) == 3 * 2 * 3 and min(nearest) > 2 * tolerances.COMPUTED
 
 
@@ -214,7 +214,7 @@ def test_a_file_where_the_reference_has_a_summary_is_summed_up(capsys, tmp_path)
     """The whole trace of a port, every tensor in a file."""
     whole = tmp_path / "whole"
     whole.mkdir()
-    trace.export_trace(check.config_of(check.TRACES[NARROW.name]), SUBSET, whole, 3, compact=False)
+    trace.export_trace(committed.config_of(committed.TRACES[NARROW.name]), SUBSET, whole, 3, compact=False)
     assert len(list(whole.iterdir())) > 2 * len(list(NARROW.iterdir()))
     status, lines = compared(capsys, whole)
     assert status == 0 and len(lines) == 2
@@ -277,13 +277,13 @@ def test_wrong_types_are_refused(capsys, mine, field, value):
 @pytest.fixture
 def golden(tmp_path, monkeypatch):
     """A copy of one FP32 trace, and a run of 14 steps, which `golden check` takes for all."""
-    folder, short = tmp_path / "golden", dict(check.FP32_RUN, model="narrow-lenet", bp_tail=1, limit=200, validate=100)
+    folder, short = tmp_path / "golden", dict(committed.FP32_RUN, model="narrow-lenet", bp_tail=1, limit=200, validate=100)
     for part in ("ops", f"traces/{NARROW.name}"):
         shutil.copytree(GOLDEN / part, folder / part)
     monkeypatch.setattr(commands, "GOLDEN", folder)
-    monkeypatch.setattr(check, "TRACES", {NARROW.name: check.TRACES[NARROW.name]})
-    monkeypatch.setattr(check, "RUNS", {RUN: short})
-    check.make_run(RUN, check.config_of(short), SUBSET, folder / "runs" / RUN)
+    monkeypatch.setattr(committed, "TRACES", {NARROW.name: committed.TRACES[NARROW.name]})
+    monkeypatch.setattr(committed, "RUNS", {RUN: short})
+    committed.make_run(RUN, committed.config_of(short), SUBSET, folder / "runs" / RUN)
     monkeypatch.setattr(check, "check_ops", lambda folder: (1, []))
     monkeypatch.setattr(check.contract, "check_files", lambda golden, made: (0, []))   # these list all vectors
     return folder
@@ -307,7 +307,7 @@ def test_check_passes_with_other_last_bits_and_update_keeps_what_is_committed(go
     other_last_bits(monkeypatch)
     status, out = checked(capsys)
     assert status == 0 and f"trace {NARROW.name}: equal" in out and f"run {RUN}: equal, 16 lines" in out
-    monkeypatch.setattr(check.ops, "write_ops", lambda folder, flags_of: shutil.copytree(golden / "ops", folder))
+    monkeypatch.setattr(update.ops, "write_ops", lambda folder, flags_of: shutil.copytree(golden / "ops", folder))
     before = snapshot(golden)
     assert main(["golden", "update"]) == 0
     for part in ("contract", "data"):   # not among the few vectors here
@@ -363,7 +363,7 @@ def test_a_line_just_beyond_its_tolerance_is_found(golden, capsys, field, share,
     path = golden / "runs" / RUN / "steps.txt"
     lines = path.read_text().splitlines()
     parts = lines[9].split(" ")
-    eps = min(check.SETTINGS["fp32"]["eps"])
+    eps = min(committed.SETTINGS["fp32"]["eps"])
     allowed = tolerances.RUN * max(1, abs(float(parts[field]))) / (eps if field == 3 else 1)
     parts[field] = repr(float(parts[field]) + share * allowed)
     path.write_text("\n".join([*lines[:9], " ".join(parts), *lines[10:]]) + "\n")
@@ -383,8 +383,8 @@ def test_a_changed_manifest_is_found(golden, capsys, change):
 
 
 def test_a_frozen_version_does_not_change(golden, capsys, monkeypatch):
-    monkeypatch.setattr(check.ops, "write_ops", lambda folder, flags_of: shutil.copytree(golden / "ops", folder))
-    for module in (check, diff, trace):
+    monkeypatch.setattr(update.ops, "write_ops", lambda folder, flags_of: shutil.copytree(golden / "ops", folder))
+    for module in (update, diff, trace):
         monkeypatch.setattr(module, "FORMAT_VERSION", 2)
     assert main(["golden", "update"]) == 0                                  # from 1 to 2: all is written anew
     assert manifest_of(golden / "traces" / NARROW.name)["format_version"] == 2
@@ -393,8 +393,8 @@ def test_a_frozen_version_does_not_change(golden, capsys, monkeypatch):
     before = snapshot(golden)
     assert main(["golden", "update"]) == 0 and snapshot(golden) == before    # nothing would change
     assert "format_version 2" in capsys.readouterr().out
-    monkeypatch.setattr(check, "TRACES", {**check.TRACES, "narrow-lenet-fp32-k0": dict(
-        check.TRACES[NARROW.name], bp_tail=0)})
+    monkeypatch.setattr(committed, "TRACES", {**committed.TRACES, "narrow-lenet-fp32-k0": dict(
+        committed.TRACES[NARROW.name], bp_tail=0)})
     assert main(["golden", "update"]) == 0                                   # more may be added
     before = snapshot(golden)
     right = tail.softmax_error
@@ -418,7 +418,7 @@ def test_export_and_diff_of_another_configuration(tmp_path, capsys, monkeypatch)
 
 
 def test_each_op_reads_what_it_is_made_of(tmp_path):
-    check.make_trace(NARROW.name, at_hand, tmp_path / "made")
+    committed.make_trace(NARROW.name, at_hand, tmp_path / "made")
     records = manifest_of(tmp_path / "made")["records"]
 
     def inputs(phase, op, name):

@@ -8,7 +8,7 @@ import pytest
 
 from zo_numpy.app.data import at_hand
 from zo_numpy.fp32 import elastic_zo, layers, points
-from zo_numpy.golden import check, diff, tolerances
+from zo_numpy.golden import check, committed, diff, tolerances
 
 TRACES = pathlib.Path(__file__).parent / "golden" / "traces"
 CLOUDS = TRACES / "narrow-pointnet-fp32-k2"
@@ -31,7 +31,7 @@ def number_of(*key):
 def made(tmp_path_factory):
     """The committed trace, made again."""
     folder = tmp_path_factory.mktemp("made") / CLOUDS.name
-    check.make_trace(CLOUDS.name, at_hand, folder)
+    committed.make_trace(CLOUDS.name, at_hand, folder)
     return folder
 
 
@@ -76,7 +76,7 @@ def test_statistics_and_running_statistics_by_hand(made):
 
 
 def test_the_layers_of_fp32_have_batch_norm_and_those_of_int8_none(made, tmp_path):
-    check.make_trace("narrow-pointnet-int8-k2", at_hand, tmp_path / "int8")
+    committed.make_trace("narrow-pointnet-int8-k2", at_hand, tmp_path / "int8")
     fp32, int8 = ([layer["type"] for layer in manifest_of(folder)["layers"]] for folder in (made, tmp_path / "int8"))
     assert [kind for kind in fp32 if kind != "BatchNorm"] == int8 and fp32.count("BatchNorm") == 5
 
@@ -164,6 +164,6 @@ BUGS = {
 def test_a_bug_is_found_where_it_is(tmp_path, monkeypatch, bug):
     plant, first = BUGS[bug]
     plant(monkeypatch)
-    check.make_trace(CLOUDS.name, at_hand, tmp_path / "mine")
+    committed.make_trace(CLOUDS.name, at_hand, tmp_path / "mine")
     finding = diff.compare(CLOUDS, tmp_path / "mine").findings[0]
     assert diff.key_of(finding.record) == first and finding.inputs_agree

@@ -11,14 +11,14 @@ import datasets
 from small_runs import refused, snapshot
 from zo_numpy.__main__ import main
 from zo_numpy.errors import UserError
-from zo_numpy.golden import check, trace
+from zo_numpy.golden import committed, trace
 from zo_numpy.golden.diff import key_of
 from zo_numpy.run.config import make_config
 from zo_numpy.run.steps import PRECISIONS, one_step, own_method, parts
 
 GOLDEN = pathlib.Path(__file__).parent / "golden"
 SUBSET = datasets.load("mnist-subset")
-SETTINGS = {**check.SETTINGS["int8"], "model": "narrow-lenet", "data": "mnist-subset", "batch_size": 3, "epochs": 1,
+SETTINGS = {**committed.SETTINGS["int8"], "model": "narrow-lenet", "data": "mnist-subset", "batch_size": 3, "epochs": 1,
             "tail_scale": "own"}
 KINDS = {   # what may decide which records a step has
     "k0": dict(bp_tail=0), "k3": dict(bp_tail=3), "both": dict(bp_tail=2, tail_passes="both"),
@@ -156,7 +156,7 @@ def test_a_trace_is_the_same_with_one_thread_and_two(tmp_path, monkeypatch):
 
 def test_the_committed_trace_is_what_the_command_exports(tmp_path):
     options = [f"--{name.replace('_', '-')}={','.join(map(str, value)) if type(value) is tuple else value}"
-               for name, value in {**check.SETTINGS["int8"], **check.TRACES["narrow-lenet-int8-k1"]}.items()]
+               for name, value in {**committed.SETTINGS["int8"], **committed.TRACES["narrow-lenet-int8-k1"]}.items()]
     assert main(["golden", "export", str(tmp_path / "made" / "here"), *options]) == 0
     assert snapshot(tmp_path / "made" / "here") == snapshot(GOLDEN / "traces" / "narrow-lenet-int8-k1")
     assert [path.name for path in (tmp_path / "made").iterdir()] == ["here"]

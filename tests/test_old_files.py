@@ -13,7 +13,7 @@ from small_runs import python, snapshot
 from zo_numpy.__main__ import main
 from zo_numpy.app import vectors
 from zo_numpy.errors import UserError
-from zo_numpy.golden import check
+from zo_numpy.golden import check, committed
 from zo_numpy.run import config as configuration
 from zo_numpy.run.checkpoint import digest
 from zo_numpy.run.config import Numbers, as_json, config_from_json, make_config, read_config
@@ -63,8 +63,8 @@ def test_a_new_field_and_a_new_version_change_no_golden_vector(tmp_path, monkeyp
     for name in ("ops", f"traces/{TRACE}", f"runs/{RUN}"):
         shutil.copytree(GOLDEN / name, tmp_path / name)
     monkeypatch.setattr(vectors, "GOLDEN", tmp_path)
-    monkeypatch.setattr(check, "TRACES", {TRACE: check.TRACES[TRACE]})
-    monkeypatch.setattr(check, "RUNS", {RUN: check.RUNS[RUN]})
+    monkeypatch.setattr(committed, "TRACES", {TRACE: committed.TRACES[TRACE]})
+    monkeypatch.setattr(committed, "RUNS", {RUN: committed.RUNS[RUN]})
     monkeypatch.setattr(check.contract, "check_files", lambda golden, made: (0, []))   # these list all vectors
     said = call(capsys, "golden", "check").splitlines()
     assert "no differences" in said[-1] and all(": equal" in line for line in said[:-1]) and len(said) == 5

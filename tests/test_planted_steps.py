@@ -93,7 +93,7 @@ TRACED = {   # bug: (trace, where it is planted, what is said first)
 def test_a_bug_of_a_step_is_named_by_a_trace(tmp_path, bug):
     kind, place, words = TRACED[bug]
     with with_bug(tmp_path, "planted_" + "".join(filter(str.isalnum, bug)), *place) as module:
-        check = module("golden.check")
-        check.make_trace(TRACE + kind, at_hand, tmp_path / "trace")
-        compared, differences = check.differences_of(GOLDEN / "traces" / (TRACE + kind), tmp_path / "trace")
+        module("golden.committed").make_trace(TRACE + kind, at_hand, tmp_path / "trace")
+        compared, differences = module("golden.check").differences_of(GOLDEN / "traces" / (TRACE + kind),
+                                                                      tmp_path / "trace")
     assert compared and differences[0] == words + " differs; its inputs agree"

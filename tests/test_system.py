@@ -32,10 +32,10 @@ del os.environ["ZO_NUMPY_THREADS"]
 import json, pathlib
 from zo_numpy.__main__ import main
 from zo_numpy.app import vectors
-from zo_numpy.golden import check
+from zo_numpy.golden import check, committed
 vectors.GOLDEN = pathlib.Path(os.environ["FEW_VECTORS"])
 check.contract.check_files = lambda golden, made: (0, [])   # these list all vectors
-for part, kept in ((check.TRACES, "narrow-lenet-int8-k2"), (check.RUNS, "subset-int8-k2-limit")):
+for part, kept in ((committed.TRACES, "narrow-lenet-int8-k2"), (committed.RUNS, "subset-int8-k2-limit")):
     for name in set(part) - {kept}:
         del part[name]
 for command in json.loads(sys.argv[1]):

@@ -12,7 +12,7 @@ from test_elastic_zo_int8 import FROZEN, SETTINGS, TINY, as_pairs, batch, fresh
 from zo_numpy import models
 from zo_numpy.__main__ import main
 from zo_numpy.errors import UserError
-from zo_numpy.golden import check
+from zo_numpy.golden import committed
 from zo_numpy.int8 import elastic_zo, precision, tail, variants
 from zo_numpy.int8.arith import QTensor
 from zo_numpy.int8.precision import initialise, to_arrays
@@ -23,7 +23,7 @@ from zo_numpy.run.checkpoint import digest
 from zo_numpy.run.steps import one_step, own_method, parts
 
 SUBSET = datasets.load("mnist-subset")
-RUN = dict(check.SETTINGS["int8"], model="narrow-lenet", data="mnist-subset", bp_tail=2, tail_scale="running",
+RUN = dict(committed.SETTINGS["int8"], model="narrow-lenet", data="mnist-subset", bp_tail=2, tail_scale="running",
            batch_size=1, epochs=2, limit=40, validate=30, b_bp=(3, -1))
 
 

@@ -8,7 +8,7 @@ import tempfile
 
 from ..errors import UserError
 from ..files import scratch_folder
-from ..golden import check, diff, port_report, text, trace
+from ..golden import check, diff, port_report, text, trace, update
 from ..run.config import Config, check_number, flat, make_config, read_config, whole
 from ..run.fitting import fitted
 from ..run.network import own_model
@@ -30,7 +30,7 @@ def _check_all(port=None):
 
 
 def _update_all():
-    check.update(GOLDEN, at_hand, say, _flags_finder(), method_of)
+    update.update(GOLDEN, at_hand, say, _flags_finder(), method_of)
 
 
 def _flags_finder():

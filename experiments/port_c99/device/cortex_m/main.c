@@ -1,5 +1,5 @@
-/* An image for a Cortex-M without an operating system: it tests itself, makes one training step, and tells what the step
- * took: instructions, flash, RAM.
+/* An image for a Cortex-M without an operating system: it tests itself, makes one training step, and tells what the
+ * step took: instructions, flash, RAM.
  *
  *     make cortex-m         in an exported folder: builds it with arm-none-eabi-gcc and newlib, for a Cortex-M3
  *     make cortex-m-test    runs it in qemu-system-arm, on the board MPS2 AN385
@@ -10,8 +10,8 @@
 #include "memory.h"
 #include "model.h"
 
-/* Of the board: a timer of 32 bits that counts down, 25 times a microsecond. qemu gives an instruction 2^ICOUNT_SHIFT
- * nanoseconds: 3.2 ticks, so that a number of ticks means one of instructions, up to 1,300 million of them. */
+/* Of the board: a timer of 32 bits that counts down, 25 times a microsecond. qemu gives each instruction 2^ICOUNT_SHIFT
+ * nanoseconds, 3.2 ticks: so the ticks tell the number of instructions exactly, up to 1,300 million. */
 #define TIMER ((volatile uint32_t *)0x40000000)
 enum { TIMER_CONTROL = 0, TIMER_VALUE = 1, TIMER_RELOAD = 2, NANOSECONDS_A_TICK = 40, ICOUNT_SHIFT = 7 };
 

@@ -1,5 +1,5 @@
-/* From reset to main on a Cortex-M without an operating system. Output and exit go to the debugger, by semihosting: that
- * is qemu or what holds a real board. */
+/* From reset to main on a Cortex-M without an operating system. Output and exit go to the debugger, by semihosting:
+ * that is qemu, or what holds a real board. */
 #include "board.h"
 
 #include <string.h>
@@ -61,5 +61,5 @@ void reset(void)
 __attribute__((section(".vectors"), used)) static const struct {
     void *stack;
     void (*reset)(void), (*exceptions[14])(void);
-} vectors = {stack_end, reset, {fault, fault, fault, fault, fault, fault, fault, fault, fault, fault, fault, fault, fault,
-                                fault}};
+} vectors = {stack_end, reset, {fault, fault, fault, fault, fault, fault, fault, fault, fault, fault, fault, fault,
+                                fault, fault}};

@@ -126,7 +126,7 @@ def main():
             result["cortex_m"] = check_cortex_m(program)
         for machine in (machine for machine in (HERE, *MACHINES) if machine not in absent):
             result["machines"].append(check_machine(machine, program))
-            say(f"wrote {save_result(NAME, result)}")
+        say(f"wrote {save_result(NAME, result)}")   # once: a result that has changed would be a change of the commit
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

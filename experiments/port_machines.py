@@ -7,7 +7,7 @@ writes experiments/results/port_machines.json. Of each machine: how many op case
 whether an exported program tests itself, trains for an epoch of the MNIST subset and classifies as zo_numpy does
 (port_device.py). Of a Cortex-M3 without an operating system: the self-test, and the instructions and bytes of a
 training step, in which one instruction is told from the next. A machine whose tools are not at hand is named and left
-out; without any it is an error. Ten minutes, most of it in emulation. On Debian this has all of them:
+out; without any it is an error. Ten to twenty minutes, most of it emulation. On Debian this has all of them:
 
     apt install gcc make qemu-user qemu-system-arm gcc-s390x-linux-gnu libc6-dev-s390x-cross gcc-arm-linux-gnueabihf \\
         libc6-dev-armhf-cross gcc-riscv64-linux-gnu libc6-dev-riscv64-cross gcc-arm-none-eabi libnewlib-arm-none-eabi

@@ -1,4 +1,4 @@
-"""Writes what is measured into README.md and experiments/README.md, from the results as they are; measures nothing.
+"""Writes what is measured into the documents below, from the results as they are; measures nothing.
 
     python -m experiments.readme [--check]
 
@@ -16,10 +16,11 @@ from experiments.cells import (
 from experiments.clouds_text import zo_on_clouds_text
 from experiments.common import ROOT, read_result
 from experiments.findings import bullets, wrapped
+from experiments.machines_text import machines_text
 from experiments.rows import LONGER, TABLES
 from zo_numpy.app.progress import say
 
-DOCUMENTS = ("README.md", "experiments/README.md")
+DOCUMENTS = ("README.md", "experiments/README.md", "experiments/port_c99/README.md")
 ORDER = {"int8/elastic_zo.py": "one training step, top to bottom",
          "int8/draws.py": "how random words become z, and the first weights",
          "rng.py": "where every random word comes from", "models.py": "the networks, as lists of layers",
@@ -108,6 +109,7 @@ MADE = {"last lines": last_lines, "findings": findings.findings, "added": findin
         "changed code": changed_code, "adapting": adapting.told,
         "speed limits": lambda: bullets(cost_tables.speed_limits()),
         "reading order": reading_order, "zo on clouds": zo_on_clouds_text,
+        "machines": machines_text,
         **{f"table {name}": all_tables(name) for name in tables.PRINTERS}}
 
 

@@ -13,6 +13,7 @@ from zo_numpy.app.data import load_data
 from zo_numpy.app.flat_data import MAGIC
 from zo_numpy.run.config import option, read_config
 from zo_numpy.run.steps import parts
+from zo_numpy.run.trainer import count_correct
 
 builds = pytest.mark.skipif(not (shutil.which("cc") and shutil.which("make")), reason="there is no cc or no make")
 CLOUDS = ["train", "--model", "narrow-pointnet", "--data", "synthetic-solids", "--offline", "--limit", "24",
@@ -43,8 +44,8 @@ def built(folder, *more):
     return folder / source.name.removesuffix("_model.c")
 
 
-def said(path, word, given=b""):
-    done = subprocess.run([str(path), word], input=given, capture_output=True)
+def said(path, *words, given=b""):
+    done = subprocess.run([str(path), *map(str, words)], input=given, capture_output=True)
     assert (done.returncode, done.stderr) == (0, b""), done
     return done.stdout.decode()
 
@@ -60,6 +61,11 @@ def in_order(config):
 config_data = {}   # where the tests' own data are
 
 
+def records_of(samples, labels):
+    """What `train` reads."""
+    return b"".join(bytes([label]) + sample.tobytes() for sample, label in zip(samples, labels))
+
+
 def agrees_with_next_run(run, data, folder, options):
     """The program trains as a run that starts from its weights, and classifies as `predict` would."""
     config = read_config(run)
@@ -71,13 +77,18 @@ def agrees_with_next_run(run, data, folder, options):
     path = built(exported(run, folder / "net"))
     assert said(path, "test").startswith("self-test of net passed")
     samples, labels = in_order(read_config(again))
-    records = b"".join(bytes([label]) + sample.tobytes() for sample, label in zip(samples, labels))
-    *lines, digest = said(path, "train", records).splitlines()
+    records = records_of(samples, labels)
+    *lines, digest = said(path, "train", given=records).splitlines()
     expected = [line.split() for line in (again / "steps.txt").read_text().splitlines()]
     assert lines == [" ".join(words[:4]) for words in expected]
     assert digest == f"weights sha256 {expected[-1][-1]}"
+    _, model, precision, weights = commands.load_run(again)
+    others = samples[3:20], labels[3:20]
+    right = count_correct(precision, model, weights, *others, batch=1)
+    assert said(path, "train", len(labels), given=records + records_of(*others)).splitlines() == [
+        *lines, digest, f"right {right} of 17"]
     _, model, precision, weights = commands.load_run(run)
-    assert said(path, "classify", samples[:20].tobytes()).split() == [
+    assert said(path, "classify", given=samples[:20].tobytes()).split() == [
         str(precision.classify(model, weights, sample[None])[0]) for sample in samples[:20]]
     return path
 
@@ -118,7 +129,8 @@ def test_self_test_notices_another_weight_and_another_rule(digits, tmp_path):
 def test_batch_can_be_another(digits, tmp_path):
     path = built(exported(train(digits, tmp_path / "run", epochs=1), tmp_path / "net"), "DEFINES=-DNET_BATCH=1")
     assert "passed: logits of 4 samples" in said(path, "test") and "at a batch of 1\n" in said(path, "memory")
-    assert len(said(path, "train", bytes(3 * 785)).splitlines()) == 3 + 1
+    assert len(said(path, "train", given=bytes(3 * 785)).splitlines()) == 3 + 1
+    assert len(said(path, "train", 2, given=bytes(3 * 785)).splitlines()) == 2 + 1 + 1
 
 
 @builds
@@ -145,7 +157,7 @@ int main(void)
     return device_begin(&one, &first_model, (unsigned char *)memory[0], 100) ? 3 : 0;
 }
 """)
-    sources = [path for path in first.rglob("*.c") if path.name not in ("main.c", "sizes.c")]
+    sources = [path for path in first.rglob("*.c") if path.parent.name not in ("program", "cortex_m")]
     subprocess.run(["cc", "-std=c99", "-pedantic", "-Wall", "-Wextra", "-Wconversion", "-Werror", "-I", str(first), "-o",
                     str(first / "both"), *map(str, sources)], check=True)
     assert subprocess.run([str(first / "both")]).returncode == 0
@@ -174,12 +186,14 @@ def test_names_that_are_no_identifiers(digits, tmp_path, monkeypatch):
 @builds
 def test_bad_input_of_the_program(digits, tmp_path):
     path = built(exported(train(digits, tmp_path / "run", epochs=1), tmp_path / "net"))
-    for word, given, message in (("train", b"\x0a" + bytes(784), b"error: the label 10 is no class"),
-                                 ("train", b"\x01" + bytes(700), b"error: the last sample is not whole"),
-                                 ("classify", bytes(800), b"error: the last sample is not whole"),
-                                 ("teach", b"", b"test  ")):
-        done = subprocess.run([str(path), word], input=given, capture_output=True)
-        assert message in done.stderr and (done.returncode or word == "classify" or "whole" in str(message))
+    for words, given, message in (("train", b"\x0a" + bytes(784), b"error: the label 10 is no class"),
+                                  ("train 1", bytes(785) + b"\x0a" + bytes(784), b"error: the label 10 is no class"),
+                                  ("train", b"\x01" + bytes(700), b"error: the last sample is not whole"),
+                                  ("classify", bytes(800), b"error: the last sample is not whole"),
+                                  ("train few", b"", b"test  "), ("train 0", b"", b"test  "),
+                                  ("test 1", b"", b"test  "), ("teach", b"", b"test  ")):
+        done = subprocess.run([str(path), *words.split()], input=given, capture_output=True)
+        assert message in done.stderr and (done.returncode or words == "classify" or "whole" in str(message))
 
 
 def test_what_cannot_be_a_program(digits, tmp_path, capsys, monkeypatch):

@@ -21,7 +21,8 @@ from .beside import IS_CLONE, ROOT
 from .export import c_names, comment, values
 
 PORT = ROOT / "experiments" / "port_c99"
-COPIED = ("models.[ch]", "rng.[ch]", "int8/*.[ch]", "device/*.[ch]", "device/program/*.c", "harness/sha256.[ch]")   # of the port
+COPIED = ("models.[ch]", "rng.[ch]", "int8/*.[ch]", "device/*.[ch]", "device/program/*.c", "device/cortex_m/*",
+          "harness/sha256.[ch]")   # of the port
 NAME_SIZE, MAX_LAYERS, MAX_BLOCKS, MAX_QUERIES = 24, 64, 24, 64   # of the port (models.h, int8.h)
 TESTED = 4   # samples of the self-test at most
 # The C name of a layer's kind, and its numbers: in, out, kernel, pad, size.
@@ -34,12 +35,18 @@ LAYERS = {models.Conv2d: ("CONV2D", lambda layer: (layer.in_channels, layer.out_
           models.Flatten: ("FLATTEN", lambda layer: (0, 0, 0, 0, 0))}
 MAKEFILE = """\
 # make test            builds the program and runs its self-test
-# make CC=arm-none-eabi-gcc CFLAGS=...   for another machine; HOSTCC compiles what runs here, to size the memory
+# make test CC=riscv64-linux-gnu-gcc CFLAGS="-O2 -static" EMULATOR=qemu-riscv64   for another machine; HOSTCC compiles
+#                      what runs here, to size the memory
 # make DEFINES=-D@BATCH@=1   trains on another batch; make clean before
+# make cortex-m        builds an image for a Cortex-M3 without an operating system; CORTEX_M says for which else
+# make cortex-m-test   runs it in emulation: its self-test, and what a training step takes
 CC = cc
 HOSTCC = cc
 CFLAGS = -O2
+EMULATOR =
 DEFINES =
+CORTEX_CC = arm-none-eabi-gcc
+CORTEX_M = -mcpu=cortex-m3 -mthumb -O2
 STRICT = -std=c99 -pedantic -Wall -Werror
 PORT = $(wildcard port_c99/*.c port_c99/int8/*.c port_c99/harness/*.c) port_c99/device/device.c
 
@@ -50,13 +57,24 @@ memory.h: model.h @PREFIX@_model.c port_c99/device/program/sizes.c $(PORT)
 	$(HOSTCC) $(STRICT) $(DEFINES) -I. @PREFIX@_model.c port_c99/device/program/sizes.c $(PORT) -o sizes
 	./sizes > $@.part && mv $@.part $@
 
-.PHONY: test clean
+BOARD = port_c99/device/cortex_m
+@PREFIX@.elf: memory.h @PREFIX@_model.c $(wildcard $(BOARD)/*) $(PORT)
+	$(CORTEX_CC) $(STRICT) $(DEFINES) $(CORTEX_M) -ffunction-sections -fdata-sections -Wl,--gc-sections -nostartfiles \
+	    -T $(BOARD)/mps2.ld -I. @PREFIX@_model.c $(wildcard $(BOARD)/*.c) $(PORT) -o $@
+
+.PHONY: test cortex-m cortex-m-test clean
+cortex-m: @PREFIX@.elf
+
+cortex-m-test: @PREFIX@.elf
+	qemu-system-arm -M mps2-an385 -display none -serial none -monitor none -chardev stdio,id=out \
+	    -semihosting-config enable=on,chardev=out -icount shift=7,sleep=off -kernel @PREFIX@.elf
+
 test: @PREFIX@
-	./@PREFIX@ test
-	./@PREFIX@ memory
+	$(EMULATOR) ./@PREFIX@ test
+	$(EMULATOR) ./@PREFIX@ memory
 
 clean:
-	rm -f @PREFIX@ sizes memory.h
+	rm -f @PREFIX@ @PREFIX@.elf sizes memory.h
 """
 
 

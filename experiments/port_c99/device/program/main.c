@@ -1,6 +1,8 @@
 /* A program with one model: it tests itself, classifies, trains, and tells what it takes. model.h names the model. */
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "../device.h"
@@ -22,6 +24,7 @@ static void usage(void)
     fputs("test                 whether this machine computes what zo_numpy did\n"
           "classify < SAMPLES   a class a line; a sample is its pixels, or int8 coordinates of points, one byte each\n"
           "train < RECORDS      a training step a batch; a record is a byte, the label, and a sample\n"
+          "train N < RECORDS    the same with the first N; then how many of the others are classified rightly\n"
           "memory               bytes of constants, static memory and stack\n", stderr);
 }
 
@@ -50,19 +53,46 @@ static int classify(void)
     return ferror(stdin) ? 1 : 0;
 }
 
-static int train(void)
+/* A record whose label is a class of the network. 1 if there is one, 0 at the end, -1 for another label. */
+static int read_record(unsigned char *sample, uint8_t *label)
+{
+    if (!read_sample(sample, label))
+        return 0;
+    if (*label < device.model.classes)
+        return 1;
+    fprintf(stderr, "error: the label %u is no class of the network\n", *label);
+    return -1;
+}
+
+/* How many of the records that are left are classified rightly. */
+static int count_right(void)
+{
+    static unsigned char sample[MODEL_SAMPLE];
+    unsigned long right = 0, all = 0;
+    uint8_t label;
+    int found;
+    for (; (found = read_record(sample, &label)) > 0; all++)
+        right += device_classify(&device, sample) == label;
+    printf("right %lu of %lu\n", right, all);
+    return found < 0 || ferror(stdin);
+}
+
+/* most: records to train on; what follows them is classified. */
+static int train(unsigned long most)
 {
     static unsigned char samples[MODEL_BATCH * MODEL_SAMPLE];
     static uint8_t labels[MODEL_BATCH];
+    unsigned long seen = 0;
     char hex[65];
     int32_t n;
     do {
         struct outcome outcome;
-        for (n = 0; n < MODEL_BATCH && read_sample(samples + n * MODEL_SAMPLE, labels + n); n++)
-            if (labels[n] >= device.model.classes) {
-                fprintf(stderr, "error: the label %u is no class of the network\n", labels[n]);
-                return 1;
-            }
+        int found = 1;
+        for (n = 0; n < MODEL_BATCH && seen < most; n++, seen++)
+            if ((found = read_record(samples + n * MODEL_SAMPLE, labels + n)) <= 0)
+                break;
+        if (found < 0)
+            return 1;
         if (!n)
             break;
         device_train(&device, samples, labels, n, &outcome);
@@ -73,6 +103,8 @@ static int train(void)
     } while (n == MODEL_BATCH);
     digest_of(&device.trainer, hex);
     printf("weights sha256 %s\n", hex);
+    if (seen == most)
+        return count_right();
     return ferror(stdin) ? 1 : 0;
 }
 
@@ -133,18 +165,22 @@ static int tell_memory(void)
 
 int main(int count, char **words)
 {
-    const char *what = count == 2 ? words[1] : "";
+    const char *what = count == 2 || count == 3 ? words[1] : "";
+    char *end = NULL;
+    const unsigned long most = count == 3 ? strtoul(words[2], &end, 10) : ULONG_MAX;
     int status = 2;
     if (!device_begin(&device, &MODEL, memory.bytes, sizeof memory)) {
         fputs("error: memory.h is of another model; make clean, then make\n", stderr);
         return 2;
     }
-    if (!strcmp(what, "test"))
+    if (count == 3 && (strcmp(what, "train") || !most || *end))
+        usage();
+    else if (!strcmp(what, "test"))
         status = test();
     else if (!strcmp(what, "classify"))
         status = classify();
     else if (!strcmp(what, "train"))
-        status = train();
+        status = train(most);
     else if (!strcmp(what, "memory"))
         status = tell_memory();
     else

@@ -111,7 +111,8 @@ def main():
             rows.append(row)
             say(f"{name:16} {model:8} K = {k}, batch {batch:3}: INT8 {row['int8, ms']:9.3f} ms, FP32 "
                 f"{row['fp32, ms']:9.3f} ms, FP32 / INT8 {row['fp32 / int8']:.2f}")
-    beside, native = [], {tuple(row[name] for name in CASE): row["int8, ms"] for row in rows if row["flags"] == "native"}
+    native = {tuple(row[name] for name in CASE): row["int8, ms"] for row in rows if row["flags"] == "native"}
+    beside = []
     for case in CASES:
         steps = numpy_step(case)
         beside.append({**dict(zip(CASE, case)), "int8, ms": steps["int8"], "fp32, ms": steps["fp32"],

@@ -299,6 +299,27 @@ def test_what_did_not_help_is_what_the_candidates_show():
     assert f"control {validated('tuning_fine_tuning', **slow, zo_frozen=True)[0]:.1f} at best" in text
 
 
+def test_what_was_tried_on_clouds_is_what_the_candidates_show():
+    text = " ".join(EXPERIMENTS[EXPERIMENTS.index("Point clouds with the running scale"):].split())
+    few = dict(data=None, epochs=30, batch_size=None, zo_frozen=None)
+    own, = validated("tuning_pointnet", **few, tail_scale=None, b_bp=None)
+    running = validated("tuning_pointnet", **few, tail_scale="running")
+    assert f"{own:.1f} with the own scale and {running[-1]:.1f} to {running[0]:.1f} with the running one" in text
+    clouds, frozen = dict(data="modelnet40", bp_tail=2), dict(zo_frozen=True, tail_scale=None, b_bp=None)
+    bits = {tail: validated("tuning_pointnet", **clouds, **frozen,
+                            headroom=None if tail is None else f"0,0,0,0,0,0,{tail},{tail}")[0]
+            for tail in (0, None, 2, 3)}
+    for words in (f"(0 bits: {bits[0]:.1f}, 1: {bits[None]:.1f}, 2: {bits[2]:.1f}, 3: {bits[3]:.1f})",
+                  f"({validated('tuning_pointnet', **clouds, b_bp='4,3,2,1')[0]:.1f})",
+                  f"({validated('tuning_pointnet', **clouds, tail_scale='running')[0]:.1f})",
+                  f"({validated('tuning_pointnet', **clouds, p_zero='252,254,255,255')[0]:.1f}, the control"):
+        assert words in text
+    rows = {name: row["last_epoch"]["validation_accuracy"] for name, row in
+            result("pointnet_tuning_modelnet40_p128")["rows"].items()}
+    assert f"{bits[None]:.1f} and {rows['fp32-k2-tail-x4-frozen']:.1f} %" in text
+    assert f"{rows['int8-all']:.1f} in INT8 and {rows['fp32-all']:.1f} to {rows['fp32-all-warm']:.1f} in FP32" in text
+
+
 def numbers(value):
     """An option's value as the tuning files and the defaults both have it."""
     if isinstance(value, str):

@@ -39,10 +39,11 @@ SANITIZERS = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recove
 FLOAT = re.compile(r"^v?(add|sub|mul|div|sqrt|max|min|fn?m(add|sub)\w*|rcp|rsqrt|rcp14|rsqrt14|hadd|hsub|addsub|dp"
                    r"|round|rndscale|cmp\w*|u?comi|reduce|getexp|getmant|scalef|fixupimm|range)[sp][sdh]$"
                    r"|^v?cvt\w*$|^f(add|sub|mul|div|sqrt|ild|ist|com|ucom|ld|st)\w*$", re.ASCII)
-# Nor may they want a routine for floats: of libgcc and its like (its names end in modes: sf, df, tf are floats of 32, 64
-# and 128 bits, sc a complex one, sd a decimal one, si and di integers), or of ARM's run-time ABI.
+# Nor may they want a routine for floats: of libgcc and its like (names with modes: sf, df, tf are floats of 32, 64 and
+# 128 bits, sc a complex one, sd a decimal one, si and di integers), or of ARM's run-time ABI.
 _FLOATS, _INTEGERS = "([bhsdxtk]f|[sdxtk]c|[sdt]d)", "([hsdt]i|bitint)"
-SOFT_FLOAT = re.compile(rf"_?__(bid_|dpd_|gnu_|mips16_)?((add|sub|mul|div|powi|neg|cmp|eq|ne|lt|le|gt|ge|unord){_FLOATS}\d"
+SOFT_FLOAT = re.compile(r"_?__(bid_|dpd_|gnu_|mips16_)?("
+                        rf"(add|sub|mul|div|powi|neg|cmp|eq|ne|lt|le|gt|ge|unord){_FLOATS}\d"
                         rf"|fix(uns)?{_FLOATS}{_INTEGERS}|float(uns?)?{_INTEGERS}{_FLOATS}"
                         rf"|(extend|trunc){_FLOATS}{{2}}\d?|[fhd]2[fhd]_\w+)"
                         r"|__aeabi_([fd]\w+|c[fd]r?cmp\w+|h2f\w*|u?[il]2[fd])", re.ASCII)

@@ -22,8 +22,9 @@ def text_of(path):
 
 def piped(reference, text):
     """(exit status, output) of `golden diff` with text, or bytes, on its standard input."""
+    sent = text if isinstance(text, bytes) else text.encode()
     done = subprocess.run([sys.executable, "-m", "zo_numpy", "golden", "diff", str(TRACES / reference), "-"],
-                          input=text if isinstance(text, bytes) else text.encode(), capture_output=True, env=environment())
+                          input=sent, capture_output=True, env=environment())
     return done.returncode, (done.stdout + done.stderr).decode()
 
 
@@ -90,6 +91,17 @@ def test_noise_between_the_records_is_skipped_and_counted(losses):
     status, said = piped(PART, b"\n".join([noise[2], *mixed[1::2]]))
     assert (status, said) == (0, expected + "1 line skipped that is no record, the first: "
                               r"'\ufffd\x00\ufffd 17'" + "\n")
+
+
+def test_what_is_committed_as_text_is_what_the_command_prints(capsys):
+    """All ops, and a trace with every tensor; a file that is not is found by `golden check`."""
+    kept = {path.relative_to(GOLDEN / "text").as_posix(): path.read_text() for path in (GOLDEN / "text").rglob("*.txt")}
+    vectors = [*(GOLDEN / "ops").glob("*.json"), TRACES / "narrow-lenet-int8-k2-colours"]
+    assert sorted(kept) == sorted(f"{path.parent.name}/{path.stem}.txt" for path in vectors)
+    for path in vectors:
+        assert main(["golden", "text", str(path)]) == 0
+        assert capsys.readouterr().out == kept[f"{path.parent.name}/{path.stem}.txt"]
+    assert "sha256:" not in kept["traces/narrow-lenet-int8-k2-colours.txt"]
 
 
 def test_hexadecimal_files_hold_the_same_numbers(tmp_path, capsys):

@@ -80,8 +80,9 @@ def test_of_a_trace_that_is_begun_the_files_that_are_there_are_compared(port, ca
         (folder / "manifest.json").write_text(json.dumps({**whole, "records": [first]}))
     numbers = sum("file" not in record for record in whole["records"]) if manifest == "of all" else 0
     status, lines = said(capsys, port)
-    assert (status, lines[f"traces/{TRACE}"]) == (0, f"passes in part, {1 + numbers} of {len(whole['records'])} records, "
-                                                     f"{len(whole['records']) - 1 - numbers} not there")
+    records = len(whole["records"])
+    assert (status, lines[f"traces/{TRACE}"]) == (
+        0, f"passes in part, {1 + numbers} of {records} records, {records - 1 - numbers} not there")
     np.save(folder / first["file"], np.load(folder / first["file"]) ^ 1)
     status, lines = said(capsys, port)
     assert status == 1 and lines[f"traces/{TRACE}"].startswith(

@@ -42,13 +42,13 @@ def compiled(folder, compiler, options, code):
 @pytest.mark.parametrize("machine", MACHINES)
 def test_calls_for_floats_are_found_and_for_integers_not(tmp_path, machine):
     compiler, options, kind, expected = MACHINES[machine]
-    planted = compiled(tmp_path, compiler, options, f"int planted({kind} a, {kind} b) {{ {kind} c = a * b; return c < a "
-                       "? (int)c : 1; }\n")
+    planted = compiled(tmp_path, compiler, options,
+                       f"int planted({kind} a, {kind} b) {{ {kind} c = a * b; return c < a ? (int)c : 1; }}\n")
     found = {routine for _, routine in port.soft_floats([planted])}
     assert found > expected and len(found) == 3   # and one that compares, whichever way round
     if compiler == port.CC and shutil.which("objdump"):
         assert {("planted.o", routine) for routine in found} <= set(port.float_instructions([planted]))
-    whole = compiled(tmp_path, compiler, options, "long long whole(long long a, long long b) { return a / b * b % 7; }\n")
+    whole = compiled(tmp_path, compiler, options, "long long whole(long long a, int b) { return a / b * a % 7; }\n")
     assert port.soft_floats([whole]) == []
 
 

@@ -124,8 +124,8 @@ def _diff_two(reference, mine):
     if found.skipped:
         say(f"{found.skipped:,} of {found.compared + found.skipped:,} records were not sent")
     if skipped:
-        say(f"{skipped:,} line{'s' * (skipped > 1)} skipped that {'are' if skipped > 1 else 'is'} no record, the first: "
-            f"{first!a}")
+        lines = f"{skipped:,} lines skipped that are" if skipped > 1 else "1 line skipped that is"
+        say(f"{lines} no record, the first: {first!a}")
     return status
 
 

@@ -130,7 +130,8 @@ def _trace(committed, path):
     if not found.compared:
         return _Result(ABSENT, "it holds none of the trace's files")
     if found.skipped:
-        return _Result(PARTLY, f"{found.compared} of {found.compared + found.skipped} records, {found.skipped} not there")
+        total = found.compared + found.skipped
+        return _Result(PARTLY, f"{found.compared} of {total} records, {found.skipped} not there")
     return _Result(PASSED, f"{found.compared} records")
 
 

@@ -141,8 +141,8 @@ def read_trace(lines, reference, folder):
 def _was_a_record(words, known):
     """Whether a line that is no record was to be one: all others are noise, as what a device says when it starts.
 
-    It was if it names a record, wherever that stands in it; if it is cut off within such a name; or if it has a step and
-    a type in their places.  known: (step, phase, op, name) of all records.
+    It was if it names a record, wherever that stands in it; if it is cut off within such a name; or if it has a step
+    and a type in their places.  known: (step, phase, op, name) of all records.
     """
     names = {key[1:] for key in known}
     cut = " ".join(words)

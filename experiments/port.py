@@ -35,11 +35,18 @@ BASELINE = ("-O3", "-ffp-contract=fast", "-fno-math-errno")
 NATIVE = (*BASELINE, "-march=native")
 SANITIZERS = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover")
 # Of the optimised INT8 objects no instruction may match: arithmetic, conversions and comparisons of floats on x86-64
-# (moves and integers in the same registers may); on other machines calls of a soft-float library.
+# (moves and integers in the same registers may).
 FLOAT = re.compile(r"^v?(add|sub|mul|div|sqrt|max|min|fn?m(add|sub)\w*|rcp|rsqrt|rcp14|rsqrt14|hadd|hsub|addsub|dp"
                    r"|round|rndscale|cmp\w*|u?comi|reduce|getexp|getmant|scalef|fixupimm|range)[sp][sdh]$"
-                   r"|^v?cvt\w*$|^f(add|sub|mul|div|sqrt|ild|ist|com|ucom|ld|st)\w*$"
-                   r"|^call.*__(add|sub|mul|div|float|fix|cmp|eq|ne|lt|gt|le|ge)\w*[sd]f", re.ASCII)
+                   r"|^v?cvt\w*$|^f(add|sub|mul|div|sqrt|ild|ist|com|ucom|ld|st)\w*$", re.ASCII)
+# Nor may they want a routine for floats: of libgcc and its like (names with modes: sf, df, tf are floats of 32, 64 and
+# 128 bits, sc a complex one, sd a decimal one, si and di integers), or of ARM's run-time ABI.
+_FLOATS, _INTEGERS = "([bhsdxtk]f|[sdxtk]c|[sdt]d)", "([hsdt]i|bitint)"
+SOFT_FLOAT = re.compile(r"_?__(bid_|dpd_|gnu_|mips16_)?("
+                        rf"(add|sub|mul|div|powi|neg|cmp|eq|ne|lt|le|gt|ge|unord){_FLOATS}\d"
+                        rf"|fix(uns)?{_FLOATS}{_INTEGERS}|float(uns?)?{_INTEGERS}{_FLOATS}"
+                        rf"|(extend|trunc){_FLOATS}{{2}}\d?|[fhd]2[fhd]_\w+)"
+                        r"|__aeabi_([fd]\w+|c[fd]r?cmp\w+|h2f\w*|u?[il]2[fd])", re.ASCII)
 
 
 def found_compiler():
@@ -139,7 +146,9 @@ def check(program, tiers=("ops", "traces", "runs"), data=BUILD / "data", runs=()
 
 
 def float_instructions(objects):
-    """[(object's name, instruction)] of float arithmetic in object files; None where objdump is not at hand."""
+    """[(object's name, instruction or routine)] of float arithmetic in object files for this machine; None where
+    objdump is not at hand.
+    """
     if not shutil.which("objdump"):
         return None
     found = []
@@ -151,7 +160,14 @@ def float_instructions(objects):
             words = (fields[1].split() if len(fields) > 1 else [])
             if words and (FLOAT.match(words[0]) or FLOAT.match(" ".join(words[:2]))):
                 found.append((path.name, " ".join(words)))
-    return found
+    return found + soft_floats(objects)
+
+
+def soft_floats(objects):
+    """[(object's name, routine)] of the soft-float routines that object files want, of whatever machine; needs nm."""
+    wanted = [(path.name, line.split()[-1]) for path in objects for line in subprocess.run(
+        ["nm", "-u", str(path)], capture_output=True, text=True, check=True).stdout.splitlines() if line.strip()]
+    return [(name, routine) for name, routine in wanted if SOFT_FLOAT.fullmatch(routine)]
 
 
 def general_registers_only(folder):

@@ -1,5 +1,5 @@
-"""Vectors as flat text: nothing of a trace is lost in it, `golden diff` reads it through a pipe, and the page's program
-in C does too."""
+"""Vectors as flat text: nothing of a trace is lost in it, `golden diff` reads it through a pipe, whole, in part or with
+noise between, and the page's program in C reads it too."""
 import json
 import re
 import shutil
@@ -21,10 +21,11 @@ def text_of(path):
 
 
 def piped(reference, text):
-    """(exit status, output) of `golden diff` with text on its standard input."""
-    done = subprocess.run([sys.executable, "-m", "zo_numpy", "golden", "diff", str(TRACES / reference), "-"], input=text,
-                          capture_output=True, text=True, env=environment())
-    return done.returncode, done.stdout + done.stderr
+    """(exit status, output) of `golden diff` with text, or bytes, on its standard input."""
+    sent = text if isinstance(text, bytes) else text.encode()
+    done = subprocess.run([sys.executable, "-m", "zo_numpy", "golden", "diff", str(TRACES / reference), "-"],
+                          input=sent, capture_output=True, env=environment())
+    return done.returncode, (done.stdout + done.stderr).decode()
 
 
 @pytest.fixture(scope="module")
@@ -50,8 +51,57 @@ def test_the_first_divergence_is_named(trace):
     assert "1 differ" in said and "its inputs agree" in said
     exponent = [line.replace(" -7 ", " -6 ", 1) if line.startswith("0 init weights conv1") else line for line in lines]
     assert "exponent: expected -7, got -6" in piped("narrow-lenet-int8-k2-running", "\n".join(exponent))[1]
-    status, said = piped("narrow-lenet-int8-k2-running", "\n".join(reversed(lines[:-1])))
-    assert status == 1 and "it is missing from the manifest" in said and "1 differ" in said
+
+
+PART = "narrow-lenet-int8-k1"
+
+
+@pytest.fixture(scope="module")
+def losses():
+    """The six losses of a trace, as lines, and how many records the trace has."""
+    lines = text_of(TRACES / PART).splitlines()
+    found = [line for line in lines if line.split()[2] == "loss"]
+    assert len(found) == 6
+    return found, len(lines)
+
+
+def test_of_some_records_what_differs_comes_first_and_what_was_not_sent_is_a_line(losses):
+    sent, records = losses
+    *words, last = sent[-1].split()
+    missing = f"{records - 6} of {records} records were not sent"
+    place = "first divergence: step 2, phase minus, op {}, tensor {}: "
+    status, said = piped(PART, "\n".join([*sent[:-1], " ".join([*words, str(int(last) + 1)])]))
+    assert status == 1 and said.splitlines() == [
+        place.format("loss", "batch") + f"value: expected {last}, got {int(last) + 1}; not all of its inputs could be "
+        "compared", "6 records compared, 1 differ", missing]
+    assert piped(PART, "\n".join(reversed(sent))) == (0, f"6 records compared, 0 differ\n{missing}\n")
+    status, said = piped(PART, "\n".join([*sent, sent[-1].replace("loss batch", "loss lot")]))
+    assert status == 1 and said.splitlines() == [
+        place.format("loss", "lot") + "it is not in the reference; not all of its inputs could be compared",
+        "6 records compared, 1 differ", missing]
+
+
+def test_noise_between_the_records_is_skipped_and_counted(losses):
+    noise = [b"ESP-ROM:esp32c3-api1-20210207", b"rst:0x1 (POWERON),boot:0xc (SPI_FAST_FLASH_BOOT) and then some more",
+             b"\xff\x00\xfe 17", b"0 initial step", b"free heap: 100 200 300 int8 5 6 7 8 9", b"42"]
+    mixed = [line for pair in zip(noise, (sent.encode() for sent in losses[0])) for line in pair]
+    expected = f"6 records compared, 0 differ\n{losses[1] - 6} of {losses[1]} records were not sent\n"
+    status, said = piped(PART, b"\r\n".join(mixed))
+    assert (status, said) == (0, expected + f"6 lines skipped that are no record, the first: '{noise[0].decode()}'\n")
+    status, said = piped(PART, b"\n".join([noise[2], *mixed[1::2]]))
+    assert (status, said) == (0, expected + "1 line skipped that is no record, the first: "
+                              r"'\ufffd\x00\ufffd 17'" + "\n")
+
+
+def test_what_is_committed_as_text_is_what_the_command_prints(capsys):
+    """All ops, and a trace with every tensor; a file that is not is found by `golden check`."""
+    kept = {path.relative_to(GOLDEN / "text").as_posix(): path.read_text() for path in (GOLDEN / "text").rglob("*.txt")}
+    vectors = [*(GOLDEN / "ops").glob("*.json"), TRACES / "narrow-lenet-int8-k2-colours"]
+    assert sorted(kept) == sorted(f"{path.parent.name}/{path.stem}.txt" for path in vectors)
+    for path in vectors:
+        assert main(["golden", "text", str(path)]) == 0
+        assert capsys.readouterr().out == kept[f"{path.parent.name}/{path.stem}.txt"]
+    assert "sha256:" not in kept["traces/narrow-lenet-int8-k2-colours.txt"]
 
 
 def test_hexadecimal_files_hold_the_same_numbers(tmp_path, capsys):
@@ -85,10 +135,16 @@ def test_hexadecimal_files_hold_the_same_numbers(tmp_path, capsys):
     ("0 init weights conv1 int9 1 - - - 2", "'int9' is no type"),
     ("x init weights conv1 int8 1 - - - 2", "'x'"),
     ("0 minus loss batch number - - - - nine", "'nine'"),
+    ("0 minus loss batch number - - - - 1.5", "the value of record 1 is not a whole number"),
     ("0 a b c int8 1 - - - 2\n0 a b c int8 1 - - - 2", "stands above it"),
+    ("0 a b c number - - - - 2\n0 a b c number - - - - 2", "stands above it"),
+    ("0 minus lo", "3 words; ten are the fewest"),
+    ("I (312) main: 0 minus loss batch number - - - - 5", "'I'"),
+    ("0 minus mine conv1 int8 2 - - - 1", "1 numbers, where 2 are 2"),
     ("", "there is no line to compare"),
+    ("hello\nthere", "there is no line to compare; print a record a line (2 are none, the first: 'hello')"),
 ])
-def test_what_is_no_record_is_refused_in_a_line(line, why):
+def test_a_damaged_record_is_refused_in_a_line(line, why):
     status, said = piped("narrow-lenet-int8-k1", line + "\n")
     assert status == 2 and why in said and said.startswith("error: ") and said.count("\n") == 1
 

@@ -3,6 +3,7 @@ import json
 import pathlib
 import shutil
 
+import numpy as np
 import pytest
 
 from small_runs import golden_said, refused
@@ -54,13 +55,80 @@ def test_cases_fields_and_lines_that_are_left_out_are_no_differences(port, capsy
     log = port / "runs" / RUN / "steps.txt"
     log.write_text("".join(log.read_text().splitlines(keepends=True)[:30]))
     (port / "runs" / RUN / "evaluation.txt").unlink()
-    next((port / "traces" / TRACE).glob("manifest.json")).unlink()
+    manifest = port / "traces" / TRACE / "manifest.json"
+    records = json.loads(manifest.read_text())["records"]
+    files, manifest = sum("file" in record for record in records), manifest.unlink()
     status, lines = said(capsys, port)
     assert status == 0
     for name, words in (("ops/relu.json", "2 of "), ("ops/half_words.json", "fields"), (f"runs/{RUN}", "30 lines, 87 "),
-                        (f"traces/{TRACE}", " without a file or a manifest")):
+                        (f"traces/{TRACE}", f", {files} of {len(records)} records, {len(records) - files} not there")):
         assert lines[name].startswith("passes in part, ") and words in lines[name]
     assert ", 2 in part, " in lines["ops"]
+
+
+@pytest.mark.parametrize("manifest", ["none", "of some", "of all"])
+def test_of_a_trace_that_is_begun_the_files_that_are_there_are_compared(port, capsys, manifest):
+    folder = port / "traces" / TRACE
+    whole = json.loads((folder / "manifest.json").read_text())
+    first = whole["records"][0]
+    for record in whole["records"][1:]:
+        if "file" in record:
+            (folder / record["file"]).unlink()
+    if manifest == "none":
+        (folder / "manifest.json").unlink()
+    elif manifest == "of some":
+        (folder / "manifest.json").write_text(json.dumps({**whole, "records": [first]}))
+    numbers = sum("file" not in record for record in whole["records"]) if manifest == "of all" else 0
+    status, lines = said(capsys, port)
+    records = len(whole["records"])
+    assert (status, lines[f"traces/{TRACE}"]) == (
+        0, f"passes in part, {1 + numbers} of {records} records, {records - 1 - numbers} not there")
+    np.save(folder / first["file"], np.load(folder / first["file"]) ^ 1)
+    status, lines = said(capsys, port)
+    assert status == 1 and lines[f"traces/{TRACE}"].startswith(
+        f"DIFFERS, 1 of {1 + numbers} records; first step 0, phase init, op weights, tensor {first['name']}: index")
+
+
+def test_what_is_begun_and_empty_is_not_there(port, capsys):
+    for path in ("steps.txt", "evaluation.txt"):
+        (port / "runs" / RUN / path).write_text("")
+    for path in (port / "traces" / TRACE).iterdir():
+        path.unlink()
+    write_op(port, "relu", [])
+    status, lines = said(capsys, port)
+    assert status == 0
+    assert lines["ops/relu.json"] == "not there, it answers nothing"
+    assert lines[f"traces/{TRACE}"] == "not there, it holds none of the trace's files"
+    assert lines[f"runs/{RUN}"] == "not there, it has no line of steps.txt or evaluation.txt"
+    for tier, passing in (("ops", 2), ("traces", 0), ("runs", 1)):
+        total = len(list((GOLDEN / tier).iterdir()))
+        assert lines[tier] == f"{passing} of {total} pass, 0 in part, 0 differ, {total - passing} not there"
+
+
+def test_names_that_no_vector_has_are_listed_with_the_nearest(port, capsys):
+    (port / "ops" / "round_shift.json").rename(port / "ops" / "roundshift.json")
+    (port / "ops" / "relu.json").rename(port / "ops" / "ReLU.txt")
+    (port / "traces" / TRACE).rename(port / "traces" / "narrow-pointnet-k2-frozen")
+    (port / "runs" / "qqqq").mkdir()
+    (port / "runs" / ".hidden").mkdir()
+    for name in ("trace", "src", "data"):
+        (port / name).mkdir()
+    status, lines = said(capsys, port)
+    words = "not compared, the vectors have no such name"
+    assert status == 0 and {name: line for name, line in lines.items() if words in line} == {
+        "ops/roundshift.json": f"{words}; the nearest is round_shift.json", "ops/ReLU.txt": f"{words}; the nearest is "
+        "relu.json", "traces/narrow-pointnet-k2-frozen": f"{words}; the nearest is {TRACE}", "runs/qqqq": words,
+        "trace": f"{words}; the nearest is traces"}
+    first = sorted((GOLDEN / "traces" / TRACE).glob("*.npy"))[0].name
+    (port / "traces" / TRACE).mkdir()
+    (port / "traces" / TRACE / first.replace("init", "start")).write_bytes(b"")
+    status, lines = said(capsys, port)
+    assert status == 1 and lines[f"traces/{TRACE}"] == (
+        f"DIFFERS, 0 of 0 records; first {first.replace('init', 'start')} belongs to no record; the nearest is {first}")
+    for number in range(30):
+        (port / "ops" / f"more{number}").write_text("")
+    assert f"and {30 + 5 - 20} more that have no vector's name" in golden_said(
+        capsys, "check", "--port", str(port))[1]
 
 
 def test_the_bug_is_named_whose_cases_are_wrong(port, capsys):
@@ -107,5 +175,11 @@ def test_windows_line_ends_and_fp32_within_tolerances_pass(port, capsys):
 
 
 def test_a_folder_with_nothing_to_compare_is_refused(tmp_path, capsys):
-    assert "has nothing by the name of a vector" in refused(capsys, "golden", "check", "--port", tmp_path)
+    assert "has nothing to compare: write ops/" in refused(capsys, "golden", "check", "--port", tmp_path)
+    write_op(tmp_path, "relu", [])
+    (tmp_path / "ops" / "roundshift.json").write_text("")
+    (tmp_path / "run").mkdir()
+    message = refused(capsys, "golden", "check", "--port", tmp_path)
+    for words in ("; ops/relu.json: it answers nothing; ", "run: not compared, ", "; the nearest is round_shift.json"):
+        assert words in message
     assert "is not a folder" in refused(capsys, "golden", "check", "--port", tmp_path / "none")

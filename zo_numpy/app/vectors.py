@@ -113,12 +113,20 @@ def _print_text(path, hex=None):
 
 
 def _diff_two(reference, mine):
-    """Exit status 1 if the traces differ.  mine: - is flat text on standard input."""
-    if str(mine) == "-":
-        with tempfile.TemporaryDirectory() as folder:
-            text.read_trace(sys.stdin, reference, pathlib.Path(folder))
-            return _report(diff.compare(reference, folder))
-    return _report(diff.compare(reference, mine))
+    """Exit status 1 if the traces differ.  mine: - is flat text on standard input, of all records or some."""
+    if str(mine) != "-":
+        return _report(diff.compare(reference, mine))
+    sys.stdin.reconfigure(encoding="utf-8", errors="replace")   # a line that a device has just opened can hold anything
+    with tempfile.TemporaryDirectory() as folder:
+        skipped, first = text.read_trace(sys.stdin, reference, pathlib.Path(folder))
+        found = diff.compare(reference, folder, partial=True)
+    status = _report(found._replace(skipped=0))
+    if found.skipped:
+        say(f"{found.skipped:,} of {found.compared + found.skipped:,} records were not sent")
+    if skipped:
+        lines = f"{skipped:,} lines skipped that are" if skipped > 1 else "1 line skipped that is"
+        say(f"{lines} no record, the first: {first!a}")
+    return status
 
 
 def _report(found):

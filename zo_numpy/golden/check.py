@@ -53,7 +53,8 @@ def _all_checks(golden, load, method_of):
             yield f"trace {name}", "records", (*_check_trace(name, golden, load, method_of, pathlib.Path(scratch)), None)
     for name in committed.RUNS:
         yield f"run {name}", "lines", check_run(name, golden, load, method_of)
-    yield "contract and data", "files", (*contract.check_files(golden, committed.made_beside(load)), None)
+    made = {**committed.made_beside(load), **committed.made_as_text(golden)}
+    yield "contract, data and text", "files", (*contract.check_files(golden, made), None)
 
 
 def check_ops(folder):

@@ -6,7 +6,7 @@ from ..run.config import BP, describe, make_config, with_added
 from ..run.fitting import fitted
 from ..run.folder import CONFIG, STEPS
 from ..run.steps import own_method
-from . import MADE_BY, colours, contract, runs, trace
+from . import MADE_BY, colours, contract, ops, runs, text, trace
 
 # The settings are written out, so that tuning the defaults changes no vector.
 SETTINGS = {
@@ -77,9 +77,10 @@ RUNS: dict[str, dict] = {
                                         limit=1000, b_bp=(2,)),
 }
 
-
 # Decoded clouds, so that runs on them can be made anywhere.
 DATA = {"solids": {**SOLIDS["int8"], **SOLIDS_RUN, "validate": 200, "bp_tail": 0}}
+# What stands there as flat text too: all ops, and the smallest trace of a LeNet that has every tensor.
+TEXT_TRACES = ("narrow-lenet-int8-k2-colours",)
 
 
 def config_of(options):
@@ -122,3 +123,11 @@ def made_beside(load):
     configs = {part: {name: config_of(options) for name, options in of_part.items()}
                for part, of_part in (("traces", TRACES), ("runs", RUNS))}
     return contract.made_files(configs, {name: config_of(options) for name, options in DATA.items()}, load)
+
+
+def made_as_text(golden):
+    """{path below tests/golden: content} of what is committed as flat text too, made from the vectors in `golden`."""
+    lines = {f"ops/{name}": text.case_lines(golden / "ops" / f"{name}.json") for name in ops.OPS}
+    lines |= {f"traces/{name}": text.trace_lines(golden / "traces" / name) for name in TRACES if name in TEXT_TRACES}
+    return {f"text/{name}.txt": "".join(f"{line}\n" for line in of_one).encode("ascii")
+            for name, of_one in lines.items()}

@@ -40,9 +40,13 @@ def made_files(configs, data, load):
 
 
 def check_files(golden, made):
-    """(files compared, sentences on what differs) of the committed files.  made: what `made_files` gives now."""
+    """(files compared, sentences on what differs) of the committed files beside the vectors, and of those as text.
+
+    made: {path below tests/golden: content} of what they are to be.
+    """
     committed = {path.relative_to(golden).as_posix(): path.read_bytes()
-                 for part in ("contract", "data") for path in sorted((golden / part).glob("*"))}
+                 for part in ("contract", "data", "text") for path in sorted((golden / part).rglob("*"))
+                 if path.is_file()}
     return len(made), [f"{name} is missing" if name not in committed else
                        f"{name} is committed but belongs to no vector" if name not in made else
                        f"{name} is not, byte for byte, what this version writes"

@@ -32,6 +32,10 @@ class _Problem(ValueError):
     """A file of the other trace that cannot be compared; the message says why."""
 
 
+class _Missing(_Problem):
+    """A file that is not there."""
+
+
 class _Finding(NamedTuple):
     """One record that differs."""
     record: dict
@@ -54,7 +58,7 @@ class _Comparison(NamedTuple):
     tolerances: object = None   # of FP32
 
 
-def _check_record(record, number, floats=False):
+def check_record(record, number, floats=False):
     """Raises ValueError if this is not a record of a trace, as far as the comparison relies on it.
 
     floats: whether numbers may be floats.
@@ -97,7 +101,7 @@ def read_manifest(folder, reference=None):
             raise ValueError(f"format_version is not {FORMAT_VERSION}")
         floats = tolerances_of(reference or manifest, path) is not None
         for number, record in enumerate(manifest["records"]):
-            _check_record(record, number, floats)
+            check_record(record, number, floats)
         if len({key_of(record) for record in manifest["records"]}) < len(manifest["records"]):
             raise ValueError("two records have the same step, phase, op and name")
     except (FileNotFoundError, NotADirectoryError):
@@ -159,7 +163,7 @@ def read_array(folder, record):
             raise
         raise _Problem(f"{path.name} cannot be of shape {str(shape)[:80]}") from None
     except FileNotFoundError:
-        raise _Problem(f"{path.name} is missing") from None
+        raise _Missing(f"{path.name} is missing") from None
     except OSError as error:
         raise _Problem(f"{path.name} cannot be read ({error.strerror})") from None
 
@@ -174,10 +178,11 @@ def first_difference(expected, got):
             "values differ")
 
 
-def _compare_record(reference, mine_folder, mine, expected, tolerances):
+def _compare_record(reference, mine_folder, mine, expected, tolerances, partial):
     """What is different in one record, in words; '' if nothing; None if there is nothing to compare.
 
-    mine: the record of the other trace, None without a manifest.  expected: the reference's array or None.
+    mine: the record of the other trace, None without a manifest.  expected: the reference's array or None.  partial: as
+    of `compare`.
     """
     if mine is None and "file" not in reference:
         return None
@@ -190,6 +195,8 @@ def _compare_record(reference, mine_folder, mine, expected, tolerances):
         try:
             differences.append(_compare_array(reference, mine_folder, mine or reference, expected, within))
         except _Problem as problem:
+            if partial and not differences and isinstance(problem, _Missing):
+                return None
             differences.append(str(problem))
     return "; ".join(filter(None, differences))
 
@@ -225,8 +232,12 @@ def reference_array(folder, record):
     return array
 
 
-def compare(reference_folder, mine_folder):
-    """Compares two traces.  Returns a Comparison; raises UserError if either folder is no trace or is damaged."""
+def compare(reference_folder, mine_folder, partial=False):
+    """Compares two traces.  Returns a Comparison; raises UserError if either folder is no trace or is damaged.
+
+    partial: whether the other trace may be a part: records and files that it does not have are skipped, and do not
+    differ.
+    """
     reference_folder, mine_folder = pathlib.Path(reference_folder), pathlib.Path(mine_folder)
     reference = read_manifest(reference_folder)
     records, tolerances = reference["records"], tolerances_of(reference, reference_folder / MANIFEST)
@@ -235,16 +246,18 @@ def compare(reference_folder, mine_folder):
     by_key = None
     if (mine_folder / MANIFEST).exists():
         by_key = {key_of(record): record for record in read_manifest(mine_folder, reference)["records"]}
-    elif not any((mine_folder / name).exists() for record in records if "file" in record
-                 for name in (record["file"], pathlib.Path(record["file"]).with_suffix(".bin"))):
+    elif not partial and not any((mine_folder / name).exists() for record in records if "file" in record
+                                 for name in (record["file"], pathlib.Path(record["file"]).with_suffix(".bin"))):
         raise UserError(f"{mine_folder} has none of the reference's files: there is nothing to compare; name yours as "
                         f"{reference_folder / MANIFEST} does")
     agree, findings = [], []
     for record in records:
         mine = by_key.get(key_of(record)) if by_key is not None else None
         expected = reference_array(reference_folder, record)
-        text = ("it is missing from the manifest" if by_key is not None and mine is None
-                else _compare_record(record, mine_folder, mine, expected, tolerances))
+        if by_key is not None and mine is None:
+            text = None if partial else "it is missing from the manifest"
+        else:
+            text = _compare_record(record, mine_folder, mine, expected, tolerances, partial)
         agree.append(None if text is None else not text)
         if text:
             states = [agree[i] for i in record["inputs"]]

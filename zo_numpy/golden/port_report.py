@@ -2,10 +2,12 @@
 
     ops/NAME.json          an object with `cases`, a list of {"id": n, "expected": {..}}: its own results in place of
                            ours; what it leaves out is not compared, and other entries are not looked at
-    traces/NAME/           as for `golden diff`: .npy or .bin files, a manifest.json or none
+    traces/NAME/           as for `golden diff`: .npy or .bin files, a manifest.json or none; or some of the files
     runs/NAME/steps.txt    its log, and evaluation.txt; of a log that ends early the lines that there are
 """
+import difflib
 import json
+import pathlib
 from typing import NamedTuple
 
 from ..errors import UserError
@@ -17,6 +19,8 @@ from .tolerances import Tolerances
 
 PASSED, PARTLY, DIFFERS, ABSENT = "passes", "passes in part", "DIFFERS", "not there"
 SHORTENED = 300   # characters of a line of the report
+SHOWN = 20        # names that no vector has
+NEAR = 0.75       # a folder's name that is as like one of the three is taken for a mistake
 
 
 class _Result(NamedTuple):
@@ -38,13 +42,20 @@ def report(golden, folder, say):
     results = {tier: {name: compare(golden / tier / name, folder / tier / name) if (folder / tier / name).exists()
                       else _Result(ABSENT) for name in sorted(path.name for path in (golden / tier).iterdir())}
                for tier, compare in tiers.items()}
+    unknown = _unknown_names(folder, results)
     if all(result.state == ABSENT for of_tier in results.values() for result in of_tier.values()):
-        raise UserError(f"{folder} has nothing by the name of a vector: write ops/NAME.json, traces/NAME/ or "
-                        f"runs/NAME/ there, named as in {golden}")
+        empty = [f"{tier}/{name}: {result.text}" for tier, of_tier in results.items()
+                 for name, result in of_tier.items() if result.text]
+        raise UserError("; ".join([f"{folder} has nothing to compare: write ops/NAME.json, traces/NAME/ or runs/NAME/ "
+                                   f"there, named as in {golden}", *empty[:SHOWN], *unknown[:SHOWN]]))
     for tier, of_tier in results.items():
         for name, result in of_tier.items():
-            if result.state != ABSENT:
+            if result != _Result(ABSENT):
                 say(f"{tier}/{name}: {result.state}{', ' * bool(result.text)}{result.text}"[:SHORTENED])
+    for line in unknown[:SHOWN]:
+        say(line[:SHORTENED])
+    if len(unknown) > SHOWN:
+        say(f"and {len(unknown) - SHOWN} more that have no vector's name")
     for tier, of_tier in results.items():
         states = [result.state for result in of_tier.values()]
         say(f"{tier}: {states.count(PASSED)} of {len(states)} pass, {states.count(PARTLY)} in part, "
@@ -53,6 +64,25 @@ def report(golden, folder, say):
         if absent and len(absent) < len(states):
             say(f"    not there: {', '.join(absent)}"[:SHORTENED])
     return sum(result.state == DIFFERS for of_tier in results.values() for result in of_tier.values())
+
+
+def _unknown_names(folder, tiers):
+    """Sentences on what is in the port's folder by a name that no vector has, and which name is the nearest.
+
+    tiers: {tier: names of its vectors}.  Of what stands beside the tiers only names that are nearly theirs count.
+    """
+    found = [(path.name, tiers) for path in sorted(folder.iterdir()) if path.name not in tiers
+             and difflib.get_close_matches(path.name.lower(), tiers, 1, NEAR)]
+    found += [(f"{tier}/{path.name}", names) for tier, names in tiers.items() if (folder / tier).is_dir()
+              for path in sorted((folder / tier).iterdir()) if path.name not in names and path.name[0] != "."]
+    return [f"{name}: not compared, the vectors have no such name{_nearest(name.rpartition('/')[2], names)}"
+            for name, names in found]
+
+
+def _nearest(name, names):
+    by_stem = {pathlib.PurePath(right).stem: right for right in names}   # whatever ending was written
+    near = difflib.get_close_matches(pathlib.PurePath(name.lower()).stem, by_stem, 1)
+    return f"; the nearest is {by_stem[near[0]]}" if near else ""
 
 
 def _read_answers(path):
@@ -82,21 +112,27 @@ def _op(committed, path):
         return _Result(DIFFERS, f"{len(wrong)} of {len(answers)} cases are wrong"
                        + (f", just those of the bug {' or '.join(bugs)}" if bugs else "") + f"; {mismatches[0]}")
     if not fields:
-        return _Result(PARTLY, "it answers nothing")
+        return _Result(ABSENT, "it answers nothing")
     whole = fields == sum(len(case["expected"]) for case in vectors["cases"])
     return _Result(PASSED, count) if whole else _Result(PARTLY, f"{count}, {fields} fields")
 
 
 def _trace(committed, path):
     try:
-        found = diff.compare(committed, path)
+        found = diff.compare(committed, path, partial=True)
     except UserError as error:
         return _Result(DIFFERS, str(error))
     if found.findings or found.extra:
-        first = found.findings[0] if found.findings else f"{found.extra[0]} belongs to no record"
+        files = [record["file"] for record in diff.read_manifest(committed)["records"] if "file" in record]
+        first = found.findings[0] if found.findings else (f"{found.extra[0]} belongs to no record"
+                                                          f"{_nearest(found.extra[0], files)}")
         return _Result(DIFFERS, f"{len(found.findings)} of {found.compared} records; first {first}")
-    return _Result(PARTLY if found.skipped else PASSED, f"{found.compared} records"
-                   + (f", {found.skipped} without a file or a manifest" if found.skipped else ""))
+    if not found.compared:
+        return _Result(ABSENT, "it holds none of the trace's files")
+    if found.skipped:
+        total = found.compared + found.skipped
+        return _Result(PARTLY, f"{found.compared} of {total} records, {found.skipped} not there")
+    return _Result(PASSED, f"{found.compared} records")
 
 
 def _run(committed, path):
@@ -113,4 +149,6 @@ def _run(committed, path):
         if len(lines) > len(expected):
             return _Result(DIFFERS, f"{name}, line {len(expected) + 1}: the run has no more lines")
         compared, missing = compared + len(lines), missing + len(expected) - len(lines)
+    if not compared:
+        return _Result(ABSENT, f"it has no line of {STEPS} or {runs.EVALUATION}")
     return _Result(PARTLY if missing else PASSED, f"{compared} lines" + (f", {missing} not there" if missing else ""))

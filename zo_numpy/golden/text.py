@@ -22,7 +22,8 @@ import numpy as np
 
 from ..errors import UserError, why
 from . import FORMAT_VERSION
-from .diff import DTYPES, read_array, read_manifest
+from .diff import DTYPES, check_record, key_of, read_array, read_manifest
+from .tolerances import tolerances_of
 from .trace import MANIFEST, array_digest
 
 EXTRA = ("exponent", "max_abs", "shift")
@@ -102,30 +103,52 @@ def _shape(value):
 def read_trace(lines, reference, folder):
     """Writes the trace that lines of text hold into an empty folder, so that `diff.compare` can read it.
 
-    lines: text, any number of them.  reference: the folder of the trace it is to be compared with.  Raises UserError
-    naming the line.
+    lines: text, any number of them.  reference: the folder of the trace it is to be compared with.
+    Returns (how many lines are no record and were skipped, how the first of them begins, or None).  Raises UserError
+    naming the line that is a damaged record, or one for the second time; or if no line is a record.
     """
-    records, seen = [], set()
+    manifest = read_manifest(reference)
+    known, floats = {key_of(record) for record in manifest["records"]}, tolerances_of(manifest, reference) is not None
+    records, seen, skipped, first = [], set(), 0, None
     for number, line in enumerate(lines, 1):
-        if not line.strip():
+        words = line.split()
+        if not words:
             continue
         try:
-            record, array = _record(line.split())
-            if (key := tuple(record[name] for name in ("step", "phase", "op", "name"))) in seen:
-                raise ValueError("a record of this step, phase, op and name stands above it")
+            record, array = _record(words)
+            check_record(record, number, floats)
+            problem = "a record of this step, phase, op and name stands above it" if key_of(record) in seen else None
         except (ValueError, OverflowError) as error:
-            raise UserError(f"line {number} is no record of a trace ({str(error)[:200]}); it begins: "
-                            f"{line.strip()[:60]!r}") from None
+            if not _was_a_record(words, known):
+                skipped, first = skipped + 1, first or line.strip()[:60]
+                continue
+            problem = str(error)[:200]
+        if problem:
+            raise UserError(f"line {number} is no record of a trace ({problem}); it begins: {line.strip()[:60]!r}")
         if array is not None:
             record["file"] = f"{len(records)}.bin"
             (folder / record["file"]).write_bytes(array.astype(array.dtype.newbyteorder("<")).tobytes())
-        seen.add(key)
+        seen.add(key_of(record))
         records.append(record)
     if not records:
-        raise UserError("there is no line to compare; print a record a line")
-    config = read_manifest(reference)["config"]
-    (folder / MANIFEST).write_text(json.dumps({"format_version": FORMAT_VERSION, "config": config,
+        raise UserError("there is no line to compare; print a record a line"
+                        + (f" ({skipped:,} are none, the first: {first!r})" if skipped else ""))
+    (folder / MANIFEST).write_text(json.dumps({"format_version": FORMAT_VERSION, "config": manifest["config"],
                                                "records": records}))
+    return skipped, first
+
+
+def _was_a_record(words, known):
+    """Whether a line that is no record was to be one: all others are noise, as what a device says when it starts.
+
+    It was if it names a record, wherever that stands in it; if it is cut off within such a name; or if it has a step
+    and a type in their places.  known: (step, phase, op, name) of all records.
+    """
+    names = {key[1:] for key in known}
+    cut = " ".join(words)
+    return (any(tuple(words[i:i + 3]) in names for i in range(len(words) - 2))
+            or 1 < len(words) <= 4 and any(" ".join(map(str, key)).startswith(cut) for key in known)
+            or words[0].isdecimal() and len(words) > 4 and words[4] in DTYPES)
 
 
 def _record(words):

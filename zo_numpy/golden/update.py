@@ -14,7 +14,7 @@ from . import FORMAT_VERSION, committed, ops, runs
 from .check import check_folder, differences_of
 from .tolerances import Tolerances
 
-PARTS = ("ops", "traces", "runs", "contract", "data")
+PARTS = ("ops", "traces", "runs", "contract", "data", "text")
 
 
 def update(golden, load, say, flags_of, method_of=own_method):
@@ -43,8 +43,8 @@ def update(golden, load, say, flags_of, method_of=own_method):
                 continue
             committed.make_run(name, config, dataset, folder, method_of)
             say(f"{_keep_if_near(golden, new, f'runs/{name}', _agreeing_runs)} run {name}")
-        for name, content in committed.made_beside(load).items():
-            (new / name).parent.mkdir(exist_ok=True)
+        for name, content in {**committed.made_beside(load), **committed.made_as_text(new)}.items():
+            (new / name).parent.mkdir(parents=True, exist_ok=True)
             write_atomically(new / name, content)
         _refuse_frozen(golden, new)
         for part in PARTS:

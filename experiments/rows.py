@@ -65,7 +65,7 @@ def full_training(table, data, precision, seeds, changes=None):
     """Every K with the defaults, and the frozen controls.  changes: {K: what is otherwise}, of these K alone."""
     for seed in range(MORE if table in FINDINGS and seeds == 3 else seeds):
         for k, more in (changes or dict.fromkeys((0, 1, 2, 3, BP), {})).items():
-            if seed >= seeds and k not in (1, 2):
+            if seed >= seeds and k not in (0, 1, 2):
                 continue
             options = dict(data=data, precision=precision, bp_tail=k, seed=seed, **more)
             name = seeded(k if k == BP else f"k{k}", seed)

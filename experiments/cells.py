@@ -16,12 +16,12 @@ from experiments.rows import BP, is_current, rows_of, seeded
 NOT_RUN, ONE_SEED = "-", "one seed"
 TAILS = (0, 1, 2, 3, BP)
 MOST_SEEDS = 100
-CONFIDENCE = 0.95
+CONFIDENCE, FEWEST = 0.95, 3   # of an interval, and the seeds that it needs
 NO_DIFFERENCE, OTHER_SETTINGS, CHANGED_CODE = "~ ", " *", " ^"   # marks that MARKS explains
 MARKS = ("97.04 +- 0.60 (3 seeds): the mean, and half of its 95 % interval by Student's t. Differences are paired by "
-         "seed. ~ before a difference: its interval holds zero, there is no difference to be told. (one seed): no "
-         "interval can be given; a difference of one seed is no gain yet. * after an accuracy: settings that are not "
-         "today's defaults. ^: made from code with changes that were not committed, and not repeated to the digest "
+         "seed. ~ before a difference: its interval holds zero, there is no difference to be told. (one seed), (2 "
+         "seeds): too few for an interval; such a difference is no gain yet. * after an accuracy: settings that are "
+         "not today's defaults. ^: made from code with changes that were not committed, and not repeated to the digest "
          "since. Samples seen: epochs times the samples of an epoch.")
 
 
@@ -30,11 +30,18 @@ def name_of(k):
 
 
 def half_width(values):
-    """Half of the 95 % interval of the mean of some values, by Student's t; None of fewer than two."""
+    """Half of the 95 % interval of the mean of some values, by Student's t; None of fewer than FEWEST.
+
+    Two values may agree by chance, and then seem to have no error at all.
+    """
     count = len(values)
-    if count < 2:
+    if count < FEWEST:
         return None
     return float(stats.t.ppf((1 + CONFIDENCE) / 2, count - 1)) * statistics.stdev(values) / math.sqrt(count)
+
+
+def seeds_of(by_seed):
+    return ONE_SEED if len(by_seed) == 1 else f"{len(by_seed)} seeds"
 
 
 class Difference:
@@ -60,7 +67,7 @@ class Difference:
         return f"{'' if self.is_told() else NO_DIFFERENCE}{mean} +- {self.half_width:.2f}"
 
     def __str__(self):
-        return self.short() + (f" ({ONE_SEED})" if len(self.by_seed) == 1 else "")
+        return self.short() + (f" ({seeds_of(self.by_seed)})" if 0 < len(self.by_seed) < FEWEST else "")
 
 
 class Cell:
@@ -79,7 +86,7 @@ class Cell:
         return f"{self.short()} ({self.seeds()}){'' if self.current else OTHER_SETTINGS}{CHANGED_CODE * changed}"
 
     def seeds(self):
-        return ONE_SEED if len(self.by_seed) == 1 else f"{len(self.by_seed)} seeds"
+        return seeds_of(self.by_seed)
 
     def mean(self):
         return statistics.fmean(self.by_seed.values())

@@ -74,14 +74,31 @@ def findings():
     accuracy = ", ".join(f"{name} {int8(k).short()} % ({fp32(k).short()})" for name, k in (
         ("vanilla ZO (K = 0)", 0), ("ElasticZO at K = 2", 2), ("full BP", BP)))
     zo = {precision: of_zo(one) for precision, one in cells.items()}
-    added = joined([f"{one.short()} ({zo['fp32'][k].short()}) at K = {k}" for k, one in zo["int8"].items()])
+    added = joined([f"{one.short()} at K = {k} (FP32 {zo['fp32'][k].short()})" for k, one in zo["int8"].items()])
     return "\n".join(wrapped(text, indent="   ") for text in (
-        f"1. **Accuracy**, LeNet-5 on MNIST, in integers (in brackets: the same in FP32): {accuracy}.",
+        f"1. **Accuracy**, LeNet-5 on MNIST, in integers (in brackets: in FP32): {accuracy}; {int8(2).seeds()}, full "
+        f"BP {int8(BP).seeds()}. {samples_seen(int8, fp32)}",
         f"2. **Where the gain comes from: {source_of_the_gain(int8)}.** K = 2 is {int8(2).difference(int8(0)).short()} "
-        "points above vanilla ZO. With the tail alone trained, and all other layers left as they were initialised, it "
-        f"is {int8(2, True).difference(int8(0)).short()}: this is the frozen control. ZO then adds {added}. "
-        f"{NO_DIFFERENCE}marks a difference that these seeds cannot tell from none.",
+        f"points above vanilla ZO. Its frozen control, whose tail alone is trained while all other layers stay as they "
+        f"were initialised, is {int8(2, True).difference(int8(0)).short()} above it. So ZO adds {added}. "
+        f"{NO_DIFFERENCE}marks a difference that these seeds cannot tell from none. {on_clouds()}",
         f"3. **Memory and time.** {memory()} {time()}"))
+
+
+def samples_seen(int8, fp32):
+    """How the schedules of K = 2 differ in length from those beside them."""
+    beside = times_the_samples(int8(2), fp32(2)), times_the_samples(int8(2), int8(0))
+    return f"INT8 at K = 2 sees {beside[0] or '1.00 times'} the samples of FP32, and {beside[1]} those of K = 0."
+
+
+def on_clouds():
+    """In how many cases of point clouds K = 2 is below its control."""
+    found = [cells(2).difference(cells(2, True)) for title, by_precision in of_full_training().items()
+             if title.startswith("ModelNet") for cells in by_precision.values()]
+    found = [one for one in found if one.mean is not None]
+    below = sum(one.mean < 0 for one in found)
+    few = " (one seed each)" if all(len(one.by_seed) == 1 for one in found) else ""
+    return f"On point clouds K = 2 is below its control in {below} of {len(found)} cases{few}." if found else ""
 
 
 def source_of_the_gain(cells):
@@ -93,27 +110,27 @@ def source_of_the_gain(cells):
 
 
 def memory():
-    """What a step of K = 2 holds at batch 32 beside vanilla ZO, inference, full BP and FP32."""
-    rows = cost_tables.memory_rows()
-    wanted = [("int8", 32, 2, False), ("int8", 32, BP, False), ("fp32", 32, 2, False)]
-    if not all(key in rows for key in wanted):
+    """What a step of K = 2 holds beside inference, full BP and FP32, at batches of 32 and 1."""
+    rows, ratios = cost_tables.memory_rows(), read_result("speed").get("ratios", {})
+    held = {key: f"{row['measured'] / 1000:,.0f} kB" for key, row in rows.items() if not key[3]}
+    more = {batch: ratios.get(f"zo_over_inference_int8{end}") for batch, end in ((32, ""), (1, "_b1"))}
+    wanted = [("int8", 32, 2, False), ("int8", 1, 2, False), ("int8", 32, BP, False), ("fp32", 32, 2, False)]
+    if None in more.values() or not all(key in held for key in wanted):
         return NOT_RUN
-    two, full, fp32 = (f"{rows[key]['measured'] / 1000:,.0f} kB" for key in wanted)
-    ratios = read_result("speed").get("ratios", {})
-    more = [ratios.get(f"zo_over_inference_int8{batch}") for batch in ("", "_b1")]
-    alone = "" if None in more else (f". That is {100 * more[0]:.2f} % more than inference, and {100 * more[1]:.1f} % "
-                                     "more at a batch of 1")
-    return (f"At a batch of 32 a step in INT8 holds {two}, weights and images included, at any K from 0 to 3{alone}. "
-            f"Full BP holds {full}, and K = 2 in FP32 {fp32}.")
+    two, single, full, fp32 = (held[key] for key in wanted)
+    return (f"An INT8 step at any K from 0 to 3 holds {two} at a batch of 32, weights and images included: "
+            f"{100 * more[32]:.2f} % more than inference on that batch. At a batch of 1 it is {single}, "
+            f"{100 * more[1]:.1f} % more. Full BP in INT8 holds {full} at a batch of 32, and K = 2 in FP32 {fp32}.")
 
 
 def time():
     """How long a step takes: INT8 beside FP32, in C and in NumPy, and K = 2 beside full BP."""
     ratio = of_full_bp()
-    beside = "" if ratio is None else f" A step of K = 2 takes {ratio:.2f} times as long as one of full BP there."
-    return ("[In C](experiments/port_c99), at batches of 32 and 256, an INT8 step takes "
-            f"{range_of(port_ratios(BATCHES))} times as long as an FP32 step: INT8 is {faster(port_ratios(BATCHES))}. "
-            f"In NumPy it takes {range_of(numpy_ratios())} times as long: INT8 is {faster(numpy_ratios())}.{beside}")
+    beside = "" if ratio is None else f", and a step of K = 2 {ratio:.2f} times as long as one of full BP in INT8"
+    return (f"[In C](experiments/port_c99) INT8 is {faster(port_ratios(BATCHES))} at batches of 32 and 256: its step "
+            f"takes {range_of(port_ratios(BATCHES))} times as long as that of FP32 (at a batch of 1 with K = 3, "
+            f"{range_of(port_ratios((1,), tails=(3,)))}). In NumPy INT8 is {faster(numpy_ratios())}: its step takes "
+            f"{range_of(numpy_ratios())} times as long as that of FP32{beside}.")
 
 
 def added():
@@ -137,17 +154,19 @@ def added():
 
 def limits():
     """Where INT8 is slower, where ZO adds nothing, small batches."""
-    none, one_seed = [], {}
+    none, few, below = [], {}, []
     for title, by_precision in of_full_training().items():
         for precision, cells in by_precision.items():
-            zo = of_zo(cells)
+            zo, where = of_zo(cells), f"{title} in {precision.upper()}"
             if same := [f"{k}" for k, one in zo.items() if one.half_width is not None and not one.is_told()]:
-                none.append(f"K = {joined(same)} on {title} in {precision.upper()}")
-            if any(len(one.by_seed) == 1 for one in zo.values()):
-                one_seed.setdefault(title, []).append(precision.upper())
+                none.append(f"K = {joined(same)} on {where}")
+            if any(one.mean is not None and one.half_width is None for one in zo.values()):
+                few.setdefault(title, []).append(precision.upper())
+            below += [f"K = {k} on {where}" for k, one in zo.items() if one.mean is not None and one.mean < 0]
     nothing = f"No difference between ZO and its frozen control can be told at {'; '.join(none)}. " if none else ""
-    single = "; ".join(f"{title} in {joined(names)}" for title, names in one_seed.items())
-    open_ = f"Not decided yet, as only one seed has run: {single}. " if single else ""
+    single = "; ".join(f"{title} in {joined(names)}" for title, names in few.items())
+    open_ = f"Too few seeds have run to decide on {single}. " if single else ""
+    open_ += f"ZO is below its control at {'; '.join(below)}. " if below else ""
     smallest = port_ratios((1,), tails=(3,))
     slow = (f"In NumPy an INT8 step takes {range_of(numpy_ratios())} times as long as an FP32 step, as NumPy "
             f"multiplies integers as int32. In C it is {faster(port_ratios(BATCHES))} at batches of 32 and 256, but at "

@@ -21,7 +21,7 @@ from zo_numpy.run.config import BESIDE_CONFIG, BP, as_json as config_as_json, ma
 
 RUNS = pathlib.Path("runs/quick" if QUICK else "runs/experiments")
 SEEDS = {"float-loss": 1}    # of each row; of other tables 3
-FINDINGS, MORE = ("mnist-int8", "mnist-fp32"), 5   # tables on whose K = 1 and 2 a finding of the README rests: so many
+FINDINGS, MORE = ("mnist-int8", "mnist-fp32"), 5   # tables on whose K = 0, 1 and 2 a finding of the README rests: so many
 PRECISIONS, DATA_SETS, DEGREES = ("int8", "fp32"), ("mnist", "fashion-mnist"), (45,) if QUICK else (30, 45)
 QUICK_IMAGES, QUICK_EPOCHS = 1000, 2
 ADAPTED_TO = 1024            # rotated training images, and as many of the test images are reported on beside all

@@ -306,6 +306,15 @@ def test_what_did_not_help_is_what_the_candidates_show():
     assert f"control {validated('tuning_fine_tuning', **slow, zo_frozen=True)[0]:.1f} at best" in text
 
 
+def test_what_a_sparser_z_does_at_a_batch_of_one_is_what_the_candidates_show():
+    text = " ".join(EXPERIMENTS[EXPERIMENTS.index("A sparser z moves less by it"):].split())
+    for data, k in ((name, k) for name in (None, "fashion-mnist") for k in (2, 3)):
+        one = dict(data=data, bp_tail=k, batch_size=1, seed=1, tail_scale="running", zo_frozen=None)
+        found = [validated("tuning_batch_size", **one, p_zero=z)[0]
+                 for z in (None, "240,248,252,254,255", "248,252,254,255,255")]
+        assert "K = {} {:.1f}, {:.1f} and {:.1f}".format(k, *found) in text
+
+
 def test_what_was_tried_on_clouds_is_what_the_candidates_show():
     text = " ".join(EXPERIMENTS[EXPERIMENTS.index("Point clouds with the running scale"):].split())
     few = dict(data=None, epochs=30, batch_size=None, zo_frozen=None)

@@ -8,8 +8,8 @@
 static void refuse(const char *path, const char *name, const struct json *found, const char *wanted)
 {
     const char *quote = found->type == JSON_STRING ? "\"" : "";
-    fail("%s: %s is %s%.40s%s; it must be %s", path, name, quote, found->text ? found->text : "a list or an object", quote,
-         wanted);
+    fail("%s: %s is %s%.40s%s; it must be %s", path, name, quote, found->text ? found->text : "a list or an object",
+         quote, wanted);
 }
 
 static int32_t whole_of(const struct json *found, const char *path, const char *name, int32_t least, int32_t most)
@@ -91,7 +91,8 @@ void layers_from_json(const struct json *layers, const char *path, struct model 
         if (i == sizeof known / sizeof *known)
             fail("%s: no layer has the type %.40s", path, type);
         if (strlen(name) >= NAME_SIZE)
-            fail("%s: the name %.60s of a layer is too long; the port takes up to %d letters", path, name, NAME_SIZE - 1);
+            fail("%s: %.60s, the name of a layer, is too long; the port takes up to %d letters", path, name,
+                 NAME_SIZE - 1);
         memset(layer, 0, sizeof *layer);
         strcpy(layer->name, name);
         layer->type = known[i].type;

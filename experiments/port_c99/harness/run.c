@@ -36,7 +36,7 @@ static void check_samples(const struct config *config, const char *path, const c
     const int32_t shape[] = {variants, y->shape[0], sample->at[0], sample->at[1], sample->at[2]}, skipped = !variants;
     const char *wanted[] = {in_words(sample->dims == 3 ? UINT8 : config->int8 ? INT8 : FLOAT32, shape + skipped,
                                      sample->dims + 2 - skipped), in_words(UINT8, y->shape, 1)};
-    for (int i = 0; i < 2; i++) {
+    for (int i = 1; i >= 0; i--) {   /* the labels say how many samples there are */
         const struct array *array = i ? y : x;
         const char *found = in_words(array->kind, array->shape, array->dims);
         if (strcmp(found, wanted[i]))

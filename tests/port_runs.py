@@ -20,7 +20,7 @@ def write_run(folder, **options):
 
 def said(built, *words):
     """(exit status, stdout, stderr) of the port."""
-    done = subprocess.run([str(built / "port"), *map(str, words)], capture_output=True, text=True)
+    done = subprocess.run([str(built / "port"), *map(str, words)], capture_output=True, text=True, timeout=300)
     return done.returncode, done.stdout, done.stderr
 
 

@@ -302,9 +302,9 @@ bool run(const struct config *config, const struct data *data, const struct arra
 {
     struct walk walk = {config, data, NULL, NULL};
     const int32_t in_epoch = (data->trains + config->batch_size - 1) / config->batch_size;
-    const int32_t total = config->epochs * in_epoch;
     if (config->epochs > INT32_MAX / in_epoch)
         fail("%s: %ld epochs are more than 2^31 - 1 steps", config->path, (long)config->epochs);
+    const int32_t total = config->epochs * in_epoch;
     uint64_t *keys = allocate((size_t)data->trains * sizeof *keys);
     int32_t *order = allocate((size_t)data->trains * sizeof *order);
     uint8_t *labels = allocate((size_t)config->batch_size);

@@ -128,7 +128,7 @@ BUGS = [   # (file, what is there, what is put there, in words)
      "> 1 ? data->trains - first - 1 : 1;", "the last batch of an epoch lacks a sample"),
     ("harness/run.c", "shuffled(config->seed, (uint64_t)epoch, data->trains", "shuffled(config->seed, (uint64_t)epoch "
      "+ 1, data->trains", "epochs are counted from 1"),
-    ("harness/run.c", "(int64_t)epoch * length_of(values) / config->epochs", "(int64_t)epoch % length_of(values)",
+    ("harness/config.c", "(int64_t)epoch * length_of(values) / config->epochs", "(int64_t)epoch % length_of(values)",
      "schedules take turns"),
     ("harness/run.c", "data->first_test = data->trains;", "data->first_test = 0;", "the first samples are held out"),
     ("harness/run.c", "#define EVALUATION_BATCH 256", "#define EVALUATION_BATCH 128", "evaluation in batches of 128"),

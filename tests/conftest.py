@@ -1,9 +1,23 @@
-"""What the tests of `python -m datasets.pack` have in common: packing that succeeds, and packing that is refused."""
+"""What tests of several files have in common: of `python -m datasets.pack` packing that succeeds and packing that is
+refused; of the port in C99 the program.
+"""
 import pytest
 
 from datasets import pack
+from experiments import port
 from small_pictures import PIXELS, picture
 from zo_numpy.run.own_data import load_own_data
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory):
+    """The folder with the port's program, its objects and the data of some golden runs."""
+    if not port.found_compiler():
+        pytest.skip(f"there is no C compiler ({port.CC})")
+    folder = tmp_path_factory.mktemp("port")
+    port.build(folder)
+    port.write_data(folder / "data")
+    return folder
 
 
 @pytest.fixture

@@ -9,25 +9,19 @@ import pytest
 from experiments import accuracy, port
 from experiments.port_training import Port
 from experiments.rows import Row
+from port_runs import write_run
+from zo_numpy.__main__ import main
 from zo_numpy.app import flat_data
 from zo_numpy.app.data import load_data
 from zo_numpy.app.methods import method_of
-from zo_numpy.files import write_atomically
 from zo_numpy.golden.runs import made_lines
-from zo_numpy.run.config import describe, make_config
-from zo_numpy.run.fitting import fitted
+from zo_numpy.run.config import make_config
 
 pytestmark = pytest.mark.skipif(not port.found_compiler(), reason=f"there is no C compiler ({port.CC})")
-SOME_RUNS = ("subset-int8-k2-limit", "solids-int8-k0", "solids-int8-k3", "solids-fp32-k3")
-
-
-@pytest.fixture(scope="module")
-def built(tmp_path_factory):
-    """The folder with the program, its objects and the data of some runs."""
-    folder = tmp_path_factory.mktemp("port")
-    port.build(folder)
-    port.write_data(folder / "data")
-    return folder
+# All on solids, and of those on images one of each kind that solids do not have or have in another way.
+SOME_RUNS = (*sorted(path.name for path in (port.GOLDEN / "runs").glob("solids-*")), *(f"subset-{kind}" for kind in (
+    "int8-k2-limit", "int8-k1-coarse", "int8-k2-frozen", "int8-k3-running", "int8-k2-running-both", "int8-full-bp",
+    "fp32-k3", "fp32-k0-queries3", "fp32-k1-both", "fp32-k2-frozen")))
 
 
 def size_of(tier):
@@ -46,11 +40,7 @@ def test_golden_vectors(built, tier):
 
 def trained(built, folder, options):
     """(lines that zo_numpy gives, lines that the port gives) of a run."""
-    config = make_config(options)
-    dataset = load_data(config, offline=True, announce=lambda text: None)
-    config = fitted(config, dataset)
-    write_atomically(folder / "config.json", json.dumps(describe(config, dataset)).encode())
-    flat_data.export_data(config, dataset, folder / "data.flat")
+    config, dataset = write_run(folder, **options)
     subprocess.run([str(built / "port"), "train", str(folder / "config.json"), str(folder / "data.flat"), "--out",
                     str(folder), "--save", str(folder / "weights.flat")], check=True, capture_output=True)
     expected = list(made_lines(config, method_of(config), dataset))
@@ -96,6 +86,32 @@ def test_a_row_by_the_port_is_what_zo_numpy_trains(built):
 def test_ends_in_the_same_digest(built, tmp_path, options):
     expected, got = trained(built, tmp_path, dict(options, precision="int8"))
     assert got == expected
+
+
+OWN = {
+    "mnist-subset": [{"type": "Conv2d", "name": "conv", "out_channels": 3, "kernel": 5, "pad": 1},
+                     {"type": "MaxPool2d", "size": 3}, {"type": "ReLU"}, {"type": "Flatten"},
+                     {"type": "Linear", "name": "hidden", "out_features": 9}, {"type": "ReLU"},
+                     {"type": "Linear", "name": "last"}],
+    "synthetic-solids": [{"type": "PointLinear", "name": "shared", "out_channels": 7},
+                         {"type": "BatchNorm", "name": "norm"}, {"type": "MaxOverPoints"}, {"type": "ReLU"},
+                         {"type": "Linear", "name": "last"}],
+}
+
+
+@pytest.mark.parametrize("data", OWN)
+def test_own_network_on_named_data_ends_in_the_same_digest(built, tmp_path, data):
+    (tmp_path / "own.json").write_text(json.dumps(OWN[data]))
+    run, given = tmp_path / "run", built / "data" / data
+    points = ["--points", "50"] if data == "synthetic-solids" else []
+    assert main(["train", "--model", str(tmp_path / "own.json"), "--data", data, "--bp-tail", "1", "--epochs", "2",
+                 "--limit", "90", "--validate", "60", "--batch-size", "20", *points, "--out", str(run)]) == 0
+    if points:   # no IDX files
+        given = tmp_path / "data"
+        assert main(["golden", "export-data", str(given), "--run", str(run)]) == 0
+    subprocess.run([str(built / "port"), "train", str(run / "config.json"), str(given), "--out", str(tmp_path)],
+                   check=True, capture_output=True)
+    assert (tmp_path / "steps.txt").read_text() == (run / "steps.txt").read_text()
 
 
 def test_starts_from_given_weights(built, tmp_path):

@@ -19,13 +19,20 @@ from ..run.steps import parts, samples_at
 
 MAGIC = b"ZOFLAT1\n"
 KINDS = {"uint8": 1, "int8": 2, "int32": 3, "float32": 4}
+LONGEST_NAME = 23
 HEAD = "<24sIiI4I"   # of an array: name, type, exponent, axes, shape
 
 
 def flat(arrays, exponents=None):
-    """The bytes of a flat file.  arrays: {name: array}, in this order.  exponents: {name: int} of INT8 tensors."""
+    """The bytes of a flat file.  arrays: {name: array}, in this order.  exponents: {name: int} of INT8 tensors.
+
+    Raises UserError if it has no room for a name.
+    """
     pieces = [MAGIC, struct.pack("<I", len(arrays))]
     for name, array in arrays.items():
+        if len(name) > LONGEST_NAME:
+            raise UserError(f"{name} is a name of {len(name)} letters, and a flat file has room for {LONGEST_NAME}: "
+                            "train a network with shorter names, or export another --format")
         shape = (*array.shape, 1, 1, 1)[:4]
         pieces.append(struct.pack(HEAD, name.encode(), KINDS[array.dtype.name],
                                   (exponents or {}).get(name, 0), array.ndim, *shape))

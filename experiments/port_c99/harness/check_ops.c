@@ -510,7 +510,7 @@ static void give_tensor(const struct json *from, int8_t *to, int32_t *exponent)
 static void model_of_trial(struct trial *trial, struct model *model, const int32_t size[4])
 {
     memset(model, 0, sizeof *model);
-    layers_from_json(get(trial->parameters, "layers"), model);
+    layers_from_json(get(trial->parameters, "layers"), trial->op, model);
     const enum layer_type first = model->layers[0].type;
     model->input.dims = first == CONV2D ? 3 : first == POINT_LINEAR ? 2 : 1;
     for (int i = 0; i < 3; i++)

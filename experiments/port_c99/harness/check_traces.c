@@ -81,9 +81,17 @@ static void near(struct trace *trace, const struct made *made, const char *what,
                  double error)
 {
     char text[160];
+    if (fabs(expected - got) <= error)
+        return;
     snprintf(text, sizeof text, "%s: expected %.9g, got %.9g, and %.3g is allowed", what, expected, got, error);
-    if (!(fabs(expected - got) <= error))
-        differs(trace, made, text);
+    differs(trace, made, text);
+}
+
+static void near_element(struct trace *trace, const struct made *made, size_t index, double expected, double error)
+{
+    char what[32];
+    snprintf(what, sizeof what, "element %lu", (unsigned long)index);
+    near(trace, made, what, expected, (double)((const float *)made->array)[index], error);
 }
 
 /* An array of floats, against the file of its record or against the summary that stands for one. */
@@ -93,11 +101,14 @@ static void compare_floats(struct trace *trace, const struct made *made, const s
     const struct array *file = find(record, "file")
         ? read_npy(path_of(path_of(trace->folder, trace->name), find(record, "file")->text)) : NULL;
     double largest = 0, norm = 0;
+    char text[64];
     for (size_t i = 0; i < count; i++) {
         largest = fabs((double)got[i]) > largest ? fabs((double)got[i]) : largest;
         norm += (double)got[i] * (double)got[i];
-        if (!isfinite(got[i]))
-            differs(trace, made, "it is not finite");
+        if (!isfinite(got[i])) {
+            snprintf(text, sizeof text, "element %lu is not finite: got %g", (unsigned long)i, (double)got[i]);
+            differs(trace, made, text);
+        }
     }
     if (file) {
         const float *expected = file->data;
@@ -109,17 +120,16 @@ static void compare_floats(struct trace *trace, const struct made *made, const s
         for (size_t i = 0; i < count; i++)
             most = fabs((double)expected[i]) > most ? fabs((double)expected[i]) : most;
         for (size_t i = 0; i < count; i++)
-            near(trace, made, "an element", (double)expected[i], (double)got[i], allowed(trace, made, most));
+            near_element(trace, made, i, (double)expected[i], allowed(trace, made, most));
         return;
     }
     const double error = allowed(trace, made, real(get(record, "largest")));
     const struct json *sample = get(record, "sample");
     const size_t samples = (size_t)length_of(sample);
+    for (size_t i = 0; i < samples; i++)
+        near_element(trace, made, count > 8 ? i * (count - 1) / 7 : i, real(item(sample, (int32_t)i)), error);
     near(trace, made, "largest", real(get(record, "largest")), largest, error);
     near(trace, made, "norm", real(get(record, "norm")), sqrt(norm), error * sqrt((double)count));
-    for (size_t i = 0; i < samples; i++)
-        near(trace, made, "an element", real(item(sample, (int32_t)i)),
-             (double)got[count > 8 ? i * (count - 1) / 7 : i], error);
 }
 
 /* Compares what was made with the next record, and goes on. */
@@ -447,7 +457,7 @@ static bool check_trace(const char *folder, const char *name, int32_t *right)
     const struct json *manifest = parse_json(text, path);
     struct config *config = allocate(sizeof *config);
     read_config(get(manifest, "config"), path, config);
-    layers_from_json(get(manifest, "layers"), &config->model);
+    layers_from_json(get(manifest, "layers"), path, &config->model);
     if (!cut_into_blocks(&config->model))
         fail("%s: the layers of the network do not fit each other", path);
     struct trace trace = {{record}, {record_fp32}, folder, name, get(manifest, "records")->first, 0, 0,

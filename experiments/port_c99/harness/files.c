@@ -61,7 +61,8 @@ unsigned char *read_file(const char *path, size_t *size)
     long length;
     if (!file)
         return NULL;
-    if (fseek(file, 0, SEEK_END) || (length = ftell(file)) < 0 || fseek(file, 0, SEEK_SET)) {
+    fgetc(file);   /* fails of a folder */
+    if (ferror(file) || fseek(file, 0, SEEK_END) || (length = ftell(file)) < 0 || fseek(file, 0, SEEK_SET)) {
         fclose(file);
         return NULL;
     }
@@ -130,11 +131,16 @@ struct array *read_npy(const char *path)
 }
 
 /* Images or labels: a header of big-endian words, then bytes (SPEC 3). */
-struct array *read_idx(const char *path)
+struct array *read_idx(const char *folder, const char *name)
 {
-    size_t size;
+    size_t size, packed;
+    const char *path = path_of(folder, name);
+    char *zipped = allocate(strlen(path) + 4);
     const unsigned char *data = read_file(path, &size);
     struct array *array = allocate(sizeof *array);
+    strcat(strcpy(zipped, path), ".gz");
+    if (data ? size > 1 && data[0] == 0x1f && data[1] == 0x8b : read_file(zipped, &packed) != NULL)
+        fail("%s is compressed; unpack it: gunzip", data ? path : zipped);
     if (!data)
         return NULL;
     if (size < 8 || data[0] || data[1] || data[2] != 8 || data[3] < 1 || data[3] > 3 || size < 4u + 4u * data[3])
@@ -145,11 +151,27 @@ struct array *read_idx(const char *path)
         array->shape[i] = (int32_t)big(data + 4 + 4 * i);
     if (!fill(array, data + 4 + 4 * array->dims, size - 4 - 4 * (size_t)array->dims))
         fail("%s is shorter than its header says", path);
+    if (array->dims == 3) {
+        array->dims = 4;   /* images, which have one channel */
+        array->shape[3] = array->shape[2];
+        array->shape[2] = array->shape[1];
+        array->shape[1] = 1;
+    }
     return array;
 }
 
 #define FLAT "ZOFLAT1\n"
 #define FLAT_HEADER 52   /* of an array: name (24), kind, exponent, dims, shape (4) */
+
+bool is_flat(const char *path)
+{
+    char begin[sizeof FLAT - 1] = "";
+    FILE *file = fopen(path, "rb");
+    const bool whole = file && fread(begin, 1, sizeof begin, file) == sizeof begin;
+    if (file)
+        fclose(file);
+    return whole && !memcmp(begin, FLAT, sizeof begin);
+}
 
 /* All arrays of a flat file; README.md says how it is laid out. */
 struct array *read_flat(const char *path, int32_t *count)

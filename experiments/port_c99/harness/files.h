@@ -28,7 +28,8 @@ struct array {
 size_t bytes_of(enum kind kind);
 struct array *read_npy(const char *path);                       /* NULL where there is none */
 struct array *read_flat(const char *path, int32_t *count);      /* NULL where there is none */
-struct array *read_idx(const char *path);                       /* NULL where there is none */
+struct array *read_idx(const char *folder, const char *name);   /* NULL where there is none */
+bool is_flat(const char *path);                                 /* by its first bytes */
 void write_flat(const char *path, const struct array *arrays, int32_t count);
 
 enum json_type { JSON_NULL, JSON_BOOL, JSON_NUMBER, JSON_STRING, JSON_LIST, JSON_OBJECT };

@@ -15,6 +15,7 @@ static int usage(void)
           "    --save FILE.flat                 where the final weights go\n"
           "    --out DIR                        an existing folder for steps.txt and evaluation.txt, else printed\n"
           "    --single no                      no last evaluation one sample at a time, which takes a while\n"
+          "    --single log                     it is also the last line of evaluation.txt, as in some golden runs\n"
           "port classify CONFIG WEIGHTS DATA    the class of each sample reported on, in batches of one\n"
           "port time MODEL POINTS K BATCH N     milliseconds of N steps of each precision: median, quarters\n",
           stderr);
@@ -42,17 +43,21 @@ struct writer {
     struct sink sink;
     const char *folder;
     FILE *steps, *evaluation;
+    bool alone;   /* whether evaluation.txt ends with what is right one sample at a time */
 };
 
 static bool write_line(struct sink *sink, const char *file, const char *text)
 {
     struct writer *writer = (struct writer *)(void *)sink;
     FILE *to = !strcmp(file, "steps.txt") ? writer->steps : writer->evaluation;
-    if (!strcmp(file, "single.txt"))
+    const bool single = !strcmp(file, "single.txt");
+    if (single)
         printf("one at a time: %s\n", text);
-    else if (!to)
+    if (single && !(to && writer->alone))
+        return true;
+    if (!to)
         printf("%s%s\n", !strcmp(file, "steps.txt") ? "" : "epoch ", text);
-    else if (fprintf(to, "%s\n", text) < 0)
+    else if (fprintf(to, "%s%s\n", single ? "alone " : "", text) < 0)
         fail("%s cannot be written", file);
     return true;
 }
@@ -68,7 +73,7 @@ static void read_whole_config(const char *path, struct config *config)
 
 static int train(int count, char **words)
 {
-    struct writer writer = {{write_line, false}, NULL, NULL, NULL};
+    struct writer writer = {{write_line, false}, NULL, NULL, NULL, false};
     struct config *config = allocate(sizeof *config);
     struct data data;
     const char *from = NULL, *save = NULL;
@@ -84,6 +89,8 @@ static int train(int count, char **words)
             writer.folder = words[i + 1];
         else if (!strcmp(words[i], "--single") && !strcmp(words[i + 1], "no"))
             writer.sink.brief = true;
+        else if (!strcmp(words[i], "--single") && !strcmp(words[i + 1], "log"))
+            writer.alone = true;
         else
             return usage();
     }

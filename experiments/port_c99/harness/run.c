@@ -1,4 +1,4 @@
-/* A whole run: configuration, data, steps, evaluations, digests (SPEC 11 and 12). */
+/* A whole run: data, steps, evaluations, digests (SPEC 11 and 12). */
 #include "run.h"
 
 #include <inttypes.h>
@@ -9,150 +9,54 @@
 #define EVALUATION_BATCH 256   /* CHOICE 29 */
 #define DIGEST_EVERY 100
 
-static int32_t field(const struct json *layer, const char *name)
-{
-    return find(layer, name) ? small(find(layer, name)) : 0;
-}
-
-void layers_from_json(const struct json *layers, struct model *model)
-{
-    static const struct {
-        const char *name, *in, *out;
-        enum layer_type type;
-    } known[] = {{"Conv2d", "in_channels", "out_channels", CONV2D}, {"Linear", "in_features", "out_features", LINEAR},
-                 {"PointLinear", "in_channels", "out_channels", POINT_LINEAR}, {"MaxPool2d", "", "", MAX_POOL2D},
-                 {"BatchNorm", "channels", "channels", BATCH_NORM}, {"ReLU", "", "", RELU},
-                 {"MaxOverPoints", "", "", MAX_OVER_POINTS}, {"Flatten", "", "", FLATTEN}};
-    model->layer_count = 0;
-    for (const struct json *from = layers->first; from; from = from->next) {
-        struct layer *layer = &model->layers[model->layer_count++];
-        const char *type = get(from, "type")->text, *name = find(from, "name") ? find(from, "name")->text : "";
-        size_t i = 0;
-        while (i < sizeof known / sizeof *known && strcmp(known[i].name, type))
-            i++;
-        if (i == sizeof known / sizeof *known || model->layer_count == MAX_LAYERS || strlen(name) >= NAME_SIZE)
-            fail("a network of more than %d layers, or one called %s (%s)", MAX_LAYERS, name, type);
-        memset(layer, 0, sizeof *layer);
-        strcpy(layer->name, name);
-        layer->type = known[i].type;
-        layer->in = field(from, known[i].in);
-        layer->out = field(from, known[i].out);
-        layer->kernel = field(from, "kernel");
-        layer->pad = field(from, "pad");
-        layer->size = field(from, "size");
-    }
-}
-
-/* A named network for other samples: the layers that see them, and the last, are as wide as they must be. */
-static void fit(struct model *model, int32_t classes)
-{
-    struct shape shape = model->input;
-    for (int32_t i = 0; i < model->layer_count; i++) {
-        struct layer *layer = &model->layers[i];
-        if (layer->type == CONV2D || layer->type == LINEAR)
-            layer->in = shape.at[0];
-        if (i == model->layer_count - 1)
-            layer->out = classes;
-        output_shape(layer, &shape);
-    }
-}
-
-/* The network of a configuration: a named one, or a list of layers; clouds have their points and classes. */
-static void model_of(const struct json *json, const char *path, struct config *config)
-{
-    const struct json *model = get(json, "model"), *layers = find(json, "layers");
-    struct model *made = &config->model;
-    if (!named_model(model->text ? model->text : "", made) && !layers)
-        fail("%s: the model %s is not known, and there is no list of layers", path, model->text ? model->text : "");
-    if (layers)
-        layers_from_json(layers, made);
-    if (find(json, "input_shape")) {
-        made->input.dims = length_of(find(json, "input_shape"));
-        for (int32_t i = 0; i < made->input.dims && i < 3; i++)
-            made->input.at[i] = small(item(find(json, "input_shape"), i));
-        if (!layers)
-            fit(made, field(json, "classes"));
-    }
-    if (made->input.dims == 2 && field(json, "points")) {
-        made->input.at[0] = field(json, "points");
-        if (!layers)
-            made->layers[made->layer_count - 1].out = field(json, "classes");
-    }
-    if (config->int8)
-        drop_batch_norm(made);
-    if (!cut_into_blocks(made))
-        fail("%s: the layers of the network do not fit each other", path);
-}
-
-void read_config(const struct json *json, const char *path, struct config *config)
-{
-    const struct json *tail = get(json, "bp_tail"), *headroom = find(json, "headroom");
-    memset(config, 0, sizeof *config);
-    config->path = path;
-    config->data = get(json, "data")->text;
-    config->int8 = !strcmp(get(json, "precision")->text, "int8");
-    config->frozen = is_true(get(json, "zo_frozen"));
-    config->both = !strcmp(get(json, "tail_passes")->text, "both");
-    config->coarse = !strcmp(get(json, "loss")->text, "coarse");
-    config->running = find(json, "tail_scale") && !strcmp(find(json, "tail_scale")->text, "running");
-    config->bp_tail = tail->type == JSON_STRING ? FULL_BP : small(tail);
-    config->epochs = small(get(json, "epochs"));
-    config->batch_size = small(get(json, "batch_size"));
-    config->validate = field(json, "validate");
-    config->limit = field(json, "limit");
-    config->queries = field(json, "queries") ? field(json, "queries") : 1;
-    config->augment = field(json, "augment");
-    config->seed = natural(get(json, "seed"));
-    config->schedules = get(json, "schedules");
-    model_of(json, path, config);
-    for (int32_t b = 0; config->int8 && headroom && b < config->model.block_count; b++)
-        config->headroom[b] = small(item(headroom, b));
-    if (config->int8 && !strcmp(get(json, "loss")->text, "float"))
-        fail("%s: the float loss is no part of the contract", path);
-    if (config->batch_size < 1 || config->batch_size > 4096 || config->epochs < 1 || config->queries > MAX_QUERIES)
-        fail("%s: a batch of 1 to 4096, at least one epoch and at most %d queries are possible", path, MAX_QUERIES);
-}
-
-/* The value of a schedule in an epoch (CHOICE 28). */
-const struct json *scheduled(const struct config *config, const char *name, int32_t epoch)
-{
-    const struct json *values = get(config->schedules, name);
-    return item(values, (int32_t)((int64_t)epoch * length_of(values) / config->epochs));
-}
-
-void settings_at(const struct config *config, int32_t epoch, struct settings *settings)
-{
-    memset(settings, 0, sizeof *settings);
-    settings->r_max = small(scheduled(config, "r_max", epoch));
-    settings->p_zero = small(scheduled(config, "p_zero", epoch));
-    settings->b_zo = small(scheduled(config, "b_zo", epoch));
-    settings->b_bp = small(scheduled(config, "b_bp", epoch));
-    for (const struct json *value = get(config->schedules, "r_max")->first; value; value = value->next)
-        settings->r_limit = small(value) > settings->r_limit ? small(value) : settings->r_limit;
-    settings->queries = config->queries;
-    settings->coarse = config->coarse;
-    settings->both = config->both;
-    settings->frozen = config->frozen;
-}
-
-void settings_fp32_at(const struct config *config, int32_t epoch, struct settings_fp32 *settings)
-{
-    memset(settings, 0, sizeof *settings);
-    settings->eps = real(scheduled(config, "eps", epoch));
-    settings->eta = real(scheduled(config, "eta", epoch));
-    settings->clip = real(scheduled(config, "clip", epoch));
-    settings->eta_tail = real(scheduled(config, "eta_tail", epoch));
-    settings->queries = config->queries;
-    settings->both = config->both;
-    settings->frozen = config->frozen;
-}
-
 static const struct array *named(const struct array *arrays, int32_t count, const char *name)
 {
     for (int32_t i = 0; i < count; i++)
         if (!strcmp(arrays[i].name, name))
             return &arrays[i];
     return NULL;
+}
+
+static const char *in_words(enum kind kind, const int32_t *shape, int32_t dims)
+{
+    static const char *const kinds[] = {"", "uint8", "int8", "int32", "float32"};
+    char *text = allocate(100);
+    strcpy(text, kinds[kind]);
+    for (int32_t i = 0; i < dims; i++)
+        sprintf(text + strlen(text), i ? " x %ld" : " %ld", (long)shape[i]);
+    return text;
+}
+
+/* Refuses samples and labels that are not of the types, shapes and classes that a run takes.  variants: of each sample,
+ * or 0 where there is no such axis. */
+static void check_samples(const struct config *config, const char *path, const char *const names[2],
+                          const struct array *x, const struct array *y, int32_t variants)
+{
+    const struct shape *sample = &config->model.input;
+    const int32_t shape[] = {variants, y->shape[0], sample->at[0], sample->at[1], sample->at[2]}, skipped = !variants;
+    const char *wanted[] = {in_words(sample->dims == 3 ? UINT8 : config->int8 ? INT8 : FLOAT32, shape + skipped,
+                                     sample->dims + 2 - skipped), in_words(UINT8, y->shape, 1)};
+    for (int i = 1; i >= 0; i--) {   /* the labels say how many samples there are */
+        const struct array *array = i ? y : x;
+        const char *found = in_words(array->kind, array->shape, array->dims);
+        if (strcmp(found, wanted[i]))
+            fail("%s: %s is %s, and the run takes %s; make the file anew: python -m zo_numpy golden export-data FILE "
+                 "--run RUN", path, names[i], found, wanted[i]);
+    }
+    for (size_t i = 0; i < y->count; i++)
+        if (((const uint8_t *)y->data)[i] >= config->model.classes)
+            fail("%s: label %lu of %s is %d, and the network has %ld classes", path, (unsigned long)i, names[1],
+                 ((const uint8_t *)y->data)[i], (long)config->model.classes);
+}
+
+/* Plain IDX files have the pictures of the data sets as they are. */
+static void check_plain(const struct config *config, const char *path)
+{
+    const char *what = config->rotate ? "turned pictures (rotate)" : config->own_images ? "pictures of one's own"
+                       : config->model.input.dims == 2 ? "point clouds" : NULL;
+    if (what)
+        fail("%s has plain IDX files, and the run is of %s; make a flat file of its data: python -m zo_numpy golden "
+             "export-data FILE --run RUN", path, what);
 }
 
 /* The data of a run, from a flat file, or from a folder of four IDX files, whose training samples `validate` and
@@ -163,14 +67,18 @@ bool read_data(const struct config *config, const char *path, struct data *data)
                                         "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"};
     static const char *const names[] = {"train_x", "train_y", "test_x", "test_y"};
     const struct array **parts[] = {&data->train_x, &data->train_y, &data->test_x, &data->test_y};
-    const bool flat = strlen(path) > 5 && !strcmp(path + strlen(path) - 5, ".flat");
+    const bool flat = is_flat(path);
     int32_t count = 0;
     const struct array *arrays = flat ? read_flat(path, &count) : NULL;
     for (int i = 0; i < 4; i++) {
-        *parts[i] = flat ? arrays ? named(arrays, count, names[i]) : NULL : read_idx(path_of(path, files[i]));
+        *parts[i] = flat ? named(arrays, count, names[i]) : read_idx(path, files[i]);
         if (!*parts[i])
             return false;
     }
+    if (!flat)
+        check_plain(config, path);
+    for (int i = 0; i < 4; i += 2)
+        check_samples(config, path, (flat ? names : files) + i, *parts[i], *parts[i + 1], i ? 0 : config->augment);
     data->first_test = 0;
     data->tests = (int32_t)data->test_y->count;
     data->trains = (int32_t)data->train_y->count;
@@ -183,17 +91,9 @@ bool read_data(const struct config *config, const char *path, struct data *data)
     }
     if (!flat && config->limit && config->limit < data->trains)
         data->trains = config->limit;
-    const size_t sample = (size_t)shape_size(&config->model.input);
-    const size_t variants = config->augment ? (size_t)config->augment : 1;
-    if (data->trains < 1 || data->train_x->count != data->train_y->count * sample * variants ||
-        data->test_x->count != data->test_y->count * sample)
-        fail("%s does not hold samples of the shape that the network takes", path);
-    for (size_t i = 0; i < data->train_y->count + data->test_y->count; i++) {
-        const struct array *labels = i < data->train_y->count ? data->train_y : data->test_y;
-        const size_t at = i < data->train_y->count ? i : i - data->train_y->count;
-        if (((const uint8_t *)labels->data)[at] >= config->model.classes)
-            fail("%s has a label that is no class of the network", path);
-    }
+    if (data->trains < 1 || data->tests < 1)
+        fail("%s: with validate %ld there are no samples left to train on, or none to report on", path,
+             (long)config->validate);
     return true;
 }
 
@@ -339,11 +239,21 @@ static void step_line(const struct walk *walk, const uint8_t *labels, int32_t n,
         used += snprintf(text + used, size - (size_t)used, "%s%.17g", i ? "," : "", outcome.g[i]);
 }
 
+/* How many tensors of weights there are, and what each is called. */
+static int32_t tensors_of(const struct walk *walk)
+{
+    return walk->int8 ? walk->config->model.block_count : walk->fp32->total;
+}
+
+static const char *tensor_name(const struct walk *walk, int32_t i)
+{
+    return walk->int8 ? walk->config->model.blocks[i].layers->name : walk->fp32->parameters[i].name;
+}
+
 /* Writes the weights as a flat file; running scales begin anew with every run, so they are not among them. */
 static void save_weights(const char *path, const struct walk *walk)
 {
-    const struct model *model = &walk->config->model;
-    const int32_t count = walk->int8 ? model->block_count : walk->fp32->total;
+    const int32_t count = tensors_of(walk);
     struct array *arrays = allocate((size_t)count * sizeof *arrays);
     for (int32_t i = 0; i < count; i++) {
         struct array *array = &arrays[i];
@@ -353,8 +263,7 @@ static void save_weights(const char *path, const struct walk *walk)
         array->shape[0] = walk->int8 ? walk->int8->weights[i].size : walk->fp32->parameters[i].size;
         array->exponent = walk->int8 ? walk->int8->weights[i].exponent : 0;
         array->count = (size_t)array->shape[0];
-        snprintf(array->name, sizeof array->name, "%.23s",
-                 walk->int8 ? model->blocks[i].layers->name : walk->fp32->parameters[i].name);
+        strcpy(array->name, tensor_name(walk, i));   /* short enough, see `run` */
     }
     write_flat(path, arrays, count);
 }
@@ -393,13 +302,22 @@ bool run(const struct config *config, const struct data *data, const struct arra
 {
     struct walk walk = {config, data, NULL, NULL};
     const int32_t in_epoch = (data->trains + config->batch_size - 1) / config->batch_size;
+    if (config->epochs > INT32_MAX / in_epoch)
+        fail("%s: %ld epochs are more than 2^31 - 1 steps", config->path, (long)config->epochs);
     const int32_t total = config->epochs * in_epoch;
     uint64_t *keys = allocate((size_t)data->trains * sizeof *keys);
     int32_t *order = allocate((size_t)data->trains * sizeof *order);
     uint8_t *labels = allocate((size_t)config->batch_size);
     const size_t size = 4096;
     char *text = allocate(size), hex[65];
+    if (*config->init_from && !given)
+        fail("%s: this run starts from the weights of %s (init_from); write them by `python -m zo_numpy export %s "
+             "--format flat --out FIRST.flat`, and give them: --from FIRST.flat", config->path, config->init_from,
+             config->init_from);
     lay_out_both(&walk, given, givens);
+    for (int32_t i = 0; save && i < tensors_of(&walk); i++)
+        if (strlen(tensor_name(&walk, i)) >= sizeof ((struct array *)0)->name)
+            fail("%s: the name %s is too long for a flat file (--save)", config->path, tensor_name(&walk, i));
     for (int32_t step = 0; step < total; step++) {
         const int32_t epoch = step / in_epoch, first = step % in_epoch * config->batch_size;
         const int32_t n = data->trains - first < config->batch_size ? data->trains - first : config->batch_size;

@@ -8,10 +8,10 @@
 #include "files.h"
 
 struct config {
-    const char *path, *data;
+    const char *path, *data, *init_from;
     struct model model;
-    bool int8, frozen, both, coarse, running;
-    int32_t bp_tail, epochs, batch_size, validate, limit, queries, augment, headroom[MAX_BLOCKS];
+    bool int8, frozen, both, coarse, running, own_images;
+    int32_t bp_tail, epochs, batch_size, validate, limit, rotate, queries, augment, headroom[MAX_BLOCKS];
     uint64_t seed;
     const struct json *schedules;
 };
@@ -28,11 +28,14 @@ struct sink {
     bool brief;
 };
 
-void layers_from_json(const struct json *layers, struct model *model);
+/* config.c */
+void layers_from_json(const struct json *layers, const char *path, struct model *model);
 void read_config(const struct json *json, const char *path, struct config *config);
 const struct json *scheduled(const struct config *config, const char *name, int32_t epoch);
 void settings_at(const struct config *config, int32_t epoch, struct settings *settings);
 void settings_fp32_at(const struct config *config, int32_t epoch, struct settings_fp32 *settings);
+
+/* run.c */
 bool read_data(const struct config *config, const char *path, struct data *data);
 void batch_indices(uint64_t seed, int32_t samples, int32_t batch_size, int32_t step, int32_t *epoch, int32_t *indices,
                    int32_t *count);

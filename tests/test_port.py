@@ -142,6 +142,14 @@ def test_damaged_data_are_refused(built, tmp_path):
         assert done.returncode == 2 and done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
 
 
+@pytest.mark.skipif(not shutil.which("avr-gcc"), reason="there is no avr-gcc, whose int has 16 bits")
+def test_int8_compiles_where_int_has_16_bits():
+    files = [*sorted((port.SOURCE / "int8").glob("*.c")), port.SOURCE / "rng.c", port.SOURCE / "models.c"]
+    done = subprocess.run(["avr-gcc", "-mmcu=atmega2560", "-std=c99", "-pedantic", "-fsyntax-only", "-Wall", "-Wextra",
+                           "-Wconversion", *map(str, files)], capture_output=True, text=True)
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
 def test_int8_compiles_without_float_registers(tmp_path):
     said = port.general_registers_only(tmp_path)
     if said is None:

@@ -146,7 +146,7 @@ golden-update: environment
 	@$(RUN) -m zo_numpy golden update
 
 port: environment
-	$(call LASTS,a minute (2 where MNIST is at hand))
+	$(call LASTS,a minute)
 	@$(RUN) -m experiments.port
 
 fuzz: environment

@@ -83,11 +83,12 @@ def time():
                   f"{row['fp32 / int8']:.2f}", CLAIMED_TIME] for row in port.get("port", [])],
                 "Medians. Above 1, INT8 is the faster one. The flags are in results/port_speed.json.")
     ratio = "fp32 / the port's int8, native"
-    yield Table(f"Table 4, time: the port's INT8 beside FP32 of NumPy, whose products are those of a BLAS "
-                f"({port.get('blas')}), one thread", ["network", "batch", "tail", "FP32, NumPy, ms", "FP32 / INT8"],
+    yield Table("Table 4, time: the port's INT8 beside FP32 of NumPy, one thread",
+                ["network", "batch", "tail", "FP32, NumPy, ms", "FP32 / INT8"],
                 [[networks[row["model"], row["points"]], row["batch"], name_of(row["bp_tail"]),
                   f"{row['fp32, ms']:.2f}", f"{row[ratio]:.2f}"] for row in port.get("numpy", []) if ratio in row],
-                "Native flags. Above 1, the port's INT8 is faster than NumPy's FP32.")
+                f"Products of NumPy's FP32 are those of its BLAS, {port.get('blas')}. The port's flags: native. Above "
+                "1, the port's INT8 is faster.")
     parts = list(next((step["parts"] for step in steps.values() if step["parts"]), {}))
     yield Table("Table 4, what the time goes into: ms a step on one thread", ["batch", "precision", "tail", *parts], [
         [batch, precision, name_of(k), *(f"{steps[precision, batch, k]['parts'][part]:.2f}" for part in parts)]

@@ -129,8 +129,9 @@ def time():
     beside = "" if ratio is None else f", and a step of K = 2 {ratio:.2f} times as long as one of full BP in INT8"
     return (f"[In C](experiments/port_c99) INT8 is {faster(port_ratios(BATCHES))} at batches of 32 and 256: its step "
             f"takes {range_of(port_ratios(BATCHES))} times as long as that of FP32 (at a batch of 1 with K = 3, "
-            f"{range_of(port_ratios((1,), tails=(3,)))}). In NumPy INT8 is {faster(numpy_ratios())}: its step takes "
-            f"{range_of(numpy_ratios())} times as long as that of FP32{beside}.")
+            f"{range_of(port_ratios((1,), tails=(3,)))}). In NumPy, at batches of 32 and 256 too, INT8 is "
+            f"{faster(numpy_ratios())}: its step takes {range_of(numpy_ratios())} times as long as that of "
+            f"FP32{beside}.")
 
 
 def added():
@@ -168,9 +169,9 @@ def limits():
     open_ = f"Too few seeds have run to decide on {single}. " if single else ""
     open_ += f"ZO is below its control at {'; '.join(below)}. " if below else ""
     smallest = port_ratios((1,), tails=(3,))
-    slow = (f"In NumPy an INT8 step takes {range_of(numpy_ratios())} times as long as an FP32 step, as NumPy "
-            f"multiplies integers as int32. In C it is {faster(port_ratios(BATCHES))} at batches of 32 and 256, but at "
-            f"a batch of 1 with K = 3 it takes {range_of(smallest)} times as long.")
+    slow = (f"At batches of 32 and 256 an INT8 step takes {range_of(numpy_ratios())} times as long as an FP32 step, as "
+            f"NumPy multiplies integers as int32. In C it is {faster(port_ratios(BATCHES))} there, but at a batch of 1 "
+            f"with K = 3 it takes {range_of(smallest)} times as long.")
     return bullets((
         f"**ZO often adds nothing that can be told.** {nothing}{open_}Compare with `--zo-frozen` before you thank ZO.",
         f"**INT8 is slower than FP32 in NumPy.** {slow}", f"**Small batches.** {small_batches()}"))

@@ -306,6 +306,35 @@ def test_what_did_not_help_is_what_the_candidates_show():
     assert f"control {validated('tuning_fine_tuning', **slow, zo_frozen=True)[0]:.1f} at best" in text
 
 
+@pytest.mark.parametrize("title, data, precision", [(title, data, precision) for title, data in (
+    ("MNIST", "mnist"), ("Fashion-MNIST", "fashion-mnist")) for precision in ("int8", "fp32")])
+def test_gains_of_fine_tuning_are_those_of_the_curves_at_the_budget(title, data, precision):
+    stem = f"{data}-{precision}-45-"
+    chosen, rows = result("adapting")["rows"][f"{stem}k2"], result("accuracy_fine_tuning")["rows"]
+    assert chosen["config"]["validate"] == 5000       # no test figure chooses a budget
+    near = [accuracy >= chosen["curve"][-1] - 1 for accuracy in chosen["curve"]]
+    epoch = near.index(True)
+
+    def after(name, epoch):
+        found = {seed: rows.get(f"{stem}{name}-seed{seed}" if seed else f"{stem}{name}") for seed in range(3)}
+        return {seed: row["curve"][epoch] for seed, row in found.items() if row}
+
+    then, end = ({name: after(name, when) for name in ("k0", "k2", "frozen")} for when in (epoch, -1))
+    line = next(line for line in re.split("(?:^| )- (?=[A-Z])", " ".join(made("adapting", EXPERIMENTS).split()))
+                if line.startswith(f"{title}, {precision.upper()}, {1024 * (epoch + 1):,} samples"))
+    for words in (f"K = 2 {with_interval([*then['k2'].values()])} %, {difference(then['k2'], then['k0'])} over vanilla ZO "
+                  f"and {difference(then['k2'], then['frozen'])} over its control",
+                  f"{difference(end['k2'], end['k0'])} and {difference(end['k2'], end['frozen'])}."):
+        assert words in line
+
+
+def test_the_borrowed_schedule_of_fashion_mnist_is_beside_others_on_its_own_split():
+    own, = validated("tuning_fashion", p_zero=None, batch_size=None, b_bp=None, headroom=None)
+    others = [row["validation_accuracy"] for row in result("tuning_fashion")["rows"] if len(row["options"]) > 3]
+    text = " ".join(EXPERIMENTS.split())
+    assert f"{own:.1f} % on validation, {len(others)} others {min(others):.1f} to {max(others):.1f}" in text
+
+
 def test_what_a_sparser_z_does_at_a_batch_of_one_is_what_the_candidates_show():
     text = " ".join(EXPERIMENTS[EXPERIMENTS.index("A sparser z moves less by it"):].split())
     for data, k in ((name, k) for name in (None, "fashion-mnist") for k in (2, 3)):

@@ -14,11 +14,12 @@ import numpy as np
 
 from experiments.accuracy import has_weights, run_row
 from experiments.cells import Cell, cell
-from experiments.common import RESULTS, changing, read_result, save_result
+from experiments.common import RESULTS, read_result
 from experiments.curves import COLORS, MARKERS, TITLES, draw_curves, finish, scale_by_error
 from experiments.findings import wrapped
+from experiments.merge import add_row
 from experiments.port_training import built_port
-from experiments.rows import ADAPTED_TO, DATA_SETS, PRECISIONS, Row, seeded, upright
+from experiments.rows import ADAPTED_TO, DATA_SETS, PRECISIONS, Row, upright
 from zo_numpy.app.drawing import panels
 from zo_numpy.app.progress import say
 
@@ -36,24 +37,25 @@ def budget_row(data, precision):
     return Row(NAME, f"{stem_of(data, precision)}-k2", options, upright(data, precision))
 
 
+def chosen(data, precision):
+    """What that row has given, or None."""
+    return read_result(NAME).get("rows", {}).get(budget_row(data, precision).name)
+
+
 def choose_budgets():
     """Trains what has not been, and adds it to the result.  Returns 1 if a network to start from is missing."""
-    port, status = built_port(), 0
-    for data in DATA_SETS:
-        for precision in PRECISIONS:
-            row = budget_row(data, precision)
-            if row.name in read_result(NAME).get("rows", {}):
-                continue
-            if not has_weights(row.source):
-                print(f"error: {row.source.table} {row.source.name} has no weights here: run `python -m "
-                      "experiments.accuracy fine-tuning`, which trains it", file=sys.stderr)
-                status = 1
-                continue
-            made = run_row(row, shown=False, threads=1, port=port)
-            with changing(NAME):
-                rows = read_result(NAME).get("rows", {})
-                save_result(NAME, {"experiment": NAME, "rows": {**rows, row.name: made}})
-            say(f"{row.name}: a budget of {budget(made):,} epochs")
+    todo = [budget_row(data, precision) for data in DATA_SETS for precision in PRECISIONS
+            if not chosen(data, precision)]
+    port, status = built_port() if todo else None, 0
+    for row in todo:
+        if not has_weights(row.source):
+            print(f"error: {row.source.table} {row.source.name} has no weights here: run `python -m "
+                  "experiments.accuracy fine-tuning`, which trains it", file=sys.stderr)
+            status = 1
+            continue
+        made = run_row(row, shown=False, threads=1, port=port)
+        add_row(NAME, {"experiment": NAME}, row.name, made)
+        say(f"{row.name}: a budget of {budget(made):,} epochs")
     return status
 
 
@@ -73,11 +75,11 @@ def told():
     sentences = []
     for data in DATA_SETS:
         for precision in PRECISIONS:
-            chosen = read_result(NAME).get("rows", {}).get(budget_row(data, precision).name)
+            validated = chosen(data, precision)
             cells = {name: cell("fine-tuning", f"{stem_of(data, precision)}-{name}") for name in METHODS}
-            if not chosen or not all(one.by_seed for one in cells.values()):
+            if not validated or not all(one.by_seed for one in cells.values()):
                 continue
-            epoch = budget(chosen)
+            epoch = budget(validated)
             then = {name: at_epoch(one, epoch) for name, one in cells.items()}
             sentences.append(
                 f"{TITLES[data]}, {precision.upper()}, {epoch * ADAPTED_TO:,} samples: K = 2 {then['k2'].short()} %, "
@@ -99,9 +101,8 @@ def draw(path):
                 k, frozen = METHODS[name]
                 draw_curves(axes, curves, COLORS[k], MARKERS[k], frozen,
                             f"K = {k}{', control' * frozen}: {curves[:, -1].mean():.2f} % ({len(curves)})", ADAPTED_TO)
-            chosen = read_result(NAME).get("rows", {}).get(budget_row(data, precision).name)
-            if chosen:
-                axes.axvline(budget(chosen) * ADAPTED_TO, color="0.5", linestyle=":", label="the budget")
+            if validated := chosen(data, precision):
+                axes.axvline(budget(validated) * ADAPTED_TO, color="0.5", linestyle=":", label="the budget")
             axes.set_xscale("log")
             finish(axes, f"{TITLES[data]}, {precision.upper()}", "samples seen")
             scale_by_error(axes)

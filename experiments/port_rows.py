@@ -9,10 +9,8 @@ what the row has. A row that starts from another one's weights has that one repe
 into results/port_rows.json, a row at a time. Without names it is a row of each table.
 """
 import argparse
-import json
 import pathlib
 import sys
-import tempfile
 import time
 
 from experiments.common import RESULTS, as_text, changing, read_result, save_result
@@ -22,7 +20,7 @@ from zo_numpy.app.data import load_data
 from zo_numpy.app.progress import say
 from zo_numpy.errors import UserError
 from zo_numpy.files import write_atomically
-from zo_numpy.run.config import make_config, read_config
+from zo_numpy.run.config import BESIDE_CONFIG, config_from_json, make_config
 from zo_numpy.run.fitting import fitted
 
 RESULT, HERE = "port_rows", "experiments/port_c99"
@@ -62,9 +60,8 @@ def configured(table, row):
         config = make_config({**read_result(table).get("common", {}), **row["options"]})
         dataset = load_data(config, announce=lambda text: None)
         return fitted(config, dataset), dataset
-    with tempfile.TemporaryDirectory() as folder:
-        (pathlib.Path(folder) / "config.json").write_text(json.dumps(row["config"]))
-        config = read_config(pathlib.Path(folder))
+    known = {name: value for name, value in row["config"].items() if name not in BESIDE_CONFIG}
+    config = config_from_json(known, table)
     dataset = load_data(config, announce=lambda text: None)
     if dataset.digest != row["config"]["dataset"]["digest"]:
         raise UserError(f"{table} was trained on other data than {dataset.source}; put its data into datasets/cache")

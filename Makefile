@@ -8,6 +8,7 @@ SEED    ?= 0
 BP_TAIL ?= 2
 POINTS  ?= 256
 MODELNET ?=
+MODELNET40 ?=
 DATA    ?= mnist
 ROTATE  ?= 45
 FUZZ    ?=
@@ -120,7 +121,8 @@ pointnet-fp32: environment
 	$(call POINTNET,fp32)
 
 results: environment
-	@$(RUN) -m experiments.run $(if $(MODELNET),--modelnet "$(MODELNET)")
+	@$(RUN) -m experiments.run $(if $(MODELNET),--modelnet "$(MODELNET)") \
+		$(if $(MODELNET40),--modelnet40 "$(MODELNET40)")
 
 results-quick: environment
 	$(call LASTS,10 minutes)

@@ -179,7 +179,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("tables", nargs="*", metavar="TABLE", help=", ".join(TABLES))
     parser.add_argument("--only", default="", help="rows whose name contains this")
-    parser.add_argument("--row", help="one row alone, by its name")
+    parser.add_argument("--row", nargs="+", metavar="NAME", help="these rows alone, by their names")
     parser.add_argument("--apart", action="store_true", help="a file for each row, for `python -m experiments.merge`")
     parser.add_argument("--seeds", type=int, help="of each row, from 0 (default 3, or 5 of some)")
     parser.add_argument("--jobs", type=int, default=1, help="rows at a time, each on one thread if several (default 1)")
@@ -192,7 +192,7 @@ def main():
     if (options.seeds is not None and options.seeds < 1) or options.jobs < 1:
         parser.error("--seeds and --jobs are at least 1")
     rows = [row for table in options.tables or TABLES for row in rows_of(table, options.seeds)
-            if options.only in row.name and options.row in (None, row.name)]
+            if options.only in row.name and (options.row is None or row.name in options.row)]
     if options.list or not options.tables:
         for row in rows:
             found = results(row.table).get(row.name)

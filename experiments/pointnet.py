@@ -82,19 +82,34 @@ def adapted_rows(change, seeds):
 
 TABLES = {"full": full_rows, "tuning": candidate_rows,
           **{name: functools.partial(adapted_rows, change) for name, change in CHANGES.items()}}
+PLANNED = {   # {(table, data, points): the names of the rows that are to run, of seeds 0 to 2}; others: all at seed 0
+    ("full", "modelnet10", 256): ".*",
+    ("full", "modelnet40", 256): r".*-k(0|2|2-frozen|all)(-seed\d)?|.*-k[13](-frozen)?",
+    ("full", "modelnet40", 1024): "fp32-k(2|2-frozen|all)",
+    ("tilt", "modelnet10", 256): ".*", ("jitter", "modelnet10", 256): ".*",
+}
 
 
 class Table:
     """One table for one number of points: its rows, runs and results."""
 
-    def __init__(self, name, data, data_dir, points, seeds=1, port=None):
-        self.name, self.rows, self.data, self.data_dir, self.points = name, TABLES[name](seeds), data, data_dir, points
+    def __init__(self, name, data, data_dir, points, seeds=None, port=None):
+        """seeds: how many of each row, from 0; None for the rows that are planned."""
+        self.name, self.data, self.data_dir, self.points = name, data, data_dir, points
+        planned = None if seeds else PLANNED.get((name, data, points))
+        self.rows = {row: options for row, options in TABLES[name](seeds or (3 if planned else 1)).items()
+                     if not planned or re.fullmatch(planned, row)}
         suffix = f"{name}_p{points}" if data == "modelnet10" else f"{name}_{data}_p{points}"
         self.result_name, self.runs = f"pointnet_{suffix}", RUNS / f"pointnet-{suffix.replace('_', '-')}"
         self.port = port
 
     def results(self):
         return read_result(self.result_name).get("rows", {})
+
+    def missing(self):
+        """The names of the rows that have no result."""
+        done = self.results()
+        return [name for name in self.rows if name not in done]
 
     def options(self, name):
         """The options of `train` for a row."""
@@ -228,7 +243,7 @@ def main():
     parser.add_argument("--points", type=int, default=256)
     parser.add_argument("--table", choices=TABLES, default="full")
     parser.add_argument("--only", default="", help="a row, or all rows whose name contains this")
-    parser.add_argument("--seeds", type=int, default=1, help="of each row, from 0 (default 1)")
+    parser.add_argument("--seeds", type=int, help="of each row, from 0 (default: those that are planned)")
     parser.add_argument("--port", action="store_true", help="let the port in C99 train what it can")
     parser.add_argument("--apart", action="store_true", help="a file for each row, for `python -m experiments.merge`")
     parser.add_argument("--list", action="store_true", help="name the rows and their results")

@@ -27,8 +27,6 @@ from experiments.rows import BP, CONTROLS, DATA_SETS, DEGREES, LONGER, METHODS, 
 METHOD_NAMES = {"none": "not adapted", "k1-frozen": "K = 1, frozen control", "frozen": "K = 2, frozen control",
                 "k0": "K = 0", "k1": "K = 1", "k2": "K = 2", "all": "full BP"}
 CLAIMED_GAIN = "5.2 to 9.5"             # points over vanilla ZO, by the abstract (arXiv 2501.04287)
-CLOUDS = (("full", "modelnet10", 256), ("full", "modelnet40", 256), ("full", "modelnet10", 1024),   # that are to run
-          ("full", "modelnet40", 1024), ("tilt", "modelnet10", 256), ("jitter", "modelnet10", 256))
 
 
 def title_of(result):
@@ -195,9 +193,8 @@ def missing():
     for table in TABLES:
         if names := [row.name for row in rows_of(table) if not accuracy.is_finished(row)]:
             lines.append([table, len(names), listed_names(names), f"`python -m experiments.accuracy {table}`"])
-    for name, data, points in CLOUDS:
-        table = pointnet.Table(name, data, None, points)
-        if names := [row for row in table.rows if row not in table.results()]:
+    for name, data, points in pointnet.PLANNED:
+        if names := pointnet.Table(name, data, None, points).missing():
             command = f"python -m experiments.pointnet --data-dir DIR --data {data} --points {points} --table {name}"
             lines.append([f"PointNet {name}, {data}, {points:,} points", len(names), listed_names(names),
                           f"`{command}`"])

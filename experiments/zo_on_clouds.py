@@ -1,6 +1,6 @@
 """What might make ZO help on clouds, where K = 2 is no better than its frozen control: each candidate beside it.
 
-    python -m experiments.zo_on_clouds --data-dir DIR [--only norms] [--seeds 3]      (DIR: ModelNet40)
+    python -m experiments.zo_on_clouds --data-dir DIR [--only norms] [--seeds 3] [--apart]      (DIR: ModelNet40)
     python -m experiments.zo_on_clouds --list
 
 PointNet on a sixth of the training clouds of ModelNet40 at 128 points, in FP32 at K = 2, ten epochs; accuracy on the
@@ -118,6 +118,7 @@ def main():
     parser.add_argument("--data-dir", help="a folder that holds ModelNet40")
     parser.add_argument("--only", default="", help="a candidate, or all whose name contains this")
     parser.add_argument("--seeds", type=int, default=1, help="of each candidate, from 0 (default 1)")
+    parser.add_argument("--apart", action="store_true", help="a file for each row, for `python -m experiments.merge`")
     parser.add_argument("--list", action="store_true", help="say what there is and end")
     options = parser.parse_args()
     made_with = provenance()
@@ -127,7 +128,7 @@ def main():
         if seeded(name, seed) not in read_result(NAME).get("rows", {}):
             row = {"options": CANDIDATES[name], **train({**CANDIDATES[name], "seed": seed}, options.data_dir),
                    "commit": made_with["commit"]}
-            add_row(NAME, {"experiment": NAME, "common": COMMON}, seeded(name, seed), row)
+            add_row(NAME, {"experiment": NAME, "common": COMMON}, seeded(name, seed), row, options.apart)
     rows = read_result(NAME).get("rows", {})
     for name in CANDIDATES:
         found = [100 * row["correct"] / row["clouds"] for seed in range(10) if (row := rows.get(seeded(name, seed)))]

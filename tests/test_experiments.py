@@ -80,10 +80,11 @@ def test_rows_made_apart_are_merged_and_nothing_is_replaced(place, monkeypatch, 
     monkeypatch.setattr(merge, "APART", place / "apart")
     monkeypatch.setattr(run_all, "TABLES", {"small": small})
     monkeypatch.setattr(batch_rows, "all_rows", lambda: [])
-    names = [words[3] for words in run_all.commands(None) if words[0] == "accuracy"]
-    assert names == ["all", "k1", "k1-seed1", "k1-seed2", "turned"]
+    names = [list(words[4:]) for words in run_all.commands({}) if words[0] == "accuracy"]
+    adapted = ["turned-none", "turned-k1"]   # one command, as they start from the same weights
+    assert names == [["all"], ["k1"], ["k1-seed1"], ["k1-seed2"], adapted]
     for name in names[:2]:
-        assert run(monkeypatch, "small", "--row", name, "--apart") == 0
+        assert run(monkeypatch, "small", "--row", *name, "--apart") == 0
     assert sorted(path.name for path in (place / "apart").iterdir()) == [
         "accuracy_small--all.json", "accuracy_small--k1.json"]
     assert not (place / "results" / "accuracy_small.json").exists()
@@ -365,7 +366,7 @@ def test_the_estimate_counts_what_is_missing(monkeypatch, capsys):
     row = Row("small", "k1", dict(SMALL, bp_tail=1))
     monkeypatch.setattr(run_all, "missing_rows", lambda: [row] * 4)
     monkeypatch.setattr(run_all, "microseconds", lambda: {})
-    run_all.estimate(None, jobs=2)
+    run_all.estimate({}, jobs=2)
     out = capsys.readouterr().out
     assert "1 measurements, about 3 minutes" in out and "4 rows of LeNet-5, about" in out
     assert "PointNet is left out" in out and "rows at a time" in out
@@ -374,11 +375,25 @@ def test_the_estimate_counts_what_is_missing(monkeypatch, capsys):
     assert seconds == run_all.STARTING + 1 * 1e-3 * (200 + 0.4 * 10_000)
 
 
+def test_commands_of_clouds_are_the_rows_that_are_planned_and_missing(tmp_path, monkeypatch):
+    monkeypatch.setattr(run_all, "TABLES", {})
+    monkeypatch.setattr(batch_rows, "all_rows", lambda: [])
+    monkeypatch.setattr(pointnet, "read_result", lambda name: {"rows": {"fp32-k2": {}}})
+    made = [words for words in run_all.commands({"modelnet40": tmp_path})]
+    assert {words[0] for words in made} == {"pointnet"} and all(str(tmp_path) in words for words in made)
+    few, many = ([words[-1] for words in made if points in words] for points in ("1024", "256"))
+    assert few == ["fp32-k2-frozen", "fp32-kall"]
+    assert len(many) == 2 * (8 + 2 * 4) - 1 and "int8-kall-seed2" in many and "int8-k1-frozen" in many
+    assert "int8-k1-seed1" not in many and "fp32-k2" not in many
+    table = pointnet.Table("full", "modelnet40", None, 256)
+    assert many == table.missing() and len(pointnet.Table("full", "modelnet40", None, 256, seeds=3).rows) == 48
+
+
 def test_what_fails_does_not_keep_the_others_from_running(monkeypatch, capsys):
     called = []
     monkeypatch.setattr(run_all, "run", lambda *words: called.append(words[0]) or words[0] == "speed")
     monkeypatch.setattr(run_all, "missing_measurements", lambda: ["speed", "memory"])
-    assert run_all.make(None, 2) == ["speed"] and called == ["speed", "memory", "accuracy", "figures"]
+    assert run_all.make({}, 2) == ["speed"] and called == ["speed", "memory", "accuracy", "figures"]
 
 
 def test_figures_are_drawn_from_the_results_alone(tmp_path, monkeypatch):

@@ -156,7 +156,7 @@ UPDATE_TAIL = {
 def backward(b_bp=None, pass_back=None):
     """A tail_gradients in which a layer is updated before its error passes (b_bp), or the error is passed
     back by pass_back(error pair, weight pair, x)."""
-    def tail_gradients(names, weights, logits, inputs, labels, exponents=None):
+    def tail_gradients(names, weights, logits, inputs, labels, exponents=None, bare=()):
         weights, gradients = dict(weights), {}
         error = softmax_error(logits, labels)
         for name in reversed(names):
@@ -223,6 +223,7 @@ TAIL_STEP = {
 
 
 right_step = twins_training.gradient_step
+right_gradients = twins_training.tail_gradients
 
 
 def stepping(change):
@@ -236,7 +237,12 @@ TAIL_STEP_128 = {
     "UpdateSignInverted": UPHILL}
 
 
+TAIL_STEP_BARE = {
+    "ReluMaskAlways": using(tail_gradients=lambda *given, bare=(): right_gradients(*given)),
+    "ReluMaskOutside": masked(lambda error, x: 0 if x > 0 else error)}
+
+
 BUGS = {"softmax_error": SOFTMAX_ERROR, "linear_gradient": LINEAR_GRADIENT,
         "linear_backward": LINEAR_BACKWARD,
         "relu_backward": RELU_BACKWARD, "gradient_step": GRADIENT_STEP, "update_tail": UPDATE_TAIL,
-        "tail_step": TAIL_STEP, "tail_step_128": TAIL_STEP_128}
+        "tail_step": TAIL_STEP, "tail_step_128": TAIL_STEP_128, "tail_step_bare": TAIL_STEP_BARE}

@@ -91,7 +91,8 @@ def test_ends_in_the_same_digest(built, tmp_path, options):
 OWN = {
     "mnist-subset": [{"type": "Conv2d", "name": "conv", "out_channels": 3, "kernel": 5, "pad": 1},
                      {"type": "MaxPool2d", "size": 3}, {"type": "ReLU"}, {"type": "Flatten"},
-                     {"type": "Linear", "name": "hidden", "out_features": 9}, {"type": "ReLU"},
+                     {"type": "Linear", "name": "one", "out_features": 9}, {"type": "ReLU"},
+                     {"type": "Linear", "name": "two", "out_features": 12},   # no ReLU after it
                      {"type": "Linear", "name": "last"}],
     "synthetic-solids": [{"type": "PointLinear", "name": "shared", "out_channels": 7},
                          {"type": "BatchNorm", "name": "norm"}, {"type": "MaxOverPoints"}, {"type": "ReLU"},
@@ -99,12 +100,13 @@ OWN = {
 }
 
 
-@pytest.mark.parametrize("data", OWN)
-def test_own_network_on_named_data_ends_in_the_same_digest(built, tmp_path, data):
+@pytest.mark.parametrize("data, bp_tail", [("mnist-subset", "1"), ("mnist-subset", "3"), ("mnist-subset", "all"),
+                                           ("synthetic-solids", "1")])
+def test_own_network_on_named_data_ends_in_the_same_digest(built, tmp_path, data, bp_tail):
     (tmp_path / "own.json").write_text(json.dumps(OWN[data]))
     run, given = tmp_path / "run", built / "data" / data
     points = ["--points", "50"] if data == "synthetic-solids" else []
-    assert main(["train", "--model", str(tmp_path / "own.json"), "--data", data, "--bp-tail", "1", "--epochs", "2",
+    assert main(["train", "--model", str(tmp_path / "own.json"), "--data", data, "--bp-tail", bp_tail, "--epochs", "2",
                  "--limit", "90", "--validate", "60", "--batch-size", "20", *points, "--out", str(run)]) == 0
     if points:   # no IDX files
         given = tmp_path / "data"

@@ -12,6 +12,8 @@ from zo_numpy.int8.variants import add_steps
 from zo_numpy.models import Linear, ReLU
 
 TAIL = (Linear("a", 12, 9), ReLU(), Linear("b", 9, 8), ReLU(), Linear("c", 8, 5))
+# Without a ReLU before these layers:
+BARE = {"b": TAIL[:1] + TAIL[2:], "c": TAIL[:3] + TAIL[4:], "bc": TAIL[:1] + TAIL[2:3] + TAIL[4:]}
 
 
 def tail_of(bp_tail):
@@ -19,9 +21,12 @@ def tail_of(bp_tail):
 
 
 def random_tail(seed, bp_tail, n, bound=127):
-    """(layers, weights, input, labels) of a random tail; the input is what a ReLU leaves, as it would be."""
+    """(layers, weights, input, labels) of a random tail; the input is what a ReLU leaves, as it would be.
+
+    bp_tail: a number of layers, or which of BARE.
+    """
     draw = np.random.default_rng(seed)
-    layers = tail_of(bp_tail)
+    layers = BARE[bp_tail] if bp_tail in BARE else tail_of(bp_tail)
     weights = {layer.name: QTensor(draw.integers(-bound, bound + 1, layer.weight_shape).astype(np.int8), -8)
                for layer in layers if isinstance(layer, Linear)}
     x = np.maximum(draw.integers(-127, 128, (n, layers[0].in_features)), 0).astype(np.int8)
@@ -84,7 +89,7 @@ def test_softmax_error_against_float64(exponent):
     assert (np.abs(got.data * step - truth) <= rounding + 2.0**-15 + 5e-6 * 254 * 2.0**exponent).all()
 
 
-@pytest.mark.parametrize("bp_tail", [1, 2, 3])
+@pytest.mark.parametrize("bp_tail", [1, 2, 3, *BARE])
 @pytest.mark.parametrize("n", [1, 2, 17])
 def test_forward_and_gradients_equal_the_twin(bp_tail, n):
     for seed in range(4):
@@ -92,14 +97,14 @@ def test_forward_and_gradients_equal_the_twin(bp_tail, n):
         logits, inputs = pass_through(layers, weights, x)
         twin_logits, twin_inputs = twins.forward(layers, as_pairs(weights), (x.data.tolist(), x.exponent))
         assert_pair(logits, twin_logits)
-        assert len(inputs) == len(twin_inputs) == bp_tail
+        assert len(inputs) == len(twin_inputs) == (bp_tail if type(bp_tail) is int else 3)
         for got, expected in zip(inputs, twin_inputs.values()):
             assert_pair(got, expected)
 
         gradients = tail_gradients(layers, weights, logits, inputs, labels)
         exponents = {}
         expected = twins_training.tail_gradients(list(weights), as_pairs(weights), twin_logits, twin_inputs,
-                                                 labels.tolist(), exponents)
+                                                 labels.tolist(), exponents, bp_tail if bp_tail in BARE else ())
         assert list(gradients) == list(weights)[::-1]
         for name in weights:
             assert gradients[name].data.dtype == np.int32
@@ -121,7 +126,7 @@ def float_loss(layers, weights, x, labels):
     return (np.log(np.exp(x).sum(axis=1)) - x[np.arange(len(labels)), labels]).sum()
 
 
-@pytest.mark.parametrize("bp_tail", [1, 2, 3])
+@pytest.mark.parametrize("bp_tail", [1, 2, 3, *BARE])
 def test_gradients_point_where_central_differences_do(bp_tail):
     layers, weights, x, labels = random_tail(7, bp_tail, n=24)
     real = {name: weight.data * 2.0**weight.exponent for name, weight in weights.items()}

@@ -17,10 +17,11 @@ TAILS = [pytest.param(widths[-bp_tail - 1:], id="-".join(map(str, widths[-bp_tai
 
 
 def tail_of(widths):
+    """Linear layers with a ReLU between two; the last two of an odd number of layers have none between them."""
     layers = []
     for i, (n_in, n_out) in enumerate(zip(widths, widths[1:])):
-        layers += [Linear(f"fc{i}", n_in, n_out), ReLU()]
-    return layers[:-1]
+        layers += [ReLU()] * (i > 0 and (len(widths) % 2 == 1 or i < len(widths) - 2)) + [Linear(f"fc{i}", n_in, n_out)]
+    return layers
 
 
 def int8_pass(layers, n, seed):

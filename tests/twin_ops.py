@@ -234,14 +234,15 @@ def tail_step_op(i, p):
     names = [layer.name for layer in models.weight_layers(layers)]
     weights = dict(zip(names, map(as_pair, i["weights"]), strict=True))
     logits, xs = forward(layers, weights, as_pair(i["x"]))
-    gradients, errors = tail_gradients_and_errors(names, weights, logits, xs, i["labels"])
+    bare = {layer.name for before, layer in zip(layers, layers[1:]) if before.__class__ is layer.__class__}
+    gradients, errors = tail_gradients_and_errors(names, weights, logits, xs, i["labels"], bare)
     steps = {name: gradient_step(gradient, p["b_bp"]) for name, gradient in gradients.items()}
     return {"xs": [as_dict(xs[name]) for name in names], "logits": as_dict(logits), "errors": errors,
             "gradients": list(gradients.values()), "steps": list(steps.values()),
             "weights": [update(weights[name][0], steps[name]) for name in names]}
 
 
-def tail_gradients_and_errors(names, weights, logits, xs, labels):
+def tail_gradients_and_errors(names, weights, logits, xs, labels, bare):
     """What tail_gradients gives, and the errors on its way: its requantisations, in their order."""
     errors = []
 
@@ -252,7 +253,7 @@ def tail_gradients_and_errors(names, weights, logits, xs, labels):
     original = twins_training.requantise
     twins_training.requantise = noted
     try:
-        return tail_gradients(names, weights, logits, xs, labels), errors
+        return tail_gradients(names, weights, logits, xs, labels, bare=bare), errors
     finally:
         twins_training.requantise = original
 
@@ -326,4 +327,4 @@ TWINS = {
     "clip_for_zo": clip_for_zo_op, "perturb": perturb_op, "restore_and_update": restore_op,
     "train_step": train_step_op, "digest": digest_op, "short_run": twin_runs.short_run_op,
     "initial_digest": twin_runs.initial_digest_op, "point_block_ends": forward_block_op,
-    "tail_step_128": tail_step_op}
+    "tail_step_128": tail_step_op, "tail_step_bare": tail_step_op}

@@ -29,9 +29,9 @@ def relu_backward(error, x):
     return mapped(lambda e, v: e if v > 0 else 0, error, x)
 
 
-def tail_gradients(names, weights, logits, inputs, labels, exponents=None):
+def tail_gradients(names, weights, logits, inputs, labels, exponents=None, bare=()):
     """names: the linear layers of the tail, in order.  inputs: {name: pair}, from `forward`.  exponents: None, or a
-    dict that takes those of the gradients."""
+    dict that takes those of the gradients.  bare: the names of the layers without a ReLU before them."""
     error, exponent = softmax_error(logits, labels)
     gradients = {}
     for name in reversed(names):
@@ -41,7 +41,8 @@ def tail_gradients(names, weights, logits, inputs, labels, exponents=None):
             exponents[name] = exponent + x_exponent
         if name != names[0]:
             weight, weight_exponent = weights[name]
-            masked = relu_backward(linear_backward(error, weight), x)
+            passed = linear_backward(error, weight)
+            masked = passed if name in bare else relu_backward(passed, x)
             error, exponent = requantise(masked, exponent + weight_exponent)
     return gradients
 

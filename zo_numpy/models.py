@@ -177,6 +177,11 @@ def weight_layers(layers):
     return [layer for layer in layers if has_weight(layer)]
 
 
+def after_relu(layers):
+    """Of each layer with a weight tensor, in order, whether a ReLU stands right before it."""
+    return [i > 0 and isinstance(layers[i - 1], ReLU) for i, layer in enumerate(layers) if has_weight(layer)]
+
+
 def fan_in(layer):
     """How many products are summed into one output of the layer."""
     _, *summed = layer.weight_shape

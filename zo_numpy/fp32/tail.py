@@ -40,7 +40,8 @@ def tail_gradients(tail, weights, logits, inputs, labels, record=None):
 
     logits: (N, classes).  inputs: [array], the input of each linear layer.  labels: (N,) integers.
     record: None, or called as record(op, name, array) with what each op returns; name is that of the layer or
-    parameter it is about. relu_backward has the name of the linear_backward before it.
+    parameter it is about. relu_backward, where a ReLU stands below that layer, has the name of the linear_backward
+    before it.
     """
     def noted(op, name, value):
         if record:
@@ -48,7 +49,7 @@ def tail_gradients(tail, weights, logits, inputs, labels, record=None):
         return value
 
     gradients = {}
-    linears = models.weight_layers(tail)
+    linears, masked = models.weight_layers(tail), models.after_relu(tail)
     error = noted("softmax_error", linears[-1].name, softmax_error(logits, labels)) if linears else None
     for i in range(len(linears) - 1, -1, -1):
         name, x = linears[i].name, inputs[i]
@@ -56,8 +57,9 @@ def tail_gradients(tail, weights, logits, inputs, labels, record=None):
         gradients[name + ".weight"] = noted("linear_gradient", name + ".weight", weight_gradient)
         gradients[name + ".bias"] = noted("linear_gradient", name + ".bias", bias_gradient)
         if i > 0:
-            passed = noted("linear_backward", name, linear_backward(error, weights[name + ".weight"]))
-            error = noted("relu_backward", name, relu_backward(passed, x))
+            error = noted("linear_backward", name, linear_backward(error, weights[name + ".weight"]))
+            if masked[i]:
+                error = noted("relu_backward", name, relu_backward(error, x))
     return gradients
 
 

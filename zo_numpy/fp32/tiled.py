@@ -166,12 +166,14 @@ def backward(tail, weights, logits, inputs, labels):
 
     A layer is yielded after the error has passed through its weights, so they may be changed.
     """
-    linears = models.weight_layers(tail)
+    linears, after_relu = models.weight_layers(tail), models.after_relu(tail)
     error = softmax_error(logits, labels) if linears else None
     while linears:
-        name, x, above = linears.pop().name, inputs.pop(), error
+        name, x, masked, above = linears.pop().name, inputs.pop(), after_relu.pop(), error
         if linears:
-            error = relu_backward(linear_backward(error, weights[name + ".weight"]), x)
+            error = linear_backward(error, weights[name + ".weight"])
+            if masked:
+                error = relu_backward(error, x)
         yield name, above, x
 
 

@@ -142,7 +142,8 @@ class Recorder:
                 last["gradient", name] = self.add(phase, op, name, value, ["error", *into])
             case "linear_backward" | "conv2d_backward" | "point_linear_backward":
                 last["chain"] = self.add(phase, op, name, value, ["error", self.weights_of(name)[0]])
-            case "relu_backward":   # what INT8 still requantises
+                last["error"] = last["chain"]   # where no ReLU stands below; what INT8 still requantises
+            case "relu_backward":
                 last["chain"] = last["error"] = self.add(phase, op, name, value, ["chain", ("into", name)])
             case "gradient_step":
                 for layer, step in value.items():

@@ -72,7 +72,8 @@ def tail_gradients(tail, weights, logits, inputs, labels, record=None):
 
     logits: QTensor (N, classes).  inputs: [QTensor], the input of each linear layer.  labels: (N,) integers.
     record: None, or called as record(op, name, array) with what each op returns; name is that of the layer whose
-    weights it is about. relu_backward and requantise_error have the name of the linear_backward before them.
+    weights it is about. relu_backward, where a ReLU stands below that layer, and requantise_error have the name of the
+    linear_backward before them.
     """
     def noted(op, name, value):
         if record:
@@ -80,7 +81,7 @@ def tail_gradients(tail, weights, logits, inputs, labels, record=None):
         return value
 
     gradients = {}
-    linears = models.weight_layers(tail)
+    linears, masked = models.weight_layers(tail), models.after_relu(tail)
     error = noted("softmax_error", linears[-1].name, softmax_error(logits, labels)) if linears else None
     for i in range(len(linears) - 1, -1, -1):
         name, x = linears[i].name, inputs[i]
@@ -88,8 +89,9 @@ def tail_gradients(tail, weights, logits, inputs, labels, record=None):
         gradients[name] = QTensor(sums, error.exponent + x.exponent)
         if i > 0:
             passed = noted("linear_backward", name, linear_backward(error.data, weights[name].data))
-            masked = noted("relu_backward", name, relu_backward(passed, x.data))
-            error = noted("requantise_error", name, requantise(masked, error.exponent + weights[name].exponent))
+            if masked[i]:
+                passed = noted("relu_backward", name, relu_backward(passed, x.data))
+            error = noted("requantise_error", name, requantise(passed, error.exponent + weights[name].exponent))
     return gradients
 
 

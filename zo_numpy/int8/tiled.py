@@ -210,12 +210,14 @@ def backward(tail, weights, logits, inputs, labels):
 
     A layer is yielded after the error has passed through its weights, so they may be changed.
     """
-    linears = models.weight_layers(tail)
+    linears, after_relu = models.weight_layers(tail), models.after_relu(tail)
     error = softmax_error(logits, labels) if linears else None
     while linears:
-        name, x, above = linears.pop().name, inputs.pop(), error
+        name, x, masked, above = linears.pop().name, inputs.pop(), after_relu.pop(), error
         if linears:
-            passed = relu_backward(linear_backward(error.data, weights[name].data), x.data)
+            passed = linear_backward(error.data, weights[name].data)
+            if masked:
+                passed = relu_backward(passed, x.data)
             error = requantise(passed, error.exponent + weights[name].exponent)
             del passed
         yield name, above, x

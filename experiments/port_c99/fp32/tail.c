@@ -33,9 +33,11 @@ void tail_steps_fp32(struct trainer_fp32 *trainer, const uint8_t *labels, int32_
             break;
         tiled_backward_fp32(n, layer->in, layer->out, now, weight->data, below);
         note_fp32(trainer, phase, query, "linear_backward", layer->name, below, n, &model->blocks[b].input);
-        for (int32_t i = 0; i < n * layer->in; i++)
-            below[i] = trainer->x[b][i] > 0 ? below[i] : 0;
-        note_fp32(trainer, phase, query, "relu_backward", layer->name, below, n, &model->blocks[b].input);
+        if (model->blocks[b - 1].relu) {
+            for (int32_t i = 0; i < n * layer->in; i++)
+                below[i] = trainer->x[b][i] > 0 ? below[i] : 0;
+            note_fp32(trainer, phase, query, "relu_backward", layer->name, below, n, &model->blocks[b].input);
+        }
         error = below;
         below = now;
     }

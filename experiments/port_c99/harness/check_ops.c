@@ -1001,7 +1001,7 @@ static const struct {
     {"relu_backward", op_relu_backward}, {"gradient_step", op_gradient_step}, {"running_step", op_running_step},
     {"update_tail", op_update_tail}, {"tail_step", op_tail_step}, {"train_step", op_train_step},
     {"schedule", op_schedule}, {"batch_indices", op_batch_indices}, {"initial_digest", op_initial_digest},
-    {"point_block_ends", op_block}, {"tail_step_128", op_tail_step}, {"short_run", op_short_run},
+    {"point_block_ends", op_block}, {"tail_step_128", op_tail_step}, {"tail_step_bare", op_tail_step}, {"short_run", op_short_run},
 };
 
 int32_t check_ops(const char *folder, int32_t *right)

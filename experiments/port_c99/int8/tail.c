@@ -132,8 +132,10 @@ void tail_steps(struct trainer *trainer, const uint8_t *labels, int32_t n, int32
         else
             tiled_backward(n, in, out, now, trainer->weights[b].data, trainer->sums);
         note(trainer, phase, query, "linear_backward", block->layers->name, 4, trainer->sums, n, &block->input);
-        relu_backward(n * in, trainer->x[b], trainer->sums);
-        note(trainer, phase, query, "relu_backward", block->layers->name, 4, trainer->sums, n, &block->input);
+        if (model->blocks[b - 1].relu) {
+            relu_backward(n * in, trainer->x[b], trainer->sums);
+            note(trainer, phase, query, "relu_backward", block->layers->name, 4, trainer->sums, n, &block->input);
+        }
         const int32_t maximum = max_abs(trainer->sums, n * in), shift = requantise(trainer->sums, n * in, below);
         exponent += trainer->weights[b].exponent + shift;
         note_made(trainer, phase, query, "requantise_error", block->layers->name, below, n, &block->input, exponent,

@@ -224,10 +224,11 @@ def _tail_step_of(inputs, parameters):
             "weights": [weight.data.tolist() for weight in weights.values()]}
 
 
-def _tail_case(comment, widths, batch, number, labels=(0, 1, 2), b_bp=4):
+def _tail_case(comment, widths, batch, number, labels=(0, 1, 2), b_bp=4, bare=()):
+    """bare: the layers, from 0, that have no ReLU before them."""
     layers, weights = [], []
     for i, (n_in, n_out) in enumerate(zip(widths, widths[1:])):
-        layers += [ReLU()] * (i > 0) + [Linear(f"fc{i + 1}", n_in, n_out)]
+        layers += [ReLU()] * (i > 0 and i not in bare) + [Linear(f"fc{i + 1}", n_in, n_out)]
         weights.append({"data": made_up(number + i, (n_out, n_in), 63), "exponent": -7 - i})
     x = np.maximum(made_up(number + 9, (batch, widths[0])), 0).tolist()
     return Case(comment, {"x": {"data": x, "exponent": -6}, "weights": weights, "labels": list(labels[:batch])},
@@ -268,6 +269,19 @@ TAIL_STEP_128 = Op(
         (128, "fc3", (6, 5, 4, 3), 3, 1465), (-128, "fc3", (6, 5, 4, 3), 3, 1089))])
 
 
+TAIL_STEP_BARE = Op(
+    "tail_step of a tail in which a linear layer follows another with no ReLU between them: there its input may be "
+    "negative, and no error is masked (errors: linear_backward and requantise alone).",
+    _tail_step_of,
+    {"ReluMaskAlways": "The error is masked where the layer's input is not above 0, without a ReLU too.",
+     "ReluMaskOutside": "The error is masked where the ReLU let its input through."},
+    [_tail_case("two layers, batch 1", (5, 4, 3), 1, 320, bare=(1,)),
+     _tail_case("two layers, batch 3, b_bp 7", (5, 6, 3), 3, 330, b_bp=7, bare=(1,)),
+     _tail_case("three layers, no ReLU at all, batch 2", (6, 5, 4, 3), 2, 340, bare=(1, 2)),
+     _tail_case("three layers, a ReLU below the last, batch 3", (7, 6, 5, 3), 3, 350, bare=(1,)),
+     _tail_case("three layers, a ReLU above the first, batch 3, b_bp 1", (7, 6, 5, 3), 3, 360, b_bp=1, bare=(2,))])
+
+
 OPS = {"softmax_error": SOFTMAX_ERROR, "linear_gradient": LINEAR_GRADIENT, "linear_backward": LINEAR_BACKWARD,
        "relu_backward": RELU_BACKWARD, "gradient_step": GRADIENT_STEP, "update_tail": UPDATE_TAIL,
-       "tail_step": TAIL_STEP, "tail_step_128": TAIL_STEP_128}
+       "tail_step": TAIL_STEP, "tail_step_128": TAIL_STEP_128, "tail_step_bare": TAIL_STEP_BARE}

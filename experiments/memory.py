@@ -30,7 +30,7 @@ COLOURS = dict(zip(memory.KINDS, ("#0072B2", "#56B4E9", "#009E73", "#E69F00", "l
 
 
 def measured_row(precision, case, bp_tail, frozen):
-    """Prediction and measurement of one configuration."""
+    """Prediction and measurement of one configuration; beside vanilla ZO what inference on its batch holds, measured."""
     config = make_config({"precision": precision, "bp_tail": bp_tail, "zo_frozen": frozen, **case})
     measured = peak.measure(config, method_of(config), STEPS[config.model])
     row = {"precision": precision, "batch": config.batch_size, **({"points": config.points} if config.points else {}),
@@ -38,7 +38,8 @@ def measured_row(precision, case, bp_tail, frozen):
     if bp_tail == BP:   # keeps whole gradients and every layer's input: measured alone
         return row
     highest = memory.peak(memory.moments(config))
-    return {**row, "predicted": highest.total, "peak": highest.name, "held": highest.held}
+    idle = {} if bp_tail else {"inference": peak.measure(config, method_of(config), STEPS[config.model], infer=True)}
+    return {**row, "predicted": highest.total, "peak": highest.name, "held": highest.held, **idle}
 
 
 def overheads(rows):

@@ -5,8 +5,11 @@ Every number is of the results; what is said of a difference follows from its in
 import statistics
 import textwrap
 
+from scipy import stats
+
 from experiments import batch_picture, batch_rows, cost_tables
-from experiments.cells import NO_DIFFERENCE, NOT_RUN, markdown_rows, times_the_samples, training_cells
+from experiments.cells import (
+    CONFIDENCE, FEWEST, NO_DIFFERENCE, NOT_RUN, Difference, markdown_rows, times_the_samples, training_cells)
 from experiments.claims import BATCHES
 from experiments.common import read_result
 from experiments.rows import BP, PRECISIONS
@@ -61,6 +64,11 @@ def of_zo(cells):
     return {k: cells(k).difference(cells(k, True)) for k in TAILS}
 
 
+def of_each_precision(cells_of):
+    """'FP32 ...' words of a Difference, in brackets, beside that of INT8.  cells_of: {precision: Difference}."""
+    return f"{cells_of['int8'].short()} (FP32 {cells_of['fp32'].short()})"
+
+
 def joined(words):
     """'a, b and c'."""
     *first, last = words
@@ -73,22 +81,24 @@ def findings():
     int8, fp32 = cells["int8"], cells["fp32"]
     accuracy = ", ".join(f"{name} {int8(k).short()} % ({fp32(k).short()})" for name, k in (
         ("vanilla ZO (K = 0)", 0), ("ElasticZO at K = 2", 2), ("full BP", BP)))
-    zo = {precision: of_zo(one) for precision, one in cells.items()}
-    added = joined([f"{one.short()} at K = {k} (FP32 {zo['fp32'][k].short()})" for k, one in zo["int8"].items()])
+    adds = {k: of_each_precision({precision: of_zo(one)[k] for precision, one in cells.items()}) for k in TAILS}
     return "\n".join(wrapped(text, indent="   ") for text in (
         f"1. **Accuracy**, LeNet-5 on MNIST, in integers (in brackets: in FP32): {accuracy}; {int8(2).seeds()}, full "
         f"BP {int8(BP).seeds()}. {samples_seen(int8, fp32)}",
-        f"2. **Where the gain comes from: {source_of_the_gain(int8)}.** K = 2 is {int8(2).difference(int8(0)).short()} "
-        f"points above vanilla ZO. Its frozen control, whose tail alone is trained while all other layers stay as they "
-        f"were initialised, is {int8(2, True).difference(int8(0)).short()} above it. So ZO adds {added}. "
-        f"{NO_DIFFERENCE}marks a difference that these seeds cannot tell from none. {on_clouds()}",
+        f"2. **Where the gain of K = 2 comes from: {source_of_the_gain(int8)}.** It is "
+        f"{int8(2).difference(int8(0)).short()} points above vanilla ZO. Its frozen control, which trains the tail "
+        f"alone and leaves all other layers as they were initialised, is "
+        f"{int8(2, True).difference(int8(0)).short()} above vanilla ZO. The rest is what ZO adds: {adds[2]}. At K = 1 "
+        f"ZO adds {adds[1]}, at K = 3 {adds[3]}. {NO_DIFFERENCE}marks a difference that these seeds cannot tell from "
+        f"none. {on_clouds()}",
         f"3. **Memory and time.** {memory()} {time()}"))
 
 
 def samples_seen(int8, fp32):
     """How the schedules of K = 2 differ in length from those beside them."""
-    beside = times_the_samples(int8(2), fp32(2)), times_the_samples(int8(2), int8(0))
-    return f"INT8 at K = 2 sees {beside[0] or '1.00 times'} the samples of FP32, and {beside[1]} those of K = 0."
+    beside = [times_the_samples(int8(2), other) or "1.00 times" for other in (fp32(2), int8(0), int8(BP))]
+    return (f"The schedules differ: in integers K = 2 sees {beside[0]} as many samples as in FP32, {beside[1]} as many "
+            f"as K = 0, and {beside[2]} as many as full BP.")
 
 
 def on_clouds():
@@ -111,27 +121,29 @@ def source_of_the_gain(cells):
 
 def memory():
     """What a step of K = 2 holds beside inference, full BP and FP32, at batches of 32 and 1."""
-    rows, ratios = cost_tables.memory_rows(), read_result("speed").get("ratios", {})
-    held = {key: f"{row['measured'] / 1000:,.0f} kB" for key, row in rows.items() if not key[3]}
-    more = {batch: ratios.get(f"zo_over_inference_int8{end}") for batch, end in ((32, ""), (1, "_b1"))}
+    rows = cost_tables.memory_rows()
+    held = {key: row["measured"] for key, row in rows.items() if not key[3]}
+    idle = {batch: rows.get(("int8", batch, 0, False), {}).get("inference") for batch in (32, 1)}
     wanted = [("int8", 32, 2, False), ("int8", 1, 2, False), ("int8", 32, BP, False), ("fp32", 32, 2, False)]
-    if None in more.values() or not all(key in held for key in wanted):
+    if None in idle.values() or not all(key in held for key in wanted):
         return NOT_RUN
-    two, single, full, fp32 = (held[key] for key in wanted)
-    return (f"An INT8 step at any K from 0 to 3 holds {two} at a batch of 32, weights and images included: "
-            f"{100 * more[32]:.2f} % more than inference on that batch. At a batch of 1 it is {single}, "
-            f"{100 * more[1]:.1f} % more. Full BP in INT8 holds {full} at a batch of 32, and K = 2 in FP32 {fp32}.")
+    two, single, full, fp32 = (f"{held[key] / 1000:,.0f} kB" for key in wanted)
+    more = {batch: f"{100 * (held['int8', batch, 2, False] / idle[batch] - 1):.1f} %" for batch in idle}
+    return (f"An INT8 step of K = 2 holds {two} at a batch of 32, weights and images included: {more[32]} more than "
+            f"inference on that batch. At a batch of 1 it is {single}, {more[1]} more. Full BP in INT8 holds {full} "
+            f"at a batch of 32, and K = 2 in FP32 {fp32}.")
 
 
 def time():
     """How long a step takes: INT8 beside FP32, in C and in NumPy, and K = 2 beside full BP."""
     ratio = of_full_bp()
-    beside = "" if ratio is None else f", and a step of K = 2 {ratio:.2f} times as long as one of full BP in INT8"
-    return (f"[In C](experiments/port_c99) INT8 is {faster(port_ratios(BATCHES))} at batches of 32 and 256: its step "
-            f"takes {range_of(port_ratios(BATCHES))} times as long as that of FP32 (at a batch of 1 with K = 3, "
-            f"{range_of(port_ratios((1,), tails=(3,)))}). In NumPy, at batches of 32 and 256 too, INT8 is "
-            f"{faster(numpy_ratios())}: its step takes {range_of(numpy_ratios())} times as long as that of "
-            f"FP32{beside}.")
+    beside = "" if ratio is None else (
+        f" In INT8 a step of K = 2 takes {ratio:.2f} times as long as one of full BP, at a batch of 32.")
+    return (f"INT8 beside FP32, LeNet-5, batches of 32 and 256: [in C](experiments/port_c99) its step is "
+            f"{faster(port_ratios(BATCHES))}, {range_of(port_ratios(BATCHES))} times as long; in NumPy it is "
+            f"{faster(numpy_ratios())}, {range_of(numpy_ratios())} times as long. At a batch of 1 it is faster in C at "
+            f"K = 0 to 2 ({range_of(port_ratios((1,), tails=(0, 1, 2)))}) and slower at K = 3 "
+            f"({range_of(port_ratios((1,), tails=(3,)))}).{beside}")
 
 
 def added():
@@ -153,28 +165,68 @@ def added():
     return "\n".join(markdown_rows(head, lines)) + said
 
 
+def judged_together():
+    """Which differences between ZO and its control remain if all that have an interval are judged at once."""
+    found = {f"{title}, {precision.upper()}, K = {k}": one for title, by_precision in of_full_training().items()
+             for precision, cells in by_precision.items() for k, one in of_zo(cells).items() if one.half_width}
+    chances = sorted((float(stats.ttest_1samp(list(one.by_seed.values()), 0).pvalue), name)
+                     for name, one in found.items())
+    kept = []
+    for place, (chance, name) in enumerate(chances):   # Holm: the smallest first, until one is too large
+        if chance * (len(chances) - place) > 1 - CONFIDENCE:
+            break
+        kept.append(f"{name} ({found[name].short()})")
+    fewer = [f"{name}: {Difference({seed: one.by_seed[seed] for seed in range(FEWEST)}).short()}"
+             for name, one in found.items() if len(one.by_seed) > FEWEST]
+    return wrapped(
+        f"Each interval stands for itself. If the {len(found)} differences between ZO and its control that have one "
+        f"are judged together (Holm's correction, 5 %), these can be told: {'; '.join(kept) or 'none'}. The rows that "
+        f"a finding rests on, K = 0 to 2 on MNIST, have two seeds more than the others. With the first {FEWEST} alone "
+        f"the differences are: {'; '.join(fewer)}.")
+
+
 def limits():
     """Where INT8 is slower, where ZO adds nothing, small batches."""
-    none, few, below = [], {}, []
+    none, few, below, single = {}, {}, {}, {}
     for title, by_precision in of_full_training().items():
         for precision, cells in by_precision.items():
-            zo, where = of_zo(cells), f"{title} in {precision.upper()}"
-            if same := [f"{k}" for k, one in zo.items() if one.half_width is not None and not one.is_told()]:
-                none.append(f"K = {joined(same)} on {where}")
-            if any(one.mean is not None and one.half_width is None for one in zo.values()):
-                few.setdefault(title, []).append(precision.upper())
-            below += [f"K = {k} on {where}" for k, one in zo.items() if one.mean is not None and one.mean < 0]
-    nothing = f"No difference between ZO and its frozen control can be told at {'; '.join(none)}. " if none else ""
-    single = "; ".join(f"{title} in {joined(names)}" for title, names in few.items())
-    open_ = f"Too few seeds have run to decide on {single}. " if single else ""
-    open_ += f"ZO is below its control at {'; '.join(below)}. " if below else ""
-    smallest = port_ratios((1,), tails=(3,))
-    slow = (f"At batches of 32 and 256 an INT8 step takes {range_of(numpy_ratios())} times as long as an FP32 step, as "
-            f"NumPy multiplies integers as int32. In C it is {faster(port_ratios(BATCHES))} there, but at a batch of 1 "
-            f"with K = 3 it takes {range_of(smallest)} times as long.")
+            for k, one in of_zo(cells).items():
+                if one.mean is None:
+                    continue
+                if one.half_width is None:
+                    few.setdefault((title, precision), []).append(k)
+                elif not one.is_told():
+                    none.setdefault((title, precision), []).append(k)
+                if one.mean < 0 and (one.half_width is None or one.is_told()):
+                    (single if one.half_width is None else below).setdefault((title, precision), []).append(k)
+    words = ((none, "No difference between ZO and its frozen control can be told on {}. "),
+             (below, "ZO is below its control on {}. "), (few, "Too few seeds have run to decide on {}. "),
+             (single, "In single runs ZO ended below its control on {}. "))
+    said = "".join(text.format(places(found)) for found, text in words if found)
+    smallest, clouds = port_ratios((1,), tails=(3,)), cloud_ratios()
+    slow = (f"At batches of 32 and 256 an INT8 step of LeNet-5 takes {range_of(numpy_ratios())} times as long as an "
+            f"FP32 step, and one of PointNet {range_of(clouds)} times, as NumPy multiplies integers as int32. In C it "
+            f"is {faster(port_ratios(BATCHES))} there, but LeNet-5 at a batch of 1 with K = 3 takes "
+            f"{range_of(smallest)} times as long.")
     return bullets((
-        f"**ZO often adds nothing that can be told.** {nothing}{open_}Compare with `--zo-frozen` before you thank ZO.",
+        f"**ZO often adds nothing that can be told.** {said}Compare with `--zo-frozen` before you credit ZO with a "
+        "gain.",
         f"**INT8 is slower than FP32 in NumPy.** {slow}", f"**Small batches.** {small_batches()}"))
+
+
+def places(found):
+    """'MNIST at K = 3 (INT8 and FP32); ..' of {(title, precision): [K]}."""
+    by_tails = {}
+    for (title, precision), tails in found.items():
+        by_tails.setdefault((title, joined(list(map(str, tails)))), []).append(precision.upper())
+    return "; ".join(f"{title} at K = {tails} ({joined(names)})" for (title, tails), names in by_tails.items())
+
+
+def cloud_ratios():
+    """INT8 over FP32 of NumPy's steps of PointNet, the smallest and the largest; None if not run."""
+    found = [ratio for name, ratio in read_result("speed_pointnet").get("ratios", {}).items()
+             if name.startswith("pointnet_int8_over_fp32_k") and "kall" not in name]
+    return (min(found), max(found)) if found else None
 
 
 def small_batches():
@@ -183,7 +235,8 @@ def small_batches():
     mean = {name: {batch: f"{statistics.fmean(values):.2f} %" for batch, values in
                    batch_picture.accuracies(result, "mnist", f"int8-{scale}", k, False).items()}
             for name, scale, k in (("own", "own", 2), ("running", "running", 2), ("zero", "own", 0))}
-    return (f"Four passes over {batch_rows.SAMPLES:,} images, K = 2, at a batch of 1: {mean['own'].get(1, NOT_RUN)} if "
-            f"every step of the tail has full size, {mean['running'].get(1, NOT_RUN)} with `--tail-scale running`, the "
-            f"default in batches of up to 4 images. Vanilla ZO has so few steps with large batches that it falls from "
-            f"{mean['zero'].get(1, NOT_RUN)} at 1 to {mean['zero'].get(256, NOT_RUN)} at 256.")
+    return (f"MNIST in INT8, four passes over {batch_rows.SAMPLES:,} images, K = 2, at a batch of 1: "
+            f"{mean['own'].get(1, NOT_RUN)} if every step of the tail has full size, as is tuned for larger batches; "
+            f"{mean['running'].get(1, NOT_RUN)} with `--tail-scale running`, the default in batches of up to 4 images. "
+            f"Vanilla ZO falls from {mean['zero'].get(1, NOT_RUN)} at a batch of 1 to "
+            f"{mean['zero'].get(256, NOT_RUN)} at 256, where the same samples make 160 steps (one seed).")

@@ -105,6 +105,7 @@ def all_tables(name):
 
 
 MADE = {"last lines": last_lines, "findings": findings.findings, "added": findings.added, "limits": findings.limits,
+        "judged together": findings.judged_together,
         "claims": claims.claims, "marks": lambda: wrapped(MARKS), "longer": longer, "agreement": agreement,
         "changed code": changed_code, "adapting": adapting.told, "batch of one": batch_text.told,
         "speed limits": lambda: bullets(cost_tables.speed_limits()),

@@ -100,13 +100,14 @@ def changed(table, changes, title):
     for k in changes:
         here, frozen = cells(k), cells(k, True) if k in (1, 2, 3) else None
         if here.by_seed:
-            lines.append([name_of(k), *here.schedule(), here, here.difference(defaults(k)), frozen or NOT_RUN,
+            lines.append([name_of(k), *here.schedule(), here, here.difference(defaults(k)),
+                          here.difference(cells(0)) if k and 0 in changes else NOT_RUN, frozen or NOT_RUN,
                           here.difference(frozen) if frozen else NOT_RUN])
             if times := times_the_samples(here, defaults(k)):
                 notes.append(f"{name_of(k)} {times}")
     note = f"Samples seen, beside those of the defaults: {', '.join(notes)}." if notes else ""
-    return Table(title, ["tail", *SCHEDULE, "accuracy, %", "over the defaults", "its frozen control, %",
-                         "over the control"], lines, note)
+    return Table(title, ["tail", *SCHEDULE, "accuracy, %", "over the defaults", "over K = 0 here",
+                         "its frozen control, %", "over the control"], lines, note)
 
 
 def float_loss():

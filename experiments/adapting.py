@@ -15,7 +15,7 @@ import numpy as np
 from experiments.accuracy import has_weights, run_row
 from experiments.cells import Cell, cell
 from experiments.common import RESULTS, read_result
-from experiments.curves import COLORS, MARKERS, TITLES, draw_curves, finish, scale_by_error
+from experiments.curves import BY_ERROR, COLORS, MARKERS, TITLES, draw_curves, finish, scale_by_error
 from experiments.findings import wrapped
 from experiments.merge import add_row
 from experiments.port_training import built_port
@@ -107,7 +107,7 @@ def draw(path):
             finish(axes, f"{TITLES[data]}, {precision.upper()}", "samples seen")
             scale_by_error(axes)
         for axes in all_axes[::len(PRECISIONS)]:
-            axes.set_ylabel("test accuracy, %")
+            axes.set_ylabel(BY_ERROR)
         figure.suptitle(f"Adapted to {ADAPTED_TO:,} images turned by {DEGREES} degrees; the last epoch (seeds)")
         figure.savefig(path, dpi=110)
     return True

@@ -103,8 +103,9 @@ def speed_limits():
         return []
     torch = {(row["threads"], row["batch"]): f"{row['zo_numpy_over_torch']:.2f}"
              for row in read_result("torch_step").get("rows", [])}
-    beside = "".join(f", {torch[threads, 32]} (batch 32) and {torch[threads, 256]} (batch 256) times as long as "
-                     f"PyTorch's on {word}" for threads, word in ((1, "one"), (2, "two")) if (threads, 32) in torch)
+    beside = " and ".join(f"{torch[threads, 32]} (batch 32) and {torch[threads, 256]} (batch 256) times as long as "
+                          f"PyTorch's where both may use {word}" for threads, word in (
+                              (1, "one thread"), (2, "two")) if (threads, 32) in torch)
     lines = [f"{name} {ratios[f'step_a_us_{precision}'] / 1000:.1f} ms + {ratios[f'step_b_us_{precision}']:.0f} us an "
              f"image in {precision.upper()}" for precision, name in (("int8", "a step takes about"), ("fp32", "and"))]
     off = " and ".join(f"{100 * ratios[f'step_b_deviation_{precision}']:.0f} %" for precision in PRECISIONS)
@@ -119,8 +120,7 @@ def speed_limits():
         "rate of that bare product at batch 256 (products that the step needs).",
         "A second thread gains where a tile is one long product (INT8, most at batch 256). Many short operations on two "
         "threads are slower than on one: each takes the interpreter's lock back, and who sleeps for it wakes tens of "
-        "microseconds later. FP32 steps therefore run on one thread"
-        f"{beside}.",
+        "microseconds later." + f" A step of K = 0 in FP32 takes {beside}." * bool(beside),
         f"At K = 2 on one thread {' '.join(lines)}, from steps of several batches; between neighbouring batches the "
         f"latter is off by {off} at the most.",
         f"An epoch of MNIST, K = 2, batch 64: {ratios['epoch_k2_b64_s_int8']:.1f} s in INT8, "

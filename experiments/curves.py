@@ -32,6 +32,9 @@ def curves_of(table, k, frozen):
     return np.array([result["curve"] for result in found if len(result["curve"]) == len(found[0]["curve"])])
 
 
+BY_ERROR = "test accuracy, % (logarithmic in what is wrong)"   # the name of an axis that is
+
+
 def scale_by_error(axes):
     """Makes the axis of accuracies logarithmic in 100 - accuracy."""
     low, high = axes.get_ylim()
@@ -59,7 +62,7 @@ def draw(data, path):
                             f"{name}: {curves[:, -1].mean():.2f} % ({len(curves)})")
             finish(axes, TITLES[precision])
         scale_by_error(all_axes[0])
-        all_axes[0].set_ylabel("test accuracy, %")
+        all_axes[0].set_ylabel(BY_ERROR)
         figure.suptitle(f"{TITLES[data]}: means over the seeds (how many), shaded from the worst to the best")
         figure.savefig(path, dpi=110)
     return True

@@ -40,9 +40,10 @@ from zo_numpy.run.trainer import count_correct, load_weights, percent
 RUNS = pathlib.Path("runs/quick" if QUICK else "runs/experiments")
 QUICK_RUN = {"limit": 100, "epochs": 1} if QUICK else {}
 CHANGES = {"tilt": {"tilt": 20}, "jitter": {"jitter": 40}}   # of the shapes that a trained network is adapted to
+CHANGED = {"tilt": "shapes tilted by {tilt} degrees", "jitter": "shapes with noise, {jitter} thousandths of the radius"}
 COLORS = {**{f"k{k}": colour for k, colour in curves.COLORS.items()}, "upright": "#56B4E9", "as-it-is": "#D55E00"}
 MARKERS = {**{f"k{k}": marker for k, marker in curves.MARKERS.items()}, "upright": "v"}
-LABELS = {**{f"k{k}": f"K = {k}" for k in range(4)}, "kall": "full BP", "upright": "full BP, upright",
+LABELS = {**{f"k{k}": f"K = {k}" for k in range(4)}, "kall": "full BP", "upright": "full BP, upright test shapes",
           "as-it-is": "not adapted"}
 ADAPTED_ON = 1024                                           # training shapes that fine-tuning sees
 
@@ -230,7 +231,8 @@ def draw(result, path):
             curves.finish(axes, precision.upper())
         all_axes[0].set_ylabel("test accuracy, %")
         name = {"modelnet10": "ModelNet10", "modelnet40": "ModelNet40"}.get(result["data"], result["data"])
-        change = next((f", fine-tuning, {change}" for change in CHANGES if f"_{change}_" in path.stem), "")
+        change = next((f", {words.format(**CHANGES[change])}" for change, words in CHANGED.items()
+                       if f"_{change}_" in path.stem), "")
         figure.suptitle(f"PointNet, {name}, {result['points']:,} points{change}")
         figure.savefig(path, dpi=110)
     return True

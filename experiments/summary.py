@@ -12,7 +12,7 @@ import argparse
 from experiments.cells import half_width, training_cells
 from experiments.common import RESULTS
 from experiments.cost_tables import memory_rows
-from experiments.curves import TITLES, scale_by_error
+from experiments.curves import BY_ERROR, TITLES, scale_by_error
 from experiments.rows import BP, DATA_SETS, PRECISIONS
 from zo_numpy.app.drawing import panels
 from zo_numpy.app.progress import say
@@ -82,7 +82,7 @@ def draw(path):
             axes.spines[["top", "right"]].set_visible(False)
             scale_by_error(axes)
             axes.set_xlabel(f"bytes at the peak of a training step, batch {BATCH}", labelpad=36)
-        all_axes[0].set_ylabel("test accuracy, % (logarithmic in what is wrong)")
+        all_axes[0].set_ylabel(BY_ERROR)
         draw_legend(figure, seeds_in(shown))
         figure.savefig(path, dpi=110)
     return True
@@ -97,7 +97,8 @@ def draw_legend(figure, seeds):
     figure.legend([full, hollow], ["the last K layers by backpropagation, the others by ZO",
                                    "frozen control: the last K layers alone, the others untrained"],
                   handler_map={tuple: HandlerTuple(ndivide=None)}, loc="outside lower center", ncols=2, frameon=False,
-                  fontsize=9, title=f"Bars: 95 % intervals{seeds}; no bar: fewer seeds.", title_fontsize=9)
+                  fontsize=9, title=f"Bars: 95 % intervals{seeds}, hidden where the mark is larger; of fewer seeds there is "
+                  "none.", title_fontsize=9)
 
 
 def main():

@@ -56,7 +56,9 @@ CANDIDATES = {   # {name: options of `train`, and `trains`: one of PARTS}
     "batch 8, frozen": dict(batch_size=8, zo_frozen=True), "batch 8, norms, eta x 10": dict(
         batch_size=8, trains="norms", eta=_eta(10)),
     "batch 128, frozen": dict(**LARGE, zo_frozen=True), "batch 128": LARGE,
-    "batch 128, eta x 3": dict(**LARGE, eta=_eta(3)),
+    "batch 128, eta x 3": dict(**LARGE, eta=_eta(3)), "batch 128, eta x 10": dict(**LARGE, eta=_eta(10)),
+    "batch 128 for 40 epochs, frozen": dict(**LARGE, epochs=40, zo_frozen=True),   # as many steps as at batch 32
+    "batch 128 for 40 epochs, eta x 3": dict(**LARGE, epochs=40, eta=_eta(3)),
 }
 
 

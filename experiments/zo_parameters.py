@@ -6,10 +6,11 @@ writes results/zo_parameters.png: a panel for each data set, a line for each pre
 its row. Every K leaves so many parameters to ZO; means over the seeds, with 95 % intervals where there are several.
 """
 import argparse
+import math
 
 from experiments.cells import half_width
 from experiments.common import RESULTS
-from experiments.curves import scale_by_error
+from experiments.curves import BY_ERROR, scale_by_error
 from experiments.rows import BP
 from experiments.summary import STYLES
 from experiments.tables import of_full_training
@@ -28,15 +29,18 @@ def zo_parameters(model, precision, k):
 
 
 def points_of(cells, frozen):
-    """[(place on the axis, accuracy, half of its interval or 0)] of one line."""
+    """[(place on the axis, accuracy, half of its interval or 0)] of one line, NaN of what has not run."""
     found = [(place, cells(k, frozen)) for place, k in enumerate(TAILS) if not frozen or k in (1, 2, 3)]
-    return [(place, here.mean(), half_width(list(here.by_seed.values())) or 0) for place, here in found if here.by_seed]
+    if not any(here.by_seed for _, here in found):
+        return []
+    return [(place, here.mean() if here.by_seed else math.nan, half_width(list(here.by_seed.values())) or 0)
+            for place, here in found]
 
 
 def draw(path):
     """Draws all data sets of which several rows have run.  Returns whether there was anything to draw."""
     shown = {title: found for title, found in of_full_training().items()
-             if max(len(points_of(cells, False)) for cells in found.values()) > 1}
+             if max(sum(bool(cells(k).by_seed) for k in TAILS) for cells in found.values()) > 1}
     if not shown:
         return False
     rows = -(-len(shown) // 2)
@@ -58,11 +62,12 @@ def draw(path):
             names = ["full BP" if k == BP else f"K = {k}" for k in TAILS]
             axes.set_xticks(range(len(TAILS)), [f"{name}\n{zo_parameters(model, 'int8', k):,}"
                                                 for name, k in zip(names, TAILS)], fontsize=9)
-            axes.set(title=title, xlabel="parameters that ZO trains, INT8 (not to scale)", ylabel="test accuracy, %")
+            axes.set(title=title, xlabel="parameters that ZO trains, INT8 (not to scale)", ylabel=BY_ERROR)
             axes.grid(alpha=0.3)
             axes.spines[["top", "right"]].set_visible(False)
             scale_by_error(axes)
             axes.legend(fontsize=9)
+        figure.suptitle("Bars: 95 % intervals of three seeds or more, hidden where the mark is larger")
         figure.savefig(path, dpi=110)
     return True
 

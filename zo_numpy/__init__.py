@@ -19,7 +19,7 @@ Where to begin
     int8/variants.py        the frozen control, several queries, gradients of both passes
     int8/precision.py       what the trainer calls to start, score and save a run
     int8/SPEC.md            the same numbers as a contract for other implementations
-    fp32/                   the same in float32, file by file and name by name
+    fp32/                   the same in float32, file by file and name by name, but for arith.py
 
 The code has five floors, and imports only go down
     app/        the command line, and what it finds beside this package: data sets, experiments, vectors
@@ -35,8 +35,7 @@ The legend, used in every file
     z        the random perturbation         L+ L-    the loss at theta + z and at theta - z
     g        the ZO gradient along z, in INT8 its sign
     block    a layer with weights and the weightless ones after it; INT8 requantises once a block
-    width    int8 is no parameter. Other widths change arith.py (INT8_MAX, MAX_TERMS, the 7 bits of `shift_for`, the
-             type of the sums), draws.py, elastic_zo.py, `keep` in tiled.py and the ranges in loss.py
+    width(m) the binary digits of m: width(127) = 7, width(128) = 8 (`arith.bit_width`)
     record   a function that is called with what each op returns, to make golden vectors; else None
     CHOICE n a decision that the papers leave open: see row n in section 13 of int8/SPEC.md
 
@@ -44,6 +43,10 @@ The settings of an INT8 step, integers that a schedule may change from epoch to 
     r_max    largest magnitude of z          b_zo     bits that are left of z in ZO's update
     p_zero   n / 256 of z's elements are 0   b_bp     bits that are left of a gradient in the tail's update
     R        largest r_max of the schedule: ZO's weights stay in +-(127 - R), so that theta +- z is an int8
+
+Other widths than int8
+    The width is not a parameter. Whoever wants another changes arith.py (INT8_MAX, MAX_TERMS, the 7 bits of
+    `shift_for`, the type of the sums), draws.py, elastic_zo.py, `keep` in tiled.py and the ranges in loss.py.
 
 How to add a layer
     1. models.py: a NamedTuple with its numbers, and the shape of its output (`output_shape`)

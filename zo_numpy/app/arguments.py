@@ -185,7 +185,7 @@ def parse(arguments):
         memory.add_argument(name, help=", ".join(CHOICES[name[2:].replace("-", "_")]))
     memory.add_argument("--data", metavar="FILE.npz", help="fit the network to these samples")
     memory.add_argument("--bp-tail", type=tail, metavar="K", help=f"0 is vanilla ZO, {BP} is full BP (default 2)")
-    memory.add_argument("--batch-size", type=int, help="default 32 or 64, see defaults.py")
+    memory.add_argument("--batch-size", type=int, help="default: that of `train`")
     memory.add_argument("--points", type=int, metavar="P", help="points of each cloud (default 1024)")
     memory.add_argument("--zo-frozen", action="store_true", help="the control")
     memory.add_argument("--measure", action="store_true", help="also make steps on random data, measure their peak")

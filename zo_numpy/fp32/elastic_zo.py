@@ -38,7 +38,7 @@ def train_step(model, bp_tail, weights, images, labels, seed, step, settings, re
     """One step of ElasticZO on one batch; changes `weights` in place.
 
     images: (N, C, H, W) uint8, or clouds (N, P, 3) float32; the last batch of an epoch may be smaller.
-    labels: (N,) uint8.  step: from 0, over the whole run.
+    labels: (N,) uint8, or uint16 of more than 256 classes.  step: from 0, over the whole run.
     Batch norm uses the batch's own statistics in every pass; the last pass alone moves the running ones, once a step.
     record: None, or called as record(phase, op, name, value) with every tensor of both passes, for golden vectors;
         the phases are "plus" and "minus", a value is an array, a float or a mapping of these.

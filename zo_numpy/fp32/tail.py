@@ -79,6 +79,6 @@ def gradient_step(gradient, eta_tail):
 
 
 def update_tail(weights, steps):
-    """parameter -= step, in place.  steps: {name: array} from `gradient_step`."""
+    """parameter -= step, in place.  steps: {name: array} from `tail_steps`."""
     for name, step in steps.items():
         weights[name] -= step

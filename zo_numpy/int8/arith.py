@@ -20,7 +20,7 @@ CHUNK = 8192            # elements that requantisation works on at a time, so th
 
 class QTensor(NamedTuple):
     """A quantised tensor: value = data * 2^exponent."""
-    data: np.ndarray  # int8, in [-127, 127]
+    data: np.ndarray  # int8 in [-127, 127]; int32 or int64 of a gradient
     exponent: int
 
 

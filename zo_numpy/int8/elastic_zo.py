@@ -27,7 +27,7 @@ class Settings(NamedTuple):
     r_max: int            # largest magnitude of z, 2^k - 1 with 1 <= k <= 6
     p_zero: int           # n of the probability n / 256 that an element of z is zero
     b_zo: int             # bits that are left of z in an update
-    b_bp: int             # bits that are left of a tail gradient in an update, 1..7
+    b_bp: int             # bits that are left of a tail gradient in an update, 1..7; running scale: -8..7
     r_limit: int          # R, the largest r_max of the whole schedule: ZO weights stay in +-(127 - R)
     loss: object = "integer"      # or "coarse", or a function like theirs in loss.py
 
@@ -36,7 +36,7 @@ def train_step(model, bp_tail, weights, images, labels, seed, step, settings, re
     """One step of ElasticZO-INT8 on one batch; changes `weights` in place.
 
     images: (N, C, H, W) uint8, or clouds (N, P, 3) int8; the last batch of an epoch may be smaller (CHOICE 27).
-    labels: (N,) uint8.  step: from 0, over the whole run.
+    labels: (N,) uint8, or uint16 of more than 256 classes.  step: from 0, over the whole run.
     record: None, or called as record(phase, op, name, value) with every tensor of both passes, for golden vectors;
         the phases are "plus" and "minus", a value is an array, a QTensor, a Python int or a mapping of these.
     Returns (L+, L-, g): two Python ints in units of the loss, and -1, 0 or 1.

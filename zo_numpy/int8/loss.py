@@ -12,7 +12,7 @@ Ranges (all int64), for a batch of at most 4,096 and at most 1,000 classes:
     distance         2 * |u|                        < 2^50.6
     Horner products  2^30 * 2^30 and 2^31.6 * 2^28.5 < 2^61
     sum of 2^u       1,000 * 2^30                   < 2^40
-    L of a batch     4,096 * (2^50.6 + 10 * 2^22)   < 2^62.7
+    L of a batch     4,096 * (2^50.6 + 10 * 2^22)   < 2^62.6
 """
 import numpy as np
 

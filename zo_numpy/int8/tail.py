@@ -169,7 +169,7 @@ def first_scales(tail):
 
 
 def update_tail(weights, steps):
-    """weight -= step, clipped to +-127, in place.  steps: {name: int32 array} from `gradient_step`."""
+    """weight -= step, clipped to +-127, in place.  steps: {name: int32 array} from `tail_steps`."""
     for name, step in steps.items():
         weight = weights[name].data
         weight[...] = np.clip(weight - step, -INT8_MAX, INT8_MAX)

@@ -24,7 +24,7 @@ from .tail import SCALE, linear_backward, own_shift, relu_backward, running_shif
 
 POINT_TILE_BYTES = 1 << 19    # a thread works on so much of a point layer's sums at a time, to stay in cache
 GRADIENT_BYTES = 16_384       # bytes of a gradient formed at a time
-LARGE_GRADIENT_BYTES = 49_152   # and where the layer's input is as large
+LARGE_GRADIENT_BYTES = 49_152   # the most, reached where the layer's input has half as many
 GRADIENT_COLUMNS = 200        # columns formed at a time: the product runs along them, and powers of two are slower
 
 
@@ -260,7 +260,7 @@ def _gradient_pieces(error, x):
 
 
 def formed_once(samples, out_features):
-    """Whether a layer's gradient may be whole in memory: it takes at most twice its input, half of what came before."""
+    """Whether a layer's gradient may be whole in memory: where it has at most twice the bytes of the layer's input."""
     return 2 * out_features <= samples
 
 

@@ -52,8 +52,8 @@ POINT_FIELDS = ("points", "classes", "augment", "spin", "noise", "tilt", "jitter
 BESIDE_CONFIG = ("format_version", "zo_numpy", "dataset")   # what else a run's config.json holds
 BP = "all"   # the tail that is the whole network
 OWN = ".npz"   # ends the name of a user's own data, see own_data.py
-# Fields and schedules added since version 1, and the value that their absence means: that of every older run. Who adds
-# one writes it here. At this value it is not written, so that old folders, vectors and results keep their bytes; a
+# Fields and schedules added since zo_numpy 0.1.0, and the value that their absence means: that of every older run. Who
+# adds one writes it here. At this value it is not written, so that old folders, vectors and results keep their bytes; a
 # default may change later, what is here never does. A schedule's value is a tuple.
 ADDED: dict[str, object] = {"tail_scale": "own", "input_shape": (), "layers": ()}
 

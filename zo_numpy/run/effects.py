@@ -9,8 +9,9 @@ OF_VARIANTS = ("spin", "noise")
 def without_effect(given, config):
     """A sentence for each option in `given`, {name: value}, that the run of a Config does not depend on."""
     idle = [(OF_VARIANTS, config.points and not config.augment, "--augment 0"),
-            (OF_THE_TAIL, config.bp_tail == 0, "--bp-tail 0"), (OF_ZO, config.zo_frozen, "--zo-frozen"),
-            ((*OF_ZO, "r_max"), config.bp_tail == BP, f"--bp-tail {BP}")]
+            (OF_THE_TAIL, config.bp_tail == 0, "--bp-tail 0"),
+            ((*OF_ZO, "tail_passes"), config.zo_frozen, "--zo-frozen"),   # which makes one pass
+            ((*OF_ZO, "r_max", "tail_passes"), config.bp_tail == BP, f"--bp-tail {BP}")]
     for names, holds, reason in idle:
         for name in names if holds else ():
             if name in given:

@@ -4,7 +4,7 @@
     data.json       where those data are, see origin.py
     steps.txt       one line a step: step, L+, L-, g, and a digest of the weights every 100 steps and at the last
     metrics.jsonl   one JSON object a line, one line an epoch
-    checkpoint.npz  weights, and how far the three are; replaced whole
+    checkpoint.npz  weights, how many steps have been made and how long the logs are then; replaced whole
     curves.png      the picture, made at the end
     .lock           empty; held by the process that trains here
 
@@ -62,21 +62,21 @@ class RunFolder:
             reason = "it is a link to nothing" if self.path.is_symlink() and not self.path.exists() else why(error)
             raise UserError(f"{error.filename or self.path} cannot be written ({reason}); choose another "
                             "--out") from None
-        if self.is_locked_elsewhere():
+        if not self.takes_lock():
             self.lock.close()
             raise UserError(f"another process is training in {self.path}; wait for it or choose another --out")
         return self
 
-    def is_locked_elsewhere(self):
-        """Takes the lock, unless another process holds it or has just removed it with the folder."""
+    def takes_lock(self):
+        """Takes the lock.  False if another process holds it or has just removed it with the folder."""
         held = system.lock(self.lock)
         if held is None:
             system.say_once(f"there are no locks for {self.path}: see to it that no other process trains there")
-            return False
-        try:
-            return not (held and os.path.samestat(os.fstat(self.lock.fileno()), os.stat(self.path / LOCK)))
-        except FileNotFoundError:
             return True
+        try:
+            return held and os.path.samestat(os.fstat(self.lock.fileno()), os.stat(self.path / LOCK))
+        except FileNotFoundError:
+            return False
 
     def __exit__(self, *_):
         for log in self.logs.values():

@@ -19,8 +19,10 @@ class Numbers(NamedTuple):
 
 
 def whole(lowest, highest):
+    """Numbers of an int option."""
     return Numbers(int, f"a whole number from {lowest} to {highest}", range(lowest, highest + 1))
 
 
 def positive(highest):
-    return Numbers(float, f"a number above 0, at most {highest:g}", lowest=1e-12, highest=highest)
+    """Numbers of a float option, which float32 must hold."""
+    return Numbers(float, f"a number from 1e-12 to {highest:g}", lowest=1e-12, highest=highest)

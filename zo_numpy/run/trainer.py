@@ -1,7 +1,7 @@
 """Epochs, evaluation, checkpoints: all of training except what happens inside a step.
 
-It is the same for floats and integers: the step is that of a precision's `elastic_zo` module, losses are printed as
-they were given, and counts become percentages by integer arithmetic. The clock is read for reports only.
+It is the same for floats and integers: the step is that of the run's Method (steps.py), losses are printed as they were
+given, and counts become percentages by integer arithmetic. The clock is read for reports only.
 """
 import json
 import time

@@ -1,7 +1,8 @@
 """The claims of the paper's abstract one by one: claimed, ours, whether it is met, and if not, why."""
 from experiments import cost_tables
 from experiments.cells import (
-    NO_DIFFERENCE, NOT_RUN, ONE_SEED, TAILS, Cell, cell, markdown_rows, times_the_samples, training_cells)
+    FEWEST, NO_DIFFERENCE, NOT_RUN, ONE_SEED, TAILS, Cell, cell, markdown_rows, name_of, times_the_samples,
+    training_cells)
 from experiments.common import read_result
 from experiments.curves import TITLES
 from experiments.rows import DATA_SETS, DEGREES, PRECISIONS
@@ -16,7 +17,7 @@ def listed(differences):
     if not found:
         return NOT_RUN
     counts = {len(one.by_seed) for one in found.values()}
-    name = {k: f" (K = {k})" * (len(found) < len(differences) or len(found) == 1) for k in found}
+    name = {k: f" ({name_of(k)})" * (len(found) < len(differences) or len(found) == 1) for k in found}
     if len(counts) > 1:
         return ", ".join(f"{one.short()}{name[k]} ({len(one.by_seed)})" for k, one in found.items()) + " seeds"
     seeds = ONE_SEED if counts == {1} else f"{counts.pop()} seeds"
@@ -47,9 +48,11 @@ def gain_line(name, by_precision, why_not):
              for precision, cells in by_precision.items()}
     verdicts = {precision: [verdict(one, least) for one in found.values()] for precision, found in gains.items()}
     words = [word for found in verdicts.values() for word in found]
-    single = any(len(one.by_seed) == 1 for found in gains.values() for one in found.values())
-    reasons = [ONE_SEED] * single + [why_not] * ("no" in words) + ["the interval holds 5.2"] * (
-        not single and "open" in words)
+    single = any(0 < len(one.by_seed) < FEWEST for found in gains.values() for one in found.values())
+    ends = [f"{precision.upper()} K = {k}: {one.mean - one.half_width:.2f} to {one.mean + one.half_width:.2f}"
+            for precision, found in gains.items() for k, one in found.items()
+            if one.half_width is not None and verdict(one, least) != "yes"]
+    reasons = ends + [why_not] * ("no" in words) + ["too few seeds"] * single
     seen = "; ".join(f"{precision.upper()} {', '.join(times)}" for precision, cells in by_precision.items() if any(
         times := [times_the_samples(one, cells[0]) or "as many" for k, one in cells.items() if k and one.by_seed]))
     return [name, f"{CLAIMED_GAIN} points", *(listed(gains[precision]) for precision in PRECISIONS), told(verdicts),
@@ -97,7 +100,7 @@ def cost_lines():
         name: 1 / ratio for name, ratio in times.items() if ratio}, "NumPy multiplies integers as int32")
     port = {f"batch {row['batch']}": row["fp32 / int8"] for row in read_result("port_speed").get("port", [])
             if (row["model"], row["bp_tail"], row["flags"]) == ("lenet5", 1, "native") and row["batch"] in BATCHES}
-    yield from ratio_line("the same, the C port (medians)", cost_tables.CLAIMED_TIME, port, "")
+    yield from ratio_line("the same, the C port, flags native (medians)", cost_tables.CLAIMED_TIME, port, "")
 
 
 def ratio_line(name, claimed, values, why_not):
@@ -116,11 +119,11 @@ def precision_lines():
         if not any(one.mean is not None for one in differences.values()):
             continue
         words = [verdict_of_loss(one) for one in differences.values()]
-        seen = [times_the_samples(cells["int8"](k), cells["fp32"](k)) if differences[k].by_seed else NOT_RUN
-                for k in TAILS]
+        seen = [times_the_samples(cells["int8"](k), cells["fp32"](k)) for k in TAILS if differences[k].by_seed]
         yield [f"INT8 less FP32, {title}, K = 0, 1, 2, 3, full BP", "no loss of accuracy", listed(differences), NOT_RUN,
-               ", ".join(words), ONE_SEED if 1 in {len(one.by_seed) for one in differences.values()} else NOT_RUN,
-               ", ".join(times.removesuffix(" times") or "as many" for times in seen) if set(seen) - {"", NOT_RUN} else "as many"]
+               ", ".join(word for word in words if word != NOT_RUN),
+               "too few seeds" if any(0 < len(one.by_seed) < FEWEST for one in differences.values()) else NOT_RUN,
+               ", ".join(times.removesuffix(" times") or "as many" for times in seen) if any(seen) else "as many"]
 
 
 def verdict_of_loss(difference):

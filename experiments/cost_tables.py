@@ -65,7 +65,8 @@ def time():
             milliseconds = [shown(steps.get((precision, batch, k), {}).get("milliseconds")) for precision in PRECISIONS]
             if any((precision, batch, k) in steps for precision in PRECISIONS):
                 lines.append([batch, name_of(k), *milliseconds, shown(1 / ratio if ratio else None), CLAIMED_TIME])
-    yield Table(f"Table 4, time: ms a step of LeNet-5, NumPy, {result.get('threads', 2)} threads",
+    count = result.get("threads", 2)
+    yield Table(f"Table 4, time: ms a step of LeNet-5, NumPy, {'one thread' if count == 1 else f'{count} threads'}",
                 ["batch", "tail", "INT8", "FP32", "FP32 / INT8", "claimed"], lines,
                 "Above 1, INT8 is the faster one. NumPy has no product of int8 for the processor's vectors: integers "
                 "are multiplied as int32.")

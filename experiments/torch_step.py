@@ -16,12 +16,16 @@ batch, the second moves the running statistics.
 """
 import argparse
 import os
+import sys
 
 for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(name, "1")   # of NumPy's BLAS: zo_numpy has threads of its own
 
-import torch  # noqa: E402
-from torch.nn import functional  # noqa: E402
+try:
+    import torch  # noqa: E402
+    from torch.nn import functional  # noqa: E402
+except ImportError:
+    sys.exit("error: PyTorch is not installed here: run this in an environment with numpy and torch 2.13.0")
 
 from experiments.common import save_result  # noqa: E402
 from zo_numpy import models  # noqa: E402

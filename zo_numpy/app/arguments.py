@@ -181,8 +181,8 @@ def parse(arguments):
     subparsers.add_parser("tour", help="one training step of a tiny network, value by value, and what function did it")
     memory = subparsers.add_parser("memory", argument_default=argparse.SUPPRESS,
                                    help="bytes of a training step by kind of tensor, predicted and measured")
-    for name in ("--model", "--precision", "--tail-passes"):
-        memory.add_argument(name, help=", ".join(CHOICES[name[2:].replace("-", "_")]))
+    for name, also in (("--model", ", or a FILE.json"), ("--precision", ""), ("--tail-passes", "")):
+        memory.add_argument(name, help=", ".join(CHOICES[name[2:].replace("-", "_")]) + also)
     memory.add_argument("--data", metavar="FILE.npz", help="fit the network to these samples")
     memory.add_argument("--bp-tail", type=tail, metavar="K", help=f"0 is vanilla ZO, {BP} is full BP (default 2)")
     memory.add_argument("--batch-size", type=int, help="default: that of `train`")

@@ -246,12 +246,12 @@ def _json_fields(fields):
 
 def as_json(config):
     """A Config as a JSON object."""
-    def written(values):
+    def without_added(values):
         return {name: value for name, value in values.items() if name not in ADDED or value != ADDED[name]}
 
     fields = {**dataclasses.asdict(config), "layers": described(config.layers) or ()}
-    return {**written({name: fields[name] for name in _json_fields(fields)}),
-            "schedules": written(config.schedules)}
+    return {**without_added({name: fields[name] for name in _json_fields(fields)}),
+            "schedules": without_added(config.schedules)}
 
 
 def flat(config):

@@ -117,7 +117,7 @@ class RunFolder:
         lengths = {}
         for name, count in ((STEPS, steps), (METRICS, epochs)):
             log = self.logged if name == STEPS else hashlib.sha256()
-            lines, lengths[name] = measure(self.path / name, count, log)
+            lines, lengths[name] = _lines_and_bytes(self.path / name, count, log)
             if lines < count:
                 raise UserError(f"{self.path / name} has {lines:,} lines where {CHECKPOINT} counts {count:,}; "
                                 f"{NO_RESUME}")
@@ -154,7 +154,7 @@ class RunFolder:
         return (self.path / CHECKPOINT).exists()
 
 
-def measure(path, count, log):
+def _lines_and_bytes(path, count, log):
     """(lines, their bytes) of the first `count` lines of a file, which may be missing.  log: a sha256 they go into."""
     lines = length = 0
     if path.exists():

@@ -198,6 +198,9 @@ def test_accumulators():
     assert integers(" ".join(re.findall(r"\((\d+) at most\)", section("5.4")))) == [
         max(models.fan_in(layer) for layer in lenet),
         max(layer.out_features for layer in lenet[-models.longest_tail(models.LENET5.layers):]), loss.MAX_BATCH]
+    pointnet = models.weight_layers(models.POINTNET.layers)
+    ends = max(map(models.fan_in, pointnet)), max(layer.out_features for layer in pointnet[-3:])
+    assert "in PointNet the first two are {} and {} at most".format(*ends) in " ".join(section("5.4").split())
 
 
 @pytest.mark.parametrize("number, networks", [("6.1", (models.LENET5, models.NARROW_LENET)),

@@ -88,7 +88,9 @@ def tables():
                                   *(cell(found.get(batch)) for batch in batch_rows.BATCHES)])
         yield Table(f"{TITLES[data]}: test accuracy by batch, {batch_rows.SAMPLES:,} images in "
                     f"{batch_rows.EPOCHS} epochs", ["", "", *batch_rows.BATCHES], lines,
-                    "Means over seeds, whose number stands in brackets.")
+                    "Means over seeds, whose number stands in brackets; those of one seed and of three are not "
+                    f"paired. FP32 with a tail has a fifth of the default's eta_tail in batches below "
+                    f"{batch_rows.LOW_BATCH}; the own scale has the defaults' b_bp at every batch.")
 
 
 def cell(values):

@@ -61,6 +61,8 @@ def draw(result, path):
             bottom = [0.0] * len(rows)
             for kind, colour in COLOURS.items():
                 heights = [row.get("held", {}).get(kind, 0) / 1e6 for row in rows]
+                if not any(row.get("held", {}).get(kind) for row in result["rows"] if row["batch"] == 32):
+                    continue   # nothing of it is there at the peak
                 axes.bar(names, heights, bottom=bottom, label=kind, color=colour)
                 bottom = [low + height for low, height in zip(bottom, heights)]
             measured = [row["measured"] / 1e6 for row in rows]

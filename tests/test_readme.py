@@ -3,6 +3,7 @@ import json
 import math
 import pathlib
 import re
+import statistics
 import subprocess
 import sys
 
@@ -387,6 +388,13 @@ def test_what_was_tried_on_clouds_is_what_the_candidates_show():
             "five") in text
     assert sorted(value for name, value in rows.items() if name.startswith("fp32-all"))[-2:] == [
         rows["fp32-all"], rows["fp32-all-warm"]] and sum(name.startswith("fp32-all") for name in rows) == 5
+
+
+def test_the_last_epochs_on_modelnet10_move_as_much_as_is_said():
+    curves = {name: row["curve"][-10:] for name, row in result("pointnet_full_p256")["rows"].items()}
+    spread = [f"{statistics.stdev(curves[f'int8-k{k}{end}']):.1f}" for end in ("", "-frozen") for k in (2, 3)]
+    assert "{} points at K = 2 and {} at K = 3, of the controls {} and {}.".format(*spread) in " ".join(
+        EXPERIMENTS.split())
 
 
 def numbers(value):

@@ -85,20 +85,19 @@ def findings():
     return "\n".join(wrapped(text, indent="   ") for text in (
         f"1. **Accuracy**, LeNet-5 on MNIST, in integers (in brackets: in FP32): {accuracy}; {int8(2).seeds()}, full "
         f"BP {int8(BP).seeds()}. {samples_seen(int8, fp32)}",
-        f"2. **Where the gain of K = 2 comes from: {source_of_the_gain(int8)}.** It is "
-        f"{int8(2).difference(int8(0)).short()} points above vanilla ZO. Its frozen control, which trains the tail "
-        f"alone and leaves all other layers as they were initialised, is "
-        f"{int8(2, True).difference(int8(0)).short()} above vanilla ZO. The rest is what ZO adds: {adds[2]}. At K = 1 "
-        f"ZO adds {adds[1]}, at K = 3 {adds[3]}. {NO_DIFFERENCE}marks a difference that these seeds cannot tell from "
-        f"none. {on_clouds()}",
+        f"2. **Where the gain of K = 2 comes from: {source_of_the_gain(int8)}.** In integers it is "
+        f"{int8(2).difference(int8(0)).short()} points above vanilla ZO. Training the tail alone, with all other "
+        f"layers left as they were initialised (the frozen control), already gives "
+        f"{int8(2, True).difference(int8(0)).short()}. ZO adds the rest: {adds[2]}. At K = 1 ZO adds {adds[1]}, at "
+        f"K = 3 {adds[3]}; {NO_DIFFERENCE}means that these seeds cannot tell it from nothing. {on_clouds()}",
         f"3. **Memory and time.** {memory()} {time()}"))
 
 
 def samples_seen(int8, fp32):
-    """How the schedules of K = 2 differ in length from those beside them."""
-    beside = [times_the_samples(int8(2), other) or "1.00 times" for other in (fp32(2), int8(0), int8(BP))]
-    return (f"The schedules differ: in integers K = 2 sees {beside[0]} as many samples as in FP32, {beside[1]} as many "
-            f"as K = 0, and {beside[2]} as many as full BP.")
+    """How long the runs are."""
+    epochs = {k: [cells(k).schedule()[0] for cells in (int8, fp32)] for k in (0, 2, BP)}
+    lengths = [f"{name} {epochs[k][0]} ({epochs[k][1]})" for k, name in ((0, "K = 0"), (2, "K = 2"), (BP, "full BP"))]
+    return f"The runs are not equally long: in epochs, {', '.join(lengths)}."
 
 
 def on_clouds():
@@ -129,21 +128,30 @@ def memory():
         return NOT_RUN
     two, single, full, fp32 = (f"{held[key] / 1000:,.0f} kB" for key in wanted)
     more = {batch: f"{100 * (held['int8', batch, 2, False] / idle[batch] - 1):.1f} %" for batch in idle}
-    return (f"An INT8 step of K = 2 holds {two} at a batch of 32, weights and images included: {more[32]} more than "
-            f"inference on that batch. At a batch of 1 it is {single}, {more[1]} more. Full BP in INT8 holds {full} "
-            f"at a batch of 32, and K = 2 in FP32 {fp32}.")
+    return (f"An INT8 step of K = 2 holds {two} at a batch of 32, weights and images included, as measured in NumPy: "
+            f"{more[32]} more than inference on that batch. At a batch of 1 it is {single}, {more[1]} more. Full BP "
+            f"in INT8 holds {full} at a batch of 32, and K = 2 in FP32 {fp32}.")
 
 
 def time():
-    """How long a step takes: INT8 beside FP32, in C and in NumPy, and K = 2 beside full BP."""
+    """How long a step takes, INT8 beside FP32, in C and in NumPy, and K = 2 beside full BP; what a small core needs."""
     ratio = of_full_bp()
     beside = "" if ratio is None else (
-        f" In INT8 a step of K = 2 takes {ratio:.2f} times as long as one of full BP, at a batch of 32.")
-    return (f"INT8 beside FP32, LeNet-5, batches of 32 and 256: [in C](experiments/port_c99) its step is "
-            f"{faster(port_ratios(BATCHES))}, {range_of(port_ratios(BATCHES))} times as long; in NumPy it is "
-            f"{faster(numpy_ratios())}, {range_of(numpy_ratios())} times as long. At a batch of 1 it is faster in C at "
-            f"K = 0 to 2 ({range_of(port_ratios((1,), tails=(0, 1, 2)))}) and slower at K = 3 "
-            f"({range_of(port_ratios((1,), tails=(3,)))}).{beside}")
+        f" There a step of K = 2 in INT8 takes {ratio:.2f} times as long as one of full BP, at a batch of 32.")
+    return (f"[In C](experiments/port_c99) INT8 is {faster(port_ratios(BATCHES))} than FP32: at batches of 32 and 256 "
+            f"a step of LeNet-5 takes {range_of(port_ratios(BATCHES))} times as long. At a batch of 1 that is "
+            f"{range_of(port_ratios((1,), tails=(0, 1, 2)))} times at K = 0 to 2, and "
+            f"{range_of(port_ratios((1,), tails=(3,)))} times at K = 3. In NumPy INT8 is {faster(numpy_ratios())}: "
+            f"{range_of(numpy_ratios())} times as long at batches of 32 and 256.{beside}{on_a_device()}")
+
+
+def on_a_device():
+    """What the exported program takes of a core without an operating system; nothing if that has not run."""
+    row = read_result("port_machines").get("cortex_m")
+    return "" if not row else (
+        f" The exported C program makes a step at a batch of 1 in {row['instructions'] / 1e6:.1f} million instructions "
+        f"of a {row['machine']} (emulated), in {row['flash'] / 1000:.0f} kB of flash and "
+        f"{(row['static'] + row['stack']) / 1000:.0f} kB of RAM.")
 
 
 def added():

@@ -81,7 +81,7 @@ def draw(path):
             axes.grid(alpha=0.3, axis="y")
             axes.spines[["top", "right"]].set_visible(False)
             scale_by_error(axes)
-            axes.set_xlabel(f"bytes at the peak of a training step, batch {BATCH}", labelpad=36)
+            axes.set_xlabel(f"memory at the peak of a training step, batch {BATCH}", labelpad=36)
         all_axes[0].set_ylabel(BY_ERROR)
         draw_legend(figure, seeds_in(shown))
         figure.savefig(path, dpi=110)
@@ -97,8 +97,9 @@ def draw_legend(figure, seeds):
     figure.legend([full, hollow], ["the last K layers by backpropagation, the others by ZO",
                                    "frozen control: the last K layers alone, the others untrained"],
                   handler_map={tuple: HandlerTuple(ndivide=None)}, loc="outside lower center", ncols=2, frameon=False,
-                  fontsize=9, title=f"Bars: 95 % intervals{seeds}, hidden where the mark is larger; of fewer seeds there is "
-                  "none.", title_fontsize=9)
+                  fontsize=9, title_fontsize=9,
+                  title="Circles: INT8; squares: FP32; dotted lines lead from a K to its control. Bars: 95 % intervals"
+                        f"{seeds},\nhidden where the mark is larger; no bar: one seed or two.")
 
 
 def main():

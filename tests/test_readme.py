@@ -125,10 +125,16 @@ def test_the_three_lines_are_recomputed():
                   for precision in ("int8", "fp32"))
     for words, name in (("vanilla ZO (K = 0)", "k0"), ("ElasticZO at K = 2", "k2"), ("full BP", "all")):
         assert (f"{words} {with_interval([*int8[name].values()])} % ({with_interval([*fp32[name].values()])})") in text
-    assert f"It is {difference(int8['k2'], int8['k0'])} points above vanilla ZO" in text and "mostly the tail" in text
-    assert f"initialised, is {difference(int8['k2-frozen'], int8['k0'])} above vanilla ZO." in text
+    assert f"it is {difference(int8['k2'], int8['k0'])} points above vanilla ZO" in text and "mostly the tail" in text
+    assert f"already gives {difference(int8['k2-frozen'], int8['k0'])}." in text
     adds = [difference(one["k2"], one["k2-frozen"]) for one in (int8, fp32)]
-    assert f"what ZO adds: {adds[0]} (FP32 {adds[1]})" in text
+    assert f"ZO adds the rest: {adds[0]} (FP32 {adds[1]})" in text
+    epochs = {k: [result(f"accuracy_mnist_{precision}")["rows"][k]["config"]["epochs"] for precision in ("int8", "fp32")]
+              for k in ("k0", "k2", "all")}
+    assert "K = 0 {} ({}), K = 2 {} ({}), full BP {} ({})".format(*epochs["k0"], *epochs["k2"], *epochs["all"]) in text
+    device = result("port_machines")["cortex_m"]
+    assert f"{device['instructions'] / 1e6:.1f} million" in text and f"{device['flash'] / 1000:.0f} kB of flash" in text
+    assert f"{(device['static'] + device['stack']) / 1000:.0f} kB of RAM" in text
     clouds = [difference(correct(file, precision, "k2"), correct(file, precision, "k2-frozen"))
               for title, file, precision in SETS if title.startswith("ModelNet")]
     assert f"below its control in {sum(one.startswith('-') for one in clouds)} of {len(clouds)} cases" in text
@@ -141,11 +147,12 @@ def test_the_three_lines_are_recomputed():
     port = [1 / row["fp32 / int8"] for row in result("port_speed")["port"]
             if row["model"] == "lenet5" and row["batch"] in (32, 256)]
     numpy = [ratio for name, ratio in result("speed")["ratios"].items() if re.match(r"int8_over_fp32_k\d", name)]
-    assert max(port) < 1 and f"its step is faster, {min(port):.2f} to {max(port):.2f} times as long" in text
-    assert min(numpy) > 1 and f"in NumPy it is slower, {min(numpy):.2f} to {max(numpy):.2f} times as long" in text
+    assert max(port) < 1 and (f"INT8 is faster than FP32: at batches of 32 and 256 a step of LeNet-5 takes "
+                              f"{min(port):.2f} to {max(port):.2f} times as long") in text
+    assert min(numpy) > 1 and f"In NumPy INT8 is slower: {min(numpy):.2f} to {max(numpy):.2f} times as long" in text
     steps = {step["bp_tail"]: step["milliseconds"] for step in result("speed")["steps"]
              if step["precision"] == "int8" and step["batch"] == 32}
-    assert f"a step of K = 2 takes {steps[2] / steps['all']:.2f} times as long as one of full BP, at a batch of 32" in text
+    assert f"K = 2 in INT8 takes {steps[2] / steps['all']:.2f} times as long as one of full BP, at a batch of 32" in text
 
 
 def test_limits_name_every_control_that_is_not_told_from_its_row():

@@ -3,7 +3,7 @@
     python -m experiments.zo_on_clouds --data-dir DIR [--only norms] [--seeds 3] [--apart]      (DIR: ModelNet40)
     python -m experiments.zo_on_clouds --list
 
-PointNet on a sixth of the training clouds of ModelNet40 at 128 points, in FP32 at K = 2, ten epochs; accuracy on the
+PointNet on a sixth of the training clouds of ModelNet40 at 128 points, in FP32 at K = 2, ten epochs where not said; accuracy on the
 last fifth of the training clouds, never on the test set. A candidate departs from the defaults in its options, or in
 which parameters below the tail ZO trains, which is this script's alone: the others stay as they were drawn. The control
 has the same tail and trains none of them.

@@ -3,10 +3,10 @@
     python -m experiments.zo_on_clouds --data-dir DIR [--only norms] [--seeds 3] [--apart]      (DIR: ModelNet40)
     python -m experiments.zo_on_clouds --list
 
-PointNet on a sixth of the training clouds of ModelNet40 at 128 points, in FP32 at K = 2, ten epochs where not said; accuracy on the
-last fifth of the training clouds, never on the test set. A candidate departs from the defaults in its options, or in
-which parameters below the tail ZO trains, which is this script's alone: the others stay as they were drawn. The control
-has the same tail and trains none of them.
+PointNet on a sixth of the training clouds of ModelNet40 at 128 points, in FP32 at K = 2, ten epochs where not said;
+accuracy on the last fifth of the training clouds, never on the test set. A candidate departs from the defaults in its
+options, or in which parameters below the tail ZO trains, which is this script's alone: the others stay as they were
+drawn. The control has the same tail and trains none of them.
 
 A row is added to results/tuning_clouds_zo.json as it finishes; the same command goes on where it stopped. On a busy
 machine OPENBLAS_NUM_THREADS=1 is several times faster.

@@ -18,9 +18,9 @@ import shlex
 import subprocess
 import sys
 
+from datasets.modelnet import TITLES
 from experiments import accuracy, batch_rows, pointnet
 from experiments.common import COMMITTED, QUICK, RESULTS, ROOT, read_result
-from datasets.modelnet import TITLES
 from experiments.rows import QUICK_IMAGES, TABLES, rows_of
 from zo_numpy.app.progress import say
 

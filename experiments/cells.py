@@ -101,11 +101,11 @@ class Cell:
     def difference(self, other, one_for_all=False):
         """The Difference to another cell, over the seeds that both have.
 
-        one_for_all: the other's seed 0 stands beside every seed, as of what is not trained.
+        one_for_all: the other's first seed stands beside every seed, as of what is not trained.
         """
         base = other.by_seed
         if one_for_all and base:
-            base = dict.fromkeys(self.by_seed, base[0])
+            base = dict.fromkeys(self.by_seed, base[min(base)])
         return Difference({seed: self.by_seed[seed] - base[seed] for seed in sorted(self.by_seed.keys() & base.keys())})
 
     def samples(self):

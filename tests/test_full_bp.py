@@ -1,6 +1,7 @@
 """Full BP: INT8 against its loop twin to the bit, FP32 against central differences, and whole runs."""
 import json
 import pathlib
+import subprocess
 
 import numpy as np
 import pytest
@@ -159,10 +160,40 @@ def test_steps_of_int64_gradients_equal_the_twin():
             assert 2**(b_bp - 1) <= np.abs(step).max() <= 2**b_bp
 
 
-def test_a_sum_no_int32_could_hold_is_refused_where_it_is_made():
-    x = np.zeros((1, 1, 365, 365), np.int8)
-    with pytest.raises(ValueError, match="a sum of 133225 int8 products"):
-        int8.conv2d_gradient(x, x, 1, 0)
+def test_a_sum_no_int32_could_hold_is_made_of_several():
+    for side, kind in ((364, np.int32), (365, np.int64)):   # 132,496 and 133,225 positions of one image
+        x = np.full((1, 1, side, side), 127, np.int8)
+        gradient = int8.conv2d_gradient(x, -x, 1, 0)
+        assert gradient.dtype == kind and gradient.tolist() == [[[[-127 * 127 * side * side]]]]
+
+
+def test_one_image_larger_than_a_sum_trains_as_the_port_does(built, tmp_path):
+    draw = np.random.default_rng(0)
+    data = {f"{kind}_{part}": value for part, n in (("train", 4), ("test", 2)) for kind, value in (
+        ("x", draw.integers(0, 256, (n, 366, 366), np.uint8)), ("y", np.arange(n, dtype=np.uint8) % 2))}
+    np.savez(tmp_path / "large.npz", **data)
+    layers = [{"type": "Conv2d", "name": "c", "out_channels": 1, "kernel": 3, "pad": 1},
+              {"type": "MaxPool2d", "size": 16}, {"type": "ReLU"}, {"type": "Flatten"}, {"type": "Linear", "name": "l"}]
+    (tmp_path / "mine.json").write_text(json.dumps(layers))
+    run, out = tmp_path / "run", tmp_path / "out"
+    assert main(["train", "--model", str(tmp_path / "mine.json"), "--data", str(tmp_path / "large.npz"), "--bp-tail",
+                 "all", "--epochs", "1", "--batch-size", "2", "--out", str(run)]) == 0
+    assert main(["golden", "export-data", str(tmp_path / "data.flat"), "--run", str(run)]) == 0
+    out.mkdir()
+    subprocess.run([str(built / "port"), "train", str(run / "config.json"), str(tmp_path / "data.flat"), "--out",
+                    str(out)], check=True, capture_output=True)
+    assert (out / "steps.txt").read_text() == (run / "steps.txt").read_text()
+
+
+def test_errors_whose_sum_no_int32_could_hold_are_refused_before_anything_runs(tmp_path, capsys):
+    layers = [{"type": "Conv2d", "name": "a", "out_channels": 1, "kernel": 1, "pad": 0}, {"type": "ReLU"},
+              {"type": "Conv2d", "name": "b", "out_channels": 8192, "kernel": 5, "pad": 0},
+              {"type": "MaxPool2d", "size": 8}, {"type": "ReLU"}, {"type": "Flatten"}, {"type": "Linear", "name": "l"}]
+    (tmp_path / "mine.json").write_text(json.dumps(layers))
+    words = ["train", "--model", str(tmp_path / "mine.json"), "--data", "mnist-subset", "--bp-tail", "all", "--out",
+             str(tmp_path / "run")]
+    assert main(words) == 2 and not (tmp_path / "run").exists()
+    assert "layer 3 (Conv2d b): 8,192 x 5 x 5 products" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("record", [None, lambda *noted: None])

@@ -114,7 +114,7 @@ def test_self_test_notices_another_weight_and_another_rule(digits, tmp_path):
     folder = exported(train(digits, tmp_path / "run", epochs=1), tmp_path / "net")
     source = folder / "net_model.c"
     text, tail = source.read_text(), folder / "port_c99" / "int8" / "tail.c"
-    begin = text.index("{", text.index("net_conv1["))
+    begin = text.index("{", text.index("net_conv1_weight["))
     number = text[begin + 1:].split(",")[0].strip()
     source.write_text(text[:begin] + text[begin:].replace(number, str(int(number) // 2 - 5), 1))
     done = subprocess.run([str(built(folder)), "test"], capture_output=True, text=True)

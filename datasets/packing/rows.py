@@ -33,7 +33,9 @@ class RowFile:
         self.columns = len(fields)
         numeric = [is_number(field) for field in fields]
         names = [field.casefold() for field in fields]
-        self.has_names = bool(set(LABELS) & set(names)) or sum(numeric) < len(fields) / 2
+        numbers = [name for name, number in zip(names, numeric) if number]
+        counted = [[str(i + start) for i in range(len(numbers))] for start in (0, 1)]   # columns called by their number
+        self.has_names = sum(numeric) < len(fields) / 2 or bool(set(LABELS) & set(names)) and numbers in counted
         self.label = self.label_column(names, numeric, label)
 
     def label_column(self, names, numeric, label):

@@ -11,7 +11,7 @@ import numpy as np
 
 from zo_numpy import models
 from zo_numpy.int8 import layers, tiled
-from zo_numpy.int8.arith import MAX_TERMS, QTensor, check_terms, matmul, requantise
+from zo_numpy.int8.arith import MAX_TERMS, QTensor, matmul, requantise
 from zo_numpy.int8.layers import apply_layer, conv2d, network_input
 from zo_numpy.int8.loss import loss_named
 from zo_numpy.int8.tail import (linear_backward, linear_gradient, relu_backward, softmax_error, steps_of_gradients,
@@ -27,13 +27,15 @@ def conv2d_gradient(error, x, kernel, pad):
     """dL/dweight of a convolution, summed over batch and image.
 
     error: (N, C_out, H', W') int8.  x: (N, C, H, W) int8.
-    Returns (C_out, C, k, k) int32.  Raises ValueError if N H' W' exceeds MAX_TERMS.
+    Returns (C_out, C, k, k) int32, or int64 if N H' W' exceeds MAX_TERMS: then of several sums of int32.
     """
     c_out, c_in = error.shape[1], x.shape[1]
     columns, _ = patches(x, kernel, pad, np.int32)                            # (k, C k, H' N W')
-    check_terms(columns.shape[2])
     errors = error.transpose(1, 2, 0, 3).reshape(c_out, -1).astype(np.int32)          # (C_out, H' N W')
-    return np.stack([matmul(errors, row.T).reshape(c_out, c_in, kernel) for row in columns], axis=2)
+    kind = np.int32 if errors.shape[1] <= MAX_TERMS else np.int64
+    parts = [slice(start, start + MAX_TERMS) for start in range(0, errors.shape[1], MAX_TERMS)]
+    return np.stack([sum(matmul(errors[:, part], row[:, part].T).astype(kind, copy=False) for part in parts)
+                     .reshape(c_out, c_in, kernel) for row in columns], axis=2)
 
 
 def conv2d_backward(error, weight, pad):

@@ -217,7 +217,7 @@ def bench(batch_size, rounds, json, **given):
     if takes_points(given):
         given["data"] = "modelnet40"
     for size in batch_size:
-        make_config({**given, "batch_size": size})
+        make_config({**given, "bp_tail": 0, "batch_size": size})
     if rounds < 1:
         raise UserError(f"--rounds {rounds}: choose a whole number from 1 up")
     threads()

@@ -25,6 +25,8 @@ def evaluate(run, data=None, rotate=None, data_dir=None, offline=False, picture=
     Raises UserError, also where the data are not those of the run and nobody named them.
     """
     config, model, precision, weights = load_run(run)
+    if rotate is not None and config.points:
+        raise UserError(f"--rotate {rotate}: it has no meaning for the point clouds of {run}")
     if rotate is not None:
         check_number("rotate", rotate, NUMBERS["rotate"])
         config = dataclasses.replace(config, rotate=rotate)

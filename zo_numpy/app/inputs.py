@@ -73,10 +73,10 @@ def _of_array(array, path, shape, preparation, said):
     channels, *sides = shape
     if array.ndim == 2:
         array = array[None]
-    elif array.ndim == 3 and array.shape != (len(array), *sides) and array.shape[2] in (1, 3, 4):
+    elif array.ndim == 3 and array.shape != (len(array), *sides) and array.shape[2] in (1, 2, 3, 4):
         array = array[None]                       # rows, columns, channels
-    elif array.shape == shape or array.ndim == 3 and len(array) == 1:
-        array = array[None]                       # channels, rows, columns
+    elif array.ndim == 3 and len(array) in (1, channels):
+        array = array[None]                       # channels, rows, columns, of any size
     if not array.size:
         raise ValueError("it holds no picture")
     images = channels_first(array, path)

@@ -24,6 +24,8 @@ PORT = ROOT / "experiments" / "port_c99"
 COPIED = ("models.[ch]", "rng.[ch]", "int8/*.[ch]", "device/*.[ch]", "device/program/*.c", "device/cortex_m/*",
           "harness/sha256.[ch]")   # of the port
 NAME_SIZE, MAX_LAYERS, MAX_BLOCKS, MAX_QUERIES = 24, 64, 24, 64   # of the port (models.h, int8.h)
+MAX_CLASSES = 256                                      # a label is a byte (device.h)
+TAKEN = ("model", "test", "clean", "port_c99")         # names of macros, targets and folders of a program
 TESTED = 4   # samples of the self-test at most
 # The C name of a layer's kind, and its numbers: in, out, kernel, pad, size.
 LAYERS = {models.Conv2d: ("CONV2D", lambda layer: (layer.in_channels, layer.out_channels, layer.kernel, layer.pad, 0)),
@@ -79,8 +81,9 @@ clean:
 
 
 def _prefix_of(folder):
-    """The prefix of a model's C names, from the name of its folder."""
-    return c_names([folder.resolve().name.lower()])[0]
+    """The prefix of a model's C names, from the name of its folder; unlike what the program's files have themselves."""
+    name = c_names([folder.resolve().name.lower()])[0]
+    return name + "_1" if name in TAKEN else name
 
 
 def write_program(folder, config, method, weights, origin):
@@ -122,6 +125,9 @@ def _check(config):
     if len(layers) > MAX_LAYERS or len(models.blocks(layers)) > MAX_BLOCKS:
         raise UserError(f"{model.name} has more than {MAX_LAYERS} layers or {MAX_BLOCKS} of them with weights; raise "
                         "the limits in experiments/port_c99/models.h and here")
+    if model.classes > MAX_CLASSES:
+        raise UserError(f"{model.name} has {model.classes:,} classes, and a label of the port in C99 is a byte: "
+                        f"{MAX_CLASSES} at most")
     if config.queries > MAX_QUERIES:
         raise UserError(f"--queries {config.queries}: the port in C99 has {MAX_QUERIES} at most")
     if compares_loss(config):
@@ -153,7 +159,7 @@ def _model_source(prefix, config, method, weights, origin):
     named = {layer.name: weights[layer.name] for layer in models.weight_layers(layers)}
     settings = settings_of(config, method, 0)
     samples, labels, logits, after = _test_of(config, method, weights)
-    arrays = [f"{prefix}_{name}" for name in c_names(named)]
+    arrays = [f"{prefix}_{name}_weight" for name in c_names(named)]
     lines = [f"/* {comment(origin)} */", '#include "port_c99/device/device.h"', f'#include "{prefix}_model.h"', ""]
     for array, (name, weight) in zip(arrays, named.items()):
         lines += [f"/* {comment(name)}: {weight.data.shape}, in C order */", *values("int8_t", array, weight.data)]

@@ -22,7 +22,7 @@ from .trace import MANIFEST, array_digest
 
 LARGEST_MANIFEST = 64 << 20
 NUMBERS = ("value", "exponent", "max_abs", "shift")
-DTYPES = ("int8", "uint8", "int16", "int32", "int64", "float32", "float64")
+DTYPES = ("int8", "uint8", "int16", "uint16", "int32", "int64", "float32", "float64")
 FILE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,200}\.(npy|bin)")   # so no manifest can name a file outside the folder
 DIGEST = re.compile("[0-9a-f]{64}")
 TEXT = re.compile(r"[\x20-\x7e]{1,100}")
@@ -190,6 +190,8 @@ def _compare_record(reference, mine_folder, mine, expected, tolerances, partial)
         return tolerances.value(reference, mine["value"]) or ""
     differences = [f"{name}: expected {reference[name]}, got {str(mine.get(name, 'none'))[:80]}" for name in NUMBERS
                    if mine is not None and name in reference and mine.get(name) != reference[name]]
+    differences += [f"{name}: expected {reference[name]}, got {str(mine[name])[:80]}" for name in ("dtype", "shape")
+                    if mine is not None and name in reference and mine.get(name, reference[name]) != reference[name]]
     if "value" not in reference:
         within = tolerances if reference["dtype"].startswith("float") else None
         try:

@@ -72,7 +72,7 @@ def clouds(rounds, method_of, tails=TAILS):
 
 def network(batches, rounds, method_of, options, full_bp):
     """The benchmark of one network alone, by the options that name it, in the form of `images`."""
-    longest = models.longest_tail(models.of_run(make_config(options)).layers)
+    longest = models.longest_tail(models.of_run(make_config({"bp_tail": 0, **options})).layers)
     tails = (*range(longest + 1), *(BP,) * full_bp)
     taken = interleaved({(precision, k, batch): step_of(method_of, precision, k, batch, **options)
                          for batch in batches for precision in PRECISIONS for k in tails}, rounds)

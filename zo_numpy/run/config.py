@@ -11,7 +11,7 @@ from .. import __version__, models
 from ..errors import UserError, written
 from .defaults import POINT_DATA, defaults, tail_scale_of
 from .folder import CONFIG, FORMAT_VERSION, read_description
-from .network import check_shapes, described, takes_points, with_layers
+from .network import check_full_bp, check_shapes, described, takes_points, with_layers
 from .numbers import Numbers, positive, whole
 
 SCHEDULES = {   # what may follow a schedule, by precision
@@ -139,6 +139,8 @@ def make_config(given):
     longest = models.longest_tail(model.layers)
     if not (whole(0, longest).allows(bp_tail) or bp_tail == BP):
         raise UserError(f"--bp-tail {bp_tail}: choose a whole number from 0 to {longest}, or {BP}")
+    if bp_tail == BP and precision == "int8":
+        check_full_bp(model.name, model.layers)
     points = models.takes_points(model)
     tuned_for = precision, bp_tail, data, points, bool(source), len(models.weight_layers(model.layers))
     batch_size = given["batch_size"] if "batch_size" in given else defaults(*tuned_for)["batch_size"]

@@ -203,6 +203,15 @@ def _check_names(name, layers):
         seen[small] = place
 
 
+def check_full_bp(name, layers):
+    """Raises UserError where integer backpropagation would sum more products than an int32 can hold (CHOICE 38)."""
+    for place, layer in enumerate(layers[1:], 2):   # no error passes through the first
+        if isinstance(layer, models.Conv2d) and layer.out_channels * layer.kernel**2 > MAX_TERMS:
+            raise UserError(f"{_where(name, place, layer)}: {layer.out_channels:,} x {layer.kernel} x {layer.kernel} "
+                            f"products make the error below it in full BP, more than the {MAX_TERMS:,} of which an "
+                            "int32 holds any sum: give it fewer channels or a smaller kernel")
+
+
 def check_shapes(name, layers, shape, classes, precision):
     """Raises UserError, naming the layer and what would fit, unless layers take samples of `shape` to the classes.
 

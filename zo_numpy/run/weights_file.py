@@ -69,6 +69,9 @@ def read_weights_file(config, announce):
                 made[layer.name + ".bias"][...] = bias
                 dropped += [layer.name] * (config.precision == "int8" and bool(np.any(bias)))
             else:   # a PointLinear: its batch norm subtracts the bias again, with the mean
+                if bias.shape not in ((), layer.weight_shape[:1]):
+                    raise UserError(f"{where}: the bias of {layer.name} has the shape {_sizes(bias.shape)}: it would "
+                                    f"be {_sizes(layer.weight_shape[:1])}")
                 key, mean = found[following.name + ".mean"]
                 found[following.name + ".mean"] = key, mean - bias
             flattened = None
@@ -110,7 +113,10 @@ def _assigned(where, arrays, model):
         if part in names:            # the bare name of a layer
             owner, part = part, "weight"
         if owner in names and part in names[owner]:
-            found[f"{owner}.{names[owner][part]}"] = key, array
+            name = f"{owner}.{names[owner][part]}"
+            if name in found:
+                raise UserError(f"{where} has two arrays for {name}, {found[name][0]} and {key}: leave one out")
+            found[name] = key, array
         else:
             left.append(key)
     if not found:

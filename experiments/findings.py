@@ -34,10 +34,11 @@ def port_ratios(batches, model="lenet5", tails=(0, 1, 2, 3)):
     return (min(found), max(found)) if found else None
 
 
-def numpy_ratios():
-    """The same of NumPy's steps."""
-    found = [ratio for name, ratio in read_result("speed").get("ratios", {}).items()
-             if name.startswith("int8_over_fp32_k") and not name.startswith("int8_over_fp32_kall")]
+def numpy_ratios(result="speed", prefix=""):
+    """The same of NumPy's steps; of PointNet's: "speed_pointnet", "pointnet_"."""
+    start = f"{prefix}int8_over_fp32_k"
+    found = [ratio for name, ratio in read_result(result).get("ratios", {}).items()
+             if name.startswith(start) and not name.startswith(start + "all")]
     return (min(found), max(found)) if found else None
 
 
@@ -212,7 +213,7 @@ def limits():
              (below, "ZO is below its control on {}. "), (few, "Too few seeds have run to decide on {}. "),
              (single, "In single runs ZO ended below its control on {}. "))
     said = "".join(text.format(places(found)) for found, text in words if found)
-    smallest, clouds = port_ratios((1,), tails=(3,)), cloud_ratios()
+    smallest, clouds = port_ratios((1,), tails=(3,)), numpy_ratios("speed_pointnet", "pointnet_")
     slow = (f"At batches of 32 and 256 an INT8 step of LeNet-5 takes {range_of(numpy_ratios())} times as long as an "
             f"FP32 step, and one of PointNet {range_of(clouds)} times, as NumPy multiplies integers as int32. In C it "
             f"is {faster(port_ratios(BATCHES))} there, but LeNet-5 at a batch of 1 with K = 3 takes "
@@ -229,13 +230,6 @@ def places(found):
     for (title, precision), tails in found.items():
         by_tails.setdefault((title, joined(list(map(str, tails)))), []).append(precision.upper())
     return "; ".join(f"{title} at K = {tails} ({joined(names)})" for (title, tails), names in by_tails.items())
-
-
-def cloud_ratios():
-    """INT8 over FP32 of NumPy's steps of PointNet, the smallest and the largest; None if not run."""
-    found = [ratio for name, ratio in read_result("speed_pointnet").get("ratios", {}).items()
-             if name.startswith("pointnet_int8_over_fp32_k") and "kall" not in name]
-    return (min(found), max(found)) if found else None
 
 
 def small_batches():

@@ -2,6 +2,7 @@
 import json
 import subprocess
 
+from zo_numpy.__main__ import main
 from zo_numpy.app import flat_data
 from zo_numpy.app.data import load_data
 from zo_numpy.run.config import describe, make_config
@@ -22,6 +23,15 @@ def said(built, *words):
     """(exit status, stdout, stderr) of the port."""
     done = subprocess.run([str(built / "port"), *map(str, words)], capture_output=True, text=True, timeout=300)
     return done.returncode, done.stdout, done.stderr
+
+
+def same_steps(built, run, folder):
+    """Whether the port, given a run's configuration and data, writes the run's own steps.txt.  folder: to work in."""
+    folder.mkdir()
+    assert main(["golden", "export-data", str(folder / "data.flat"), "--run", str(run)]) == 0
+    status, _, line = said(built, "train", run / "config.json", folder / "data.flat", "--out", folder)
+    assert (status, line) == (0, "")
+    return (folder / "steps.txt").read_text() == (run / "steps.txt").read_text()
 
 
 def refused(built, *words):

@@ -1,7 +1,6 @@
 """Full BP: INT8 against its loop twin to the bit, FP32 against central differences, and whole runs."""
 import json
 import pathlib
-import subprocess
 
 import numpy as np
 import pytest
@@ -12,6 +11,7 @@ import twins_full_bp
 import twins_training
 from experiments.full_bp import fp32, int8, shapes
 from planted import planted
+from port_runs import same_steps
 from small_runs import assert_same_run, metrics, train, train_options, write_digits
 from tripwire import FloatFound, Watched, float_sites, package_modules, watching
 from zo_numpy import models, tiles
@@ -175,14 +175,10 @@ def test_one_image_larger_than_a_sum_trains_as_the_port_does(built, tmp_path):
     layers = [{"type": "Conv2d", "name": "c", "out_channels": 1, "kernel": 3, "pad": 1},
               {"type": "MaxPool2d", "size": 16}, {"type": "ReLU"}, {"type": "Flatten"}, {"type": "Linear", "name": "l"}]
     (tmp_path / "mine.json").write_text(json.dumps(layers))
-    run, out = tmp_path / "run", tmp_path / "out"
+    run = tmp_path / "run"
     assert main(["train", "--model", str(tmp_path / "mine.json"), "--data", str(tmp_path / "large.npz"), "--bp-tail",
                  "all", "--epochs", "1", "--batch-size", "2", "--out", str(run)]) == 0
-    assert main(["golden", "export-data", str(tmp_path / "data.flat"), "--run", str(run)]) == 0
-    out.mkdir()
-    subprocess.run([str(built / "port"), "train", str(run / "config.json"), str(tmp_path / "data.flat"), "--out",
-                    str(out)], check=True, capture_output=True)
-    assert (out / "steps.txt").read_text() == (run / "steps.txt").read_text()
+    assert same_steps(built, run, tmp_path / "port")
 
 
 def test_errors_whose_sum_no_int32_could_hold_are_refused_before_anything_runs(tmp_path, capsys):

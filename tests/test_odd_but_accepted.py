@@ -5,17 +5,18 @@ import numpy as np
 import pytest
 
 from small_runs import golden_said, refused, train, write_digits
-from test_program import built as built_program, said as program_said
+from test_own_network import written
+from test_program import built as built_program, builds, said as program_said
 from zo_numpy.__main__ import main
 
 DRAW = np.random.default_rng(0)
 
 
-def own_data(path, shape, classes, train_samples=None):
-    n = train_samples or 2 * classes
-    labels = (np.arange(n) % classes).astype(np.uint16)
-    np.savez(path, x_train=DRAW.integers(0, 256, (n, *shape), np.uint8), y_train=labels,
-             x_test=DRAW.integers(0, 256, (classes, *shape), np.uint8), y_test=np.arange(classes, dtype=np.uint16))
+def own_data(path, shape, classes):
+    """Two pictures of every class to train on, and one to test on."""
+    labels = np.arange(classes, dtype=np.uint16)
+    np.savez(path, x_train=DRAW.integers(0, 256, (2 * classes, *shape), np.uint8), y_train=np.tile(labels, 2),
+             x_test=DRAW.integers(0, 256, (classes, *shape), np.uint8), y_test=labels)
     return path
 
 
@@ -25,20 +26,16 @@ def trained(data, run, *words):
     return run
 
 
-def written(path, layers):
-    path.write_text(json.dumps(layers))
-    return path
-
-
 def with_last(name):
     """A network that ends in one linear layer, of that name."""
     return [{"type": "Conv2d", "name": "samples", "out_channels": 2, "kernel": 3, "pad": 1},
             {"type": "MaxPool2d", "size": 2}, {"type": "ReLU"}, {"type": "Flatten"}, {"type": "Linear", "name": name}]
 
 
+@builds
 @pytest.mark.parametrize("folder, last", [("mine", "logits"), ("model", "exponents"), ("test", "weights"),
                                           ("clean", "layers"), ("port_c99", "labels")])
-def test_a_program_compiles_whatever_layers_and_folder_are_called(built, tmp_path, folder, last):
+def test_a_program_compiles_whatever_layers_and_folder_are_called(tmp_path, folder, last):
     mine = written(tmp_path / "net.json", with_last(last))
     run = train(write_digits(tmp_path / "digits"), tmp_path / "run", "--model", mine, "--bp-tail", 1, epochs=1)
     out = tmp_path / folder
@@ -84,7 +81,7 @@ def test_clouds_are_not_rotated(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("extra, words", [
-    ({"p1.bias": np.zeros(7, np.float32)}, "the bias of p1 has the shape (7): it would be (4)"),
+    ({"p1.bias": np.zeros(7, np.float32)}, "p1.bias, the bias of p1, has the shape (7): it would be (4)"),
     ({"teacher.l1.weight": np.zeros((10, 4), np.float32)},
      "two arrays for l1.weight, l1.weight and teacher.l1.weight")])
 def test_weights_that_do_not_fit_or_are_there_twice(tmp_path, capsys, extra, words):

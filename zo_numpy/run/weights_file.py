@@ -54,11 +54,13 @@ def read_weights_file(config, announce):
     announce(f"{where}: read in the layout of {'Keras' if keras else 'PyTorch'}"
              f"{'' if sure else ', as far as one can tell'}, {how}")
     made = fp32.initialise(config)
+    shapes = {f"{layer.name}.bias": layer.weight_shape[:1] for layer in models.weight_layers(model.layers)}
+    shapes |= {name: array.shape for name, array in made.items()}
     for name, (key, array) in found.items():
         layer, part = name.rpartition(".")[::2]
-        if part != "weight" and name in made and array.shape != made[name].shape:
+        if part != "weight" and array.shape != shapes[name]:
             raise UserError(f"{where}: {key}, the {part} of {layer}, has the shape {_sizes(array.shape)}: it would be "
-                            f"{_sizes(made[name].shape)}")
+                            f"{_sizes(shapes[name])}")
     shape, flattened, dropped = model.input_shape, None, []
     for layer, following in zip(model.layers, (*model.layers[1:], None)):
         if models.has_weight(layer):
@@ -69,9 +71,6 @@ def read_weights_file(config, announce):
                 made[layer.name + ".bias"][...] = bias
                 dropped += [layer.name] * (config.precision == "int8" and bool(np.any(bias)))
             else:   # a PointLinear: its batch norm subtracts the bias again, with the mean
-                if bias.shape not in ((), layer.weight_shape[:1]):
-                    raise UserError(f"{where}: the bias of {layer.name} has the shape {_sizes(bias.shape)}: it would "
-                                    f"be {_sizes(layer.weight_shape[:1])}")
                 key, mean = found[following.name + ".mean"]
                 found[following.name + ".mean"] = key, mean - bias
             flattened = None

@@ -82,6 +82,21 @@ def test_networks_that_the_port_cannot_have(built, tmp_path):
         assert words in refused(built, "train", changed(config, layers=layers), data)
 
 
+@pytest.mark.parametrize("first, second, words", [
+    ((132625, 1), (1, 1), "layer a has 132625 weights and makes 103978000 numbers of a sample"),
+    ((170, 1), (1, 28), "layer b sums 133280 products, and an int32 holds 132624"),
+    ((1, 1), (170, 28), "133280 products make the error below layer b, and an int32 holds 132624")])
+def test_sizes_that_an_int32_may_not_hold_are_refused(built, tmp_path, first, second, words):
+    """As zo_numpy refuses them before a run.  first, second: output channels and kernel of two convolutions."""
+    write_run(tmp_path, **IMAGES, precision="int8")
+    layers = [{"type": "Conv2d", "name": name, "in_channels": into, "out_channels": out, "kernel": kernel, "pad": 0}
+              for name, into, (out, kernel) in (("a", 1, first), ("b", first[0], second))]
+    layers += [{"type": "Flatten"}, {"type": "Linear", "name": "out", "out_features": 10,
+                                     "in_features": second[0] * (29 - second[1])**2}]
+    config = changed(tmp_path / "config.json", layers=layers, bp_tail="all", headroom=[0] * 3)
+    assert words in refused(built, "train", config, tmp_path / "data.flat")
+
+
 @pytest.mark.parametrize("options, precision, name, change, words", [
     (CLOUDS, "int8", "train_x", lambda x: x / np.float32(127), "is float32 8 x 20 x 3, and the run takes int8"),
     (CLOUDS, "fp32", "train_x", lambda x: x.astype(np.int8), "is int8 8 x 20 x 3, and the run takes float32"),

@@ -8,11 +8,12 @@ import json
 import numpy as np
 import pytest
 
+import small_clouds
 from small_runs import refused, train, write_digits
 from zo_numpy.__main__ import main
 from zo_numpy.fp32 import precision as fp32
 from zo_numpy.int8 import precision as int8
-from zo_numpy.models import MODELS
+from zo_numpy.models import MODELS, weight_layers
 from zo_numpy.run import config as configs
 from zo_numpy.run.network import own_model
 from zo_numpy.run.trainer import first_weights
@@ -183,6 +184,14 @@ def broken(**changes):
     return {key: value for key, value in {**torch_net(), **changes}.items() if value is not None}
 
 
+def exported(**changes):
+    """What `export` writes of an INT8 narrow-lenet, changed."""
+    arrays = {}
+    for layer in weight_layers(LENET.layers):
+        arrays |= {layer.name: np.ones(layer.weight_shape, np.int8), layer.name + ".exponent": np.int32(-7)}
+    return {key: value for key, value in {**arrays, **changes}.items() if value is not None}
+
+
 WRONG = {
     "shape": (broken(**{"fc2.weight": np.ones((12, 15))}), ("fc2.weight", "(12, 15)", "(12, 16)", "(16, 12)")),
     "bias": (broken(**{"fc2.bias": np.ones(11)}), ("fc2.bias", "(11)", "(12)")),
@@ -196,6 +205,13 @@ WRONG = {
     "two biases": ({f"arr_{i}": a for i, a in enumerate([*keras_net()[:2], np.ones(2), *keras_net()[2:]])},
                    ("2 arrays of one axis", "conv1")),
     "empty": ({}, ("0 arrays",)),
+    "an INT8 layer missing": (exported(fc2=None), ("no fc2;", "fc2.exponent")),
+    "an exponent missing": (exported(**{"fc2.exponent": None}), ("no fc2.exponent",)),
+    "an INT8 shape": (exported(fc2=np.ones((12, 15), np.int8)), ("fc2", "(12, 15)", "(12, 16)")),
+    "int16 beside an exponent": (exported(fc2=np.ones((12, 16), np.int16)), ("fc2", "int16", "int8")),
+    "-128": (exported(fc2=np.full((12, 16), -128, np.int8)), ("fc2", "-128")),
+    "an exponent too large": (exported(**{"fc2.exponent": np.int32(101)}), ("fc2.exponent", "100")),
+    "two exponents": (exported(**{"fc2.exponent": np.ones(2, np.int32)}), ("fc2.exponent", "one whole number")),
 }
 
 
@@ -228,3 +244,23 @@ def test_a_run_starts_from_a_file_and_from_what_export_wrote(tmp_path, capsys, p
     train(data, tmp_path / "again", "--init-from", tmp_path / "mine.npz", "--precision", precision, epochs=1)
     assert "by the names of the layers" in capsys.readouterr().out
     assert main(["train", "--data-dir", str(data), "--resume", "--out", str(run)]) == 0
+
+
+@pytest.mark.parametrize("into", ["int8", "fp32"])
+@pytest.mark.parametrize("data", ["pictures", "clouds"])
+def test_int8_weights_that_export_wrote_start_a_run_as_the_run_itself_does(tmp_path, data, into):
+    if data == "pictures":
+        run = train(write_digits(tmp_path / "data"), tmp_path / "run", "--tail-scale", "running", epochs=1)
+        options = {"model": "narrow-lenet"}
+    else:
+        run = small_clouds.train(small_clouds.write_modelnet(tmp_path / "data"), tmp_path / "run", epochs=1)
+        options = {"model": "narrow-pointnet", "data": "modelnet", "points": 16, "classes": len(small_clouds.CLASSES)}
+    assert main(["export", str(run), "--out", str(tmp_path / "mine.npz")]) == 0
+    starts = []
+    for source in (run, tmp_path / "mine.npz"):
+        config = configs.make_config({**options, "precision": into, "bp_tail": 1, "init_from": str(source)})
+        starts.append({"int8": int8, "fp32": fp32}[into].to_arrays(first_weights(config)))
+    (arrays, numbers), (others, other_numbers) = starts
+    assert numbers == other_numbers and arrays.keys() == others.keys()
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(array, others[name])

@@ -153,7 +153,7 @@ def make_config(given):
         check_number(name, options.get(name, getattr(Config, name)), numbers)
     _check_choice("loss", options["loss"], LOSSES[precision])
     if type(options.get("init_from", "")) is not str:
-        raise UserError(f"--init-from {options['init_from']}: give the folder of a run")
+        raise UserError(f"--init-from {options['init_from']}: give the folder of a run, or a file of weights, .npz")
     _check_frozen(options.get("zo_frozen", False), bp_tail)
     options["input_shape"] = _check_input_shape(options, model)
     _check_points(options, model)

@@ -59,8 +59,7 @@ def start_from(config, load_weights, announce):
     Raises UserError if it is no run, has no checkpoint or is of another network.
     """
     if is_weights_file(config.init_from):
-        weights = read_weights_file(config, announce)
-        return to_int8(weights, config) if config.precision == "int8" else weights
+        return _converted(*read_weights_file(config, announce), config)
     path = pathlib.Path(config.init_from)
     source = read_config(path)
     if source.layers or config.layers:
@@ -79,7 +78,12 @@ def start_from(config, load_weights, announce):
     if not (path / CHECKPOINT).exists():
         raise UserError(f"--init-from {path}: it has no checkpoint yet; finish that run first")
     weights, _ = load_weights(source, path)
-    if source.precision == config.precision:
+    return _converted(weights, source.precision, config)
+
+
+def _converted(weights, precision, config):
+    """Weights of a precision in that of `config`, the run that starts."""
+    if precision == config.precision:
         return weights
     return to_int8(weights, config) if config.precision == "int8" else to_fp32(weights, config)
 

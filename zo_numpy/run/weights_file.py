@@ -14,7 +14,8 @@ to layers by name, as conv1.weight or conv1/kernel:0 to conv1, or, where no laye
     np.savez(path, **{name: value.numpy() for name, value in net.state_dict().items()})     # PyTorch
     np.savez(path, *net.get_weights())                                                       # Keras
 
-What `export --format npz` writes is read by name, too. A network here sees pixels as 0 to 1.
+What `export --format npz` writes is read by name, too, in INT8 as the integers that it holds. A network here sees
+pixels as 0 to 1.
 """
 import re
 
@@ -25,11 +26,13 @@ from ..errors import UserError
 from ..files import user_path
 from ..fp32 import precision as fp32
 from ..fp32.points import EPSILON
+from ..int8.arith import INT8_MAX, QTensor
 from .checkpoint import read_npz
 
 SUFFIX = ".npz"
 KERAS_EPSILON = 1e-3          # of its batch norm
 EXPONENT = ".exponent"        # after the name of an INT8 weight, which is data * 2^exponent
+LARGEST_EXPONENT = 100        # either way: 127 * 2^100 is still a float32
 UNUSED = "num_batches_tracked"
 NORM = ("gamma", "beta", "mean", "var")   # in the order that both programs have
 WEIGHTS = {"weight": "weight", "kernel": "weight", "bias": "bias"}
@@ -43,12 +46,45 @@ def is_weights_file(source):
 
 
 def read_weights_file(config, announce):
-    """FP32 parameters of the network of a Config from the file `config.init_from`, as fp32.initialise has them.
+    """(weights, precision) of the network of a Config from the file `config.init_from`.
 
+    precision: "int8" with {layer's name: QTensor} if INT8 weights were exported to it, otherwise "fp32" with parameters
+    as fp32.initialise has them, whatever the precision of the Config.
     announce: called with one-line strings.  Raises UserError naming the layer, the array and what would fit.
     """
     where, model = f"--init-from {config.init_from}", models.of_run(config)
-    found, how = _assigned(where, _arrays(config.init_from), model)
+    arrays = read_npz(user_path(config.init_from), "name an .npz of weights that np.savez wrote")
+    if any(name + EXPONENT in arrays for name in arrays):
+        return _exported_integers(where, arrays, model, announce), "int8"
+    return _floats(config, where, arrays, model, announce), "fp32"
+
+
+def _exported_integers(where, arrays, model, announce):
+    """The INT8 weights that `export` has written, bit for bit."""
+    weights = {}
+    for layer in models.weight_layers(model.layers):
+        missing = [name for name in (layer.name, layer.name + EXPONENT) if name not in arrays]
+        if missing:
+            raise UserError(f"{where} has no {missing[0]}; it holds {_some(arrays)}: INT8 weights have an array and "
+                            f"its exponent for every layer, {layer.name} and {layer.name}{EXPONENT}")
+        data, exponent = arrays[layer.name], arrays[layer.name + EXPONENT]
+        if data.dtype != np.int8 or np.any(data < -INT8_MAX):
+            raise UserError(f"{where}: {layer.name} beside {layer.name}{EXPONENT} must be int8 from -{INT8_MAX} to "
+                            f"{INT8_MAX}; it holds " + (f"{data.dtype}" if data.dtype != np.int8 else "-128"))
+        if data.shape != layer.weight_shape:
+            raise UserError(f"{where}: {layer.name} has the shape {_sizes(data.shape)}: it would be "
+                            f"{_sizes(layer.weight_shape)}")
+        if exponent.shape or exponent.dtype.kind not in "iu" or not -LARGEST_EXPONENT <= exponent <= LARGEST_EXPONENT:
+            raise UserError(f"{where}: {layer.name}{EXPONENT} must be one whole number from -{LARGEST_EXPONENT} to "
+                            f"{LARGEST_EXPONENT}")
+        weights[layer.name] = QTensor(np.ascontiguousarray(data), int(exponent))
+    announce(f"{where}: INT8 weights, read by the names of the layers")
+    return weights
+
+
+def _floats(config, where, arrays, model, announce):
+    """FP32 parameters from arrays of floats in either layout."""
+    found, how = _assigned(where, {name: array for name, array in arrays.items() if not name.endswith(UNUSED)}, model)
     _check_numbers(where, found)
     keras, sure = _layout(where, found, model)
     announce(f"{where}: read in the layout of {'Keras' if keras else 'PyTorch'}"
@@ -88,18 +124,6 @@ def read_weights_file(config, announce):
 
 def _sizes(shape):
     return "(" + ", ".join(map(str, shape)) + ")"
-
-
-def _arrays(source):
-    """{name: array} of the file; INT8 weights as floats, and nothing that is not needed."""
-    arrays = read_npz(user_path(source), "name an .npz of weights that np.savez wrote")
-    exponents = {name: array for name, array in arrays.items() if name.endswith(EXPONENT)}
-    arrays = {name: array for name, array in arrays.items() if name not in exponents and not name.endswith(UNUSED)}
-    for name, exponent in exponents.items():
-        name = name.removesuffix(EXPONENT)
-        if name in arrays and exponent.shape == () and exponent.dtype.kind in "iu" and abs(int(exponent)) < 100:
-            arrays[name] = arrays[name].astype(np.float32) * np.float32(2.0**int(exponent))
-    return arrays
 
 
 def _assigned(where, arrays, model):

@@ -121,6 +121,30 @@ static void fit(struct model *model, int32_t classes)
     }
 }
 
+/* Refuses numbers that an int32 could not count, and in integers sums that it might not hold (SPEC 5.4, 16). */
+static void check_sizes(const struct config *config, const char *path)
+{
+    const double most = 1e8;   /* of weights, and of numbers that a layer makes of a sample */
+    for (int32_t b = 0; b < config->model.block_count; b++) {
+        const struct block *block = &config->model.blocks[b];
+        const struct layer *layer = block->layers;
+        const double taps = layer->type == CONV2D ? (double)layer->kernel * layer->kernel : 1;
+        const double forward = layer->in * taps, weights = forward * layer->out, backward = layer->out * taps;
+        double made = 1;
+        for (int32_t i = 0; i < block->product.dims; i++)
+            made *= block->product.at[i];
+        if (weights > most || made > most)
+            fail("%s: layer %s has %.0f weights and makes %.0f numbers of a sample; the port takes up to %.0f", path,
+                 layer->name, weights, made, most);
+        if (config->int8 && forward > MAX_TERMS)
+            fail("%s: layer %s sums %.0f products, and an int32 holds %d for certain", path, layer->name, forward,
+                 MAX_TERMS);
+        if (config->int8 && config->bp_tail == FULL_BP && b && backward > MAX_TERMS)
+            fail("%s: %.0f products make the error below layer %s, and an int32 holds %d for certain", path, backward,
+                 layer->name, MAX_TERMS);
+    }
+}
+
 /* The network of a configuration: a named one, or a list of layers; clouds have their points and classes. */
 static void model_of(const struct json *json, const char *path, struct config *config)
 {
@@ -153,6 +177,7 @@ static void model_of(const struct json *json, const char *path, struct config *c
         drop_batch_norm(made);
     if (!cut_into_blocks(made))
         fail("%s: the layers of the network do not fit each other", path);
+    check_sizes(config, path);
 }
 
 static void check_schedules(const struct config *config)

@@ -42,6 +42,10 @@ if [ -d "$FOLDER" ] && [ ! -e "$FOLDER/by-make" ] && [ ! -e "$FOLDER/ready" ] &&
     fail "$FOLDER is an environment that make has not made, and stays as it is; move it away, or name another folder:" \
          "make VENV=folder"
 fi
+if [ -L "$FOLDER" ]; then   # making it anew would empty the folder that it points to
+    fail "$FOLDER is a link, and the environment that it points to is not for this clone: remove the link, or name" \
+         "another folder: make VENV=folder"
+fi
 echo "making the environment $FOLDER (once; about a minute)"
 said=$("$PYTHON" -m venv --clear "$FOLDER" 2>&1) || {
     [ -w . ] && fail "the environment $FOLDER cannot be made:" $said \

@@ -241,6 +241,19 @@ def test_an_environment_that_make_has_not_made_stays(clone):
     assert "VENV=" in one_error(make(clone, "test")) and (clone / ".venv" / "mine").exists()
 
 
+def test_an_environment_behind_a_link_is_not_emptied(clone):
+    """As several clones may share one: it works for them all, and is made anew by its own alone."""
+    assert made(make(clone, "test"))
+    shared = clone.parent / "shared"
+    (clone / ".venv").rename(shared)
+    (clone / ".venv").symlink_to(shared)
+    assert not made(make(clone, "test"))
+    (clone / "setup.cfg").touch()
+    os.utime(clone / "setup.cfg", (2**32, 2**32))
+    assert "is a link" in one_error(make(clone, "test")) and (shared / "ready").exists()
+    assert make(clone, "clean").returncode == 0 and (shared / "ready").exists() and not (clone / ".venv").exists()
+
+
 def test_a_silent_network_is_noticed(clone):
     script = (clone / "environment.sh").read_text()
     seconds = int(re.search(r"^SECONDS_OF_SILENCE=(\d+)", script, re.MULTILINE)[1])

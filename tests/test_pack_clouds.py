@@ -78,7 +78,9 @@ BAD = {
     "no text": (off(b"\xff\xfe\0"), "0.off"),
     "few points": ((".txt", "0 0 1\n0 1 0\n"), "it has 2 points, 8 are wanted.*--points"),
     "two columns": ((".txt", "0 0\n1 0\n"), "0.txt"),
-    "NaN in a text": ((".txt", "0 0 1\n" * 7 + "0 0 nan\n"), "NaN or infinite"),
+    "NaN in a text": ((".txt", "0 0 1\n" * 7 + "0 0 nan\n"), "NaN, infinite or"),
+    "beyond all measure": ((".xyz", "0 0 1\n" * 7 + "0 0 1e200\n"), "beyond 1e.30"),
+    "half a head": ((".off", "OFF\n8\n"), "does not say how many corners"),
     "one point": ((".xyz", "1 0 0\n" * 9), "all its points are one|it reaches"),
     "whole numbers": ((".npy", None), "holds int64 9 x 3"),
 }
@@ -90,7 +92,7 @@ def test_clouds_that_cannot_be_packed(tmp_path, not_packed, files, says):
         content = io.BytesIO()
         np.save(content, np.zeros((9, 3), np.int64))
         files = files[0], content.getvalue()
-    options = ["--scale"] if "all its" in says else []
+    options = ["--scale"] if "all its" in says or "beyond" in says else []
     line = not_packed(write_clouds(tmp_path / "mine", files), "--points", "8", *options)
     assert "2 samples cannot be used" in line and re.search(says, line)
 
@@ -141,7 +143,7 @@ def test_predict_takes_each_kind_that_can_be_packed(tmp_path, packed, capsys):
 @pytest.mark.parametrize("name, content, says", [
     ("x.off", b"OFF\n3 1 0\n0 0 0\n", "cut off"), ("x.txt", b"1,2\n", "column"), ("x.xyz", b"a b c\n", "a"),
     ("x.txt", b"", "no rows"), ("x.off", b"", "OFF"), ("x.txt", b"\0\0", "zero bytes"),
-    ("x.txt", b"0 0 0\n" * 3, "(3, 3)"), ("x.txt", b"9 9 9\n" * 20, "unit sphere"), ("x.ply", b"ply\n", "x.ply")])
+    ("x.txt", b"0 0 0\n" * 3, "(3, 3)"), ("x.xyz", b"0 0 1e200\n0 1 0\n" * 9, "unit sphere"), ("x.txt", b"9 9 9\n" * 20, "unit sphere"), ("x.ply", b"ply\n", "x.ply")])
 def test_predict_refuses_other_texts_in_one_line(tmp_path, capsys, recwarn, name, content, says):
     run = train(write_modelnet(tmp_path / "data"), tmp_path / "run", epochs=1)
     (tmp_path / name).write_bytes(content)

@@ -54,6 +54,14 @@ def test_two_tables_and_numbers_as_labels(tmp_path, packed):
     assert_array_equal(dataset.test_labels, np.arange(20, 30) % 3)
 
 
+def test_labels_that_differ_are_never_one_class(tmp_path, packed):
+    """Whole numbers beyond the 53 bits of a float, and what only Python takes for a number."""
+    words = ["9007199254740993", "9007199254740992.0", "+3", "3.50", "1_2", "12", "1e2", "007"]
+    (tmp_path / "t.csv").write_text(table_text((words * 4)[:30]))
+    dataset, _ = packed(tmp_path / "t.csv", "--split", "0.2")
+    assert set(dataset.classes) == {"9007199254740993", "9007199254740992", "3", "3.50", "1_2", "12", "100", "7"}
+
+
 def test_numbers_from_0_to_1_are_multiplied(tmp_path, packed):
     (tmp_path / "t.csv").write_text(table_text(pixels=np.round(FLAT / 255, 6)))
     dataset, said = packed(tmp_path / "t.csv", "--split", "0.2")
@@ -111,6 +119,10 @@ BAD_TABLES = {
     "no square": (table_text(pixels=FLAT[:, 1:]), "63 pixels in a row, which are no square"),
     "a class of one": (spoil(5, "^[a-z]+", "bee"), "class bee has one sample"),
     "only names": (table_text(labels=[], pixels=FLAT)[:400], "0 classes|no square"),
+    "names and no rows": (table_text().split("\n")[0], "no rows but the names of its columns"),
+    "a quote that does not end": (spoil(5, "^", '"').replace("dog", "dog" * 50000, 1), "line 5 "),
+    "one long field": (table_text(delimiter=" " * 3000), "has one column"),
+    "a label that is a book": (spoil(5, "^[a-z]+", "7" * 5000), "line 5 .its label has 5,000 characters"),
     "nothing at all": ("\n \n", "holds no rows"),
     "no text": ("\xff\xff".encode("latin-1") * 40, "not text in UTF-8"),
     "zero bytes": ("a,b\0\n" * 40, "or no text"),

@@ -25,6 +25,7 @@ import numpy as np
 from . import rng
 
 RADIUS = 1.001   # of a cloud that fits the unit sphere, what rounding did to it allowed for
+FARTHEST = 1e30  # of a coordinate that may be scaled: its square is still a number
 SOLID, SURFACE, SPIN, NOISE, JITTER = range(5)   # the tensor of each draw
 # A word's four half-words, summed about their mean, have this standard deviation: a bell that ends at 3.5 of them.
 HALF_WORDS_DEVIATION = 37837.227

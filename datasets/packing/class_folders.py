@@ -16,6 +16,7 @@ from zo_numpy.files import short
 from zo_numpy.preparation import KINDS as PICTURES
 from zo_numpy.samples import DataError, some
 
+LONGEST_NUMBER = 1000   # digits; Python turns no more than 4,300 into a number
 SHAPES = (".off", ".npy", ".txt", ".xyz")
 PARTS = {"train": False, "training": False, "test": True, "testing": True}   # name: whether it is the test part
 
@@ -70,7 +71,7 @@ def visible(folder):
 
 def in_order(name):
     """A key that sorts names as people do: 2 before 10."""
-    return (0, int(name), name) if name.isdecimal() else (1, 0, name)
+    return (0, int(name), name) if name.isdecimal() and len(name) <= LONGEST_NUMBER else (1, 0, name)
 
 
 def subfolders(folder):

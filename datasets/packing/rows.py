@@ -1,6 +1,8 @@
 """The text file under a table: how its rows are divided, which column holds the labels, and blocks of its rows."""
 
 import csv
+import re
+from decimal import Decimal
 
 import numpy as np
 
@@ -11,6 +13,8 @@ from zo_numpy.samples import DataError
 LABELS = ("label", "labels", "class", "target", "y")   # what the column of labels may be called
 BLOCK = 1 << 22             # characters of rows read at a time
 LONGEST = 1 << 24           # characters of a row
+LONGEST_LABEL = 200         # characters of a label, the name of a class
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d{1,2})?", re.ASCII | re.IGNORECASE)
 
 
 class RowFile:
@@ -69,6 +73,7 @@ class RowFile:
 
     def fields(self, row):
         """The texts between the delimiters of a row."""
+        csv.field_size_limit(LONGEST)   # more than `numbered` lets through
         return [field.strip() for field in next(csv.reader([row], delimiter=self.delimiter))]
 
     def blocks(self):
@@ -127,5 +132,8 @@ def is_number(field):
 
 
 def plain(label):
-    """A label in one spelling: 5.0 is 5."""
-    return str(int(float(label))) if is_number(label) and float(label).is_integer() else label
+    """A label in one spelling: 5.0 is 5. Exact, however large the number is."""
+    if len(label) > LONGEST_LABEL or not NUMBER.fullmatch(label):
+        return label
+    number = Decimal(label)
+    return str(int(number)) if number == number.to_integral_value() else label

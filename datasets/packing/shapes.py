@@ -8,7 +8,7 @@ from datasets import POINTS, solids
 from datasets.packing import MESH
 from datasets.text import lines
 from zo_numpy import rng
-from zo_numpy.clouds import RADIUS, chosen, scaled
+from zo_numpy.clouds import FARTHEST, RADIUS, chosen, scaled
 from zo_numpy.files import read_bounded, short
 from zo_numpy.npy import read_npy
 
@@ -56,8 +56,8 @@ class Shapes:
 
 def fitted(cloud, scale):
     """A cloud (P, 3) as float32, brought into the unit sphere if `scale` asks for it.  Raises ValueError."""
-    if not np.isfinite(cloud).all():
-        raise ValueError("a coordinate is NaN or infinite")
+    if not (np.abs(cloud) <= FARTHEST).all():
+        raise ValueError(f"a coordinate is NaN, infinite or beyond {FARTHEST:g}")
     cloud = scaled(cloud[None])[0] if scale else cloud
     reach = np.sqrt(np.square(cloud.astype(np.float64)).sum(axis=1).max())
     if not 0 < reach <= RADIUS:
@@ -84,6 +84,8 @@ def read_off(content):
     # The counts may follow on the same line, even without a space.
     first = [word for word in (rows[0][0][3:], *rows[0][1:]) if word]
     rows = [first, *rows[1:]] if first else rows[1:]
+    if not rows or len(rows[0]) < 2:
+        raise ValueError("its head does not say how many corners and faces it has")
     corners, faces = int(rows[0][0]), int(rows[0][1])
     if not 0 < corners <= len(rows) or not 0 < faces <= len(rows) or len(rows) < 1 + corners + faces:
         raise ValueError("it is cut off: its head promises more corners and faces than follow")

@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from datasets.packing.class_folders import in_order
-from datasets.packing.rows import RowFile
+from datasets.packing.rows import LONGEST_LABEL, RowFile
 from datasets.progress import Progress
 from zo_numpy.preparation import of_pixels
 from zo_numpy.samples import MOST_CLASSES, DataError
@@ -48,6 +48,8 @@ class Table:
         self.source_shape = self.picture_shape(min(columns) - 1, options)
         channels = self.source_shape[2]
         brightest = self.look_through()
+        if not self.labels.size:
+            raise DataError(f"{self.files[0].where} holds no rows but the names of its columns: name another file")
         self.factor = 255 if brightest <= 1 else 1
         if self.factor == 255:
             announce("pixels are 0 to 1: they are multiplied by 255")
@@ -59,6 +61,8 @@ class Table:
     def picture_shape(self, count, options):
         """(rows, columns, channels) of a picture of `count` numbers; sets `channels_first`.  Raises DataError."""
         where, shape = self.files[0].where, options.shape
+        if not count:
+            raise DataError(f"{where} has one column: divide the numbers of a row by commas, semicolons or tabs")
         side = math.isqrt(count)
         if not shape and side * side != count:
             raise DataError(f"{where} has {count:,} pixels in a row, which are no square: give --shape "
@@ -100,10 +104,12 @@ class Table:
         """Notes the rows of a block that cannot be used.  first: the number of its first sample."""
         good = ((pixels >= 0) & (pixels <= 255)).all(axis=1)
         for i, (word, numbers) in enumerate(zip(words, good), first):
-            if not (word and numbers):
+            wrong = (f"it does not hold {pixels.shape[1]:,} numbers of 0 to 255 beside its label" if not numbers else
+                     "it has no label" if not word else
+                     f"its label has {len(word):,} characters: at most {LONGEST_LABEL}" * (len(word) > LONGEST_LABEL))
+            if wrong:
                 self.refused.add(i)
-                self.problems.add(f"{file.where} line {self.lines[i]}", "it has no label" if numbers else "it does not "
-                                  f"hold {pixels.shape[1]:,} numbers of 0 to 255 beside its label")
+                self.problems.add(f"{file.where} line {self.lines[i]}", wrong)
 
     def name(self, i):
         return f"{self.files[len(self.counts) == 2 and i >= self.counts[0]].where} line {self.lines[i]}"

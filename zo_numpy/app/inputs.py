@@ -9,7 +9,7 @@ import zlib
 
 import numpy as np
 
-from ..clouds import RADIUS, chosen, scaled
+from ..clouds import FARTHEST, RADIUS, chosen, scaled
 from ..errors import UserError, why
 from ..files import read_bounded
 from ..npy import read_npy
@@ -125,7 +125,7 @@ def read_clouds(path, points, preparation=None, said=None):
         if preparation:   # first as many as the data were packed with
             packed = max(points, min(preparation["points"], clouds.shape[1]))
             clouds = clouds[:, chosen(clouds.shape[1], packed)]
-            if preparation["scale"] and np.isfinite(clouds).all():
+            if preparation["scale"] and (np.abs(clouds) <= FARTHEST).all():
                 clouds = scaled(clouds)
                 said.append("scaled into the unit sphere")
         clouds = clouds[:, chosen(clouds.shape[1], points)].astype(np.float32)

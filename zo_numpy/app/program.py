@@ -25,7 +25,8 @@ COPIED = ("models.[ch]", "rng.[ch]", "int8/*.[ch]", "device/*.[ch]", "device/pro
           "harness/sha256.[ch]")   # of the port
 NAME_SIZE, MAX_LAYERS, MAX_BLOCKS, MAX_QUERIES = 24, 64, 24, 64   # of the port (models.h, int8.h)
 MAX_CLASSES = 256                                      # a label is a byte (device.h)
-TAKEN = ("model", "test", "clean", "port_c99")         # names of macros, targets and folders of a program
+# Names of macros, targets, files and folders of a program, and of what make reads before the Makefile.
+TAKEN = ("model", "test", "clean", "port_c99", "sizes", "makefile", "gnumakefile")
 TESTED = 4   # samples of the self-test at most
 # The C name of a layer's kind, and its numbers: in, out, kernel, pad, size.
 LAYERS = {models.Conv2d: ("CONV2D", lambda layer: (layer.in_channels, layer.out_channels, layer.kernel, layer.pad, 0)),

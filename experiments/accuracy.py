@@ -25,7 +25,8 @@ from experiments.rows import ADAPTED_TO, TABLES, as_json, is_current, rows_of
 from zo_numpy.app.data import load_data
 from zo_numpy.app.progress import say
 from zo_numpy.models import MODELS
-from zo_numpy.run.config import make_config, read_config
+from zo_numpy.run.config import make_config
+from zo_numpy.run.config_json import read_config
 from zo_numpy.run.steps import PRECISIONS
 from zo_numpy.run.trainer import count_correct, load_weights
 

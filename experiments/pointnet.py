@@ -32,7 +32,8 @@ from zo_numpy import models
 from zo_numpy.app.data import load_data
 from zo_numpy.app.drawing import panels
 from zo_numpy.app.evaluation import confusion
-from zo_numpy.run.config import make_config, read_config
+from zo_numpy.run.config import make_config
+from zo_numpy.run.config_json import read_config
 from zo_numpy.run.fitting import fitted
 from zo_numpy.run.steps import PRECISIONS, parts
 from zo_numpy.run.trainer import count_correct, load_weights, percent

@@ -21,7 +21,7 @@ from experiments.common import ROOT
 from zo_numpy.app import flat_data
 from zo_numpy.app.data import load_data
 from zo_numpy.errors import UserError
-from zo_numpy.run.config import read_config
+from zo_numpy.run.config_json import read_config
 
 SOURCE = ROOT / "experiments" / "port_c99"
 BUILD = ROOT / "build" / "port"

@@ -22,7 +22,8 @@ from zo_numpy.app.data import load_data
 from zo_numpy.app.methods import method_of
 from zo_numpy.app.progress import say
 from zo_numpy.golden.runs import made_lines
-from zo_numpy.run.config import describe, make_config
+from zo_numpy.run.config import make_config
+from zo_numpy.run.config_json import describe
 from zo_numpy.run.fitting import fitted
 
 FLAGS = ("-O2", "-ffp-contract=fast", "-fno-math-errno", "-Wno-error")

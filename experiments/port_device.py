@@ -16,7 +16,7 @@ from zo_numpy import rng
 from zo_numpy.app.data import load_data
 from zo_numpy.app.report import load_run
 from zo_numpy.errors import UserError
-from zo_numpy.run.config import read_config
+from zo_numpy.run.config_json import read_config
 from zo_numpy.run.steps import parts
 from zo_numpy.run.trainer import count_correct
 

@@ -20,7 +20,8 @@ from zo_numpy.app.data import load_data
 from zo_numpy.app.progress import say
 from zo_numpy.errors import UserError
 from zo_numpy.files import write_atomically
-from zo_numpy.run.config import BESIDE_CONFIG, config_from_json, make_config
+from zo_numpy.run.config import make_config
+from zo_numpy.run.config_json import BESIDE_CONFIG, config_from_json
 from zo_numpy.run.fitting import fitted
 
 RESULT, HERE = "port_rows", "experiments/port_c99"

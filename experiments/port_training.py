@@ -8,7 +8,7 @@ from typing import NamedTuple
 from experiments import port
 from experiments.common import commit, provenance
 from zo_numpy.app import flat_data
-from zo_numpy.run.config import describe, read_config
+from zo_numpy.run.config_json import describe, read_config
 from zo_numpy.run.steps import PRECISIONS
 from zo_numpy.run.trainer import load_weights, percent
 

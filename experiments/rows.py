@@ -17,7 +17,8 @@ import pathlib
 from typing import NamedTuple
 
 from experiments.common import QUICK
-from zo_numpy.run.config import BESIDE_CONFIG, BP, as_json as config_as_json, make_config
+from zo_numpy.run.config import BP, make_config
+from zo_numpy.run.config_json import BESIDE_CONFIG, as_json as config_as_json
 
 RUNS = pathlib.Path("runs/quick" if QUICK else "runs/experiments")
 SEEDS = {"float-loss": 1}    # of each row; of other tables 3

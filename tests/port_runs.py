@@ -5,7 +5,8 @@ import subprocess
 from zo_numpy.__main__ import main
 from zo_numpy.app import flat_data
 from zo_numpy.app.data import load_data
-from zo_numpy.run.config import describe, make_config
+from zo_numpy.run.config import make_config
+from zo_numpy.run.config_json import describe
 from zo_numpy.run.fitting import fitted
 
 

@@ -9,8 +9,8 @@ import zo_numpy.run.config
 from zo_numpy.errors import UserError
 from zo_numpy.models import MODELS, takes_points
 from zo_numpy.run import defaults
-from zo_numpy.run.config import (ADDED, CHOICES, POINT_DATA, POINT_FIELDS, SCHEDULES, Config, config_from_json,
-                                 make_config)
+from zo_numpy.run.config import ADDED, CHOICES, POINT_DATA, POINT_FIELDS, SCHEDULES, Config, make_config
+from zo_numpy.run.config_json import config_from_json
 
 NUMBERS = (-1, 0, 8, 10**30, 1.5, True, None, "3", [3])   # as JSON may hold them where another number belongs
 
@@ -24,7 +24,7 @@ def refusal(given):
 
 
 def as_json(config):
-    return json.loads(json.dumps(zo_numpy.run.config.as_json(config)))
+    return json.loads(json.dumps(zo_numpy.run.config_json.as_json(config)))
 
 
 # Schedules

@@ -15,7 +15,7 @@ import twins
 from test_spec import integers, rows, section
 from zo_numpy import models, rng
 from zo_numpy.golden import committed, ops
-from zo_numpy.run.config import read_config
+from zo_numpy.run.config_json import read_config
 from zo_numpy.run.steps import log_line, one_step, own_method
 from zo_numpy.run.trainer import first_weights
 

@@ -14,7 +14,7 @@ from zo_numpy.golden import runs
 from zo_numpy.int8 import arith, draws, elastic_zo, variants
 from zo_numpy.int8.precision import to_arrays
 from zo_numpy.run.checkpoint import digest, read_checkpoint, write_checkpoint
-from zo_numpy.run.config import read_config
+from zo_numpy.run.config_json import read_config
 from zo_numpy.run.steps import own_method
 
 GOLDEN = pathlib.Path(__file__).parent / "golden" / "runs"

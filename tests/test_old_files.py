@@ -14,9 +14,10 @@ from zo_numpy.__main__ import main
 from zo_numpy.app import vectors
 from zo_numpy.errors import UserError
 from zo_numpy.golden import check, committed
-from zo_numpy.run import config as configuration
+from zo_numpy.run import config as configuration, config_json
 from zo_numpy.run.checkpoint import digest
-from zo_numpy.run.config import Numbers, as_json, config_from_json, make_config, read_config
+from zo_numpy.run.config import Numbers, make_config
+from zo_numpy.run.config_json import BESIDE_CONFIG, as_json, config_from_json, read_config
 from zo_numpy.run.steps import PRECISIONS
 from zo_numpy.run.trainer import load_weights
 
@@ -38,8 +39,9 @@ def become_later(monkeypatch):
     """Another version number; a field `momentum` and a schedule `b_new`, both with a default that older runs lack."""
     later = dataclasses.make_dataclass("Config", [("momentum", int, 5)], bases=(configuration.Config,), frozen=True)
     defaults = configuration.defaults
-    monkeypatch.setattr(configuration, "Config", later)
-    monkeypatch.setattr(configuration, "__version__", "9.0")
+    for module in (configuration, config_json):
+        monkeypatch.setattr(module, "Config", later)
+    monkeypatch.setattr(config_json, "__version__", "9.0")
     monkeypatch.setitem(configuration.ADDED, "momentum", 0)
     monkeypatch.setitem(configuration.ADDED, "b_new", (1,))
     monkeypatch.setitem(configuration.NUMBERS, "momentum", configuration.whole(0, 9))
@@ -153,7 +155,7 @@ def test_results_of_an_older_version_are_read(tmp_path):
 def test_a_result_of_an_older_version_is_not_run_again(version, monkeypatch):
     """A row whose options are all written out, so that no default decides."""
     config = json.loads((OLD / "results/accuracy_mnist_int8.json").read_text())["rows"]["k2"]["config"]
-    options = {name: value for name, value in config.items() if name not in configuration.BESIDE_CONFIG}
+    options = {name: value for name, value in config.items() if name not in BESIDE_CONFIG}
     row = Row("mnist-int8", "k2", {**options.pop("schedules"), **options, **configuration.ADDED})
     assert is_current(row, config)
     assert not is_current(row, {**config, "seed": 1}) and not is_current(row, {**config, "momentum": 3})

@@ -11,7 +11,8 @@ from zo_numpy import models, rng
 from zo_numpy.app import commands
 from zo_numpy.app.data import load_data
 from zo_numpy.app.flat_data import MAGIC
-from zo_numpy.run.config import option, read_config
+from zo_numpy.run.config import option
+from zo_numpy.run.config_json import read_config
 from zo_numpy.run.steps import parts
 from zo_numpy.run.trainer import count_correct
 

@@ -19,7 +19,7 @@ from zo_numpy import models, rng
 from zo_numpy.fp32 import draws as fp32_draws, points as fp32_points
 from zo_numpy.golden import tolerances
 from zo_numpy.int8 import arith, draws, elastic_zo, layers, loss, points, precision, tail
-from zo_numpy.run import config
+from zo_numpy.run import config, config_json
 from zo_numpy.run.trainer import EVALUATION_BATCH
 
 PACKAGE = pathlib.Path(config.__file__).parents[1]
@@ -328,9 +328,9 @@ def test_fields_of_the_configuration():
     listed = {name: values for names, values, _ in rows(section("12"), "field") for name in names.split(", ")}
     dataset = types.SimpleNamespace(source="", complete=True, digest="", train_labels=[0] * 9, classes=())
     options = {"model": "pointnet", "data": "modelnet10", "tail_scale": "running"}
-    described = config.describe(config.make_config(options), dataset)
+    described = config_json.describe(config.make_config(options), dataset)
     of_images = config.make_config({"data": "own.npz", "input_shape": [3, 8, 8], "classes": 2})
-    assert set(config.as_json(of_images)) - set(described) == {"input_shape"}
+    assert set(config_json.as_json(of_images)) - set(described) == {"input_shape"}
     described |= {"input_shape": [3, 8, 8], "layers": []}   # either of a user's own
     assert listed.keys() == {*described, *(f"schedules.{name}" for name in described["schedules"]),
                              *(f"dataset.{name}" for name in described["dataset"])}

@@ -18,7 +18,8 @@ from zo_numpy.int8.arith import QTensor
 from zo_numpy.int8.precision import initialise, to_arrays
 from zo_numpy.int8.variants import Variant
 from zo_numpy.run import trainer
-from zo_numpy.run.config import as_json, config_from_json, make_config
+from zo_numpy.run.config import make_config
+from zo_numpy.run.config_json import as_json, config_from_json
 from zo_numpy.run.checkpoint import digest
 from zo_numpy.run.steps import one_step, own_method, parts
 

@@ -13,7 +13,8 @@ from zo_numpy.errors import UserError
 from zo_numpy.int8 import elastic_zo
 from zo_numpy.run import steps, trainer
 from zo_numpy.run.checkpoint import digest, read_checkpoint
-from zo_numpy.run.config import describe, make_config
+from zo_numpy.run.config import make_config
+from zo_numpy.run.config_json import describe
 from zo_numpy.run.folder import RunFolder
 from zo_numpy.run.trainer import Interrupted, Run, count_correct, json_line, percent
 

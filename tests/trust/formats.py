@@ -22,7 +22,7 @@ from zo_numpy.app.inputs import read_clouds, read_image
 from zo_numpy.clouds import RADIUS
 from zo_numpy.golden import diff, ops, runs
 from zo_numpy.run.checkpoint import digest
-from zo_numpy.run.config import read_config
+from zo_numpy.run.config_json import read_config
 from zo_numpy.run.folder import RunFolder, read_description
 from zo_numpy.run.metrics import read_metrics
 from zo_numpy.run.origin import read_origin

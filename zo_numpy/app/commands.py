@@ -14,7 +14,8 @@ from ..errors import Diverged, UserError, written
 from ..golden import runs as golden_runs
 from ..measure import bench as benchmark, in_words, memory as memories, peak
 from ..run.checkpoint import digest
-from ..run.config import BP, describe, flat, is_own, make_config, option, read_config
+from ..run.config import BP, flat, is_own, make_config, option
+from ..run.config_json import describe, read_config
 from ..run.effects import without_effect
 from ..run.fitting import fitted
 from ..run.folder import CONFIG, CURVES, RunFolder, read_description, write_output

@@ -3,7 +3,7 @@ import os
 import pathlib
 
 from ..errors import UserError
-from ..run.config import read_config
+from ..run.config_json import read_config
 from ..run.folder import CONFIG, METRICS, read_description, write_output
 from ..run.metrics import read_metrics
 from .plots import picture_of_several

@@ -8,7 +8,8 @@ import sys
 
 from .. import models
 from ..errors import UserError
-from ..run.config import OWN, is_own, read_config
+from ..run.config import OWN, is_own
+from ..run.config_json import read_config
 from ..run.folder import CHECKPOINT, CONFIG, read_description
 from ..run.metrics import read_metrics
 from ..run.network import OWN as OWN_MODEL, described

@@ -9,7 +9,8 @@ import tempfile
 from ..errors import UserError
 from ..files import scratch_folder
 from ..golden import check, diff, port_report, text, trace, update
-from ..run.config import Config, check_number, flat, make_config, read_config, whole
+from ..run.config import Config, check_number, flat, make_config, whole
+from ..run.config_json import read_config
 from ..run.fitting import fitted
 from ..run.network import own_model
 from ..run.steps import parts, steps_in_epoch

@@ -6,7 +6,7 @@ import pathlib
 import tempfile
 
 from ..errors import UserError
-from ..run.config import read_config
+from ..run.config_json import read_config
 from ..run.folder import CONFIG, STEPS, read_description
 from ..run.steps import own_method
 from . import committed, contract, diff, ops, runs

@@ -2,7 +2,8 @@
 import json
 
 from ..files import write_atomically
-from ..run.config import BP, describe, make_config, with_added
+from ..run.config import BP, make_config
+from ..run.config_json import describe, with_added
 from ..run.fitting import fitted
 from ..run.folder import CONFIG, STEPS
 from ..run.steps import own_method

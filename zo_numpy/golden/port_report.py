@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from ..errors import UserError
 from ..files import read_bounded, unique_names
-from ..run.config import read_config
+from ..run.config_json import read_config
 from ..run.folder import STEPS
 from . import diff, ops, runs
 from .tolerances import Tolerances

@@ -31,7 +31,8 @@ from ..files import write_atomically
 from ..int8.arith import QTensor, max_abs, requantise_shift
 from ..int8.tail import SCALE
 from ..run.checkpoint import digest
-from ..run.config import BP, as_json, training_samples
+from ..run.config import BP, training_samples
+from ..run.config_json import as_json
 from ..run.network import described
 from ..run.steps import PRECISIONS, batch_of, compares_loss, one_step, own_method, parts, samples_at
 from ..run.trainer import first_weights

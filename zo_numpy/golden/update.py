@@ -6,7 +6,7 @@ import tempfile
 
 from ..errors import UserError
 from ..files import write_atomically
-from ..run.config import read_config
+from ..run.config_json import read_config
 from ..run.fitting import fitted
 from ..run.folder import CONFIG, STEPS
 from ..run.steps import own_method

@@ -1,4 +1,4 @@
-"""The configuration of a run: everything that decides its result, checked, with defaults, as JSON.
+"""The configuration of a run: everything that decides its result, checked, with defaults. config_json.py writes it.
 
 Two runs with equal configurations on equal data end in the same bits (INT8) wherever they are made.
 
@@ -7,11 +7,10 @@ e * len(values) // E. `--p-zero 128,192,224` therefore means a third of the run 
 """
 import dataclasses
 
-from .. import __version__, models
+from .. import models
 from ..errors import UserError, written
 from .defaults import POINT_DATA, defaults, tail_scale_of
-from .folder import CONFIG, FORMAT_VERSION, read_description
-from .network import check_full_bp, check_shapes, described, takes_points, with_layers
+from .network import check_full_bp, check_shapes, with_layers
 from .numbers import Numbers, positive, whole
 
 SCHEDULES = {   # what may follow a schedule, by precision
@@ -49,7 +48,6 @@ NUMBERS = {"epochs": whole(1, 10**6), "batch_size": whole(1, LARGEST_BATCH), "se
            "points": whole(0, 10**5), "classes": whole(0, 1000), "augment": whole(0, 1000), "spin": whole(0, 180),
            "noise": whole(0, 200), "tilt": whole(0, 359), "jitter": whole(0, 200)}
 POINT_FIELDS = ("points", "classes", "augment", "spin", "noise", "tilt", "jitter")   # of point clouds alone
-BESIDE_CONFIG = ("format_version", "zo_numpy", "dataset")   # what else a run's config.json holds
 BP = "all"   # the tail that is the whole network
 OWN = ".npz"   # ends the name of a user's own data, see own_data.py
 # Fields and schedules added since zo_numpy 0.1.0, and the value that their absence means: that of every older run. Who
@@ -238,69 +236,8 @@ def training_samples(config, dataset):
     return min(left, config.limit) if config.limit else left
 
 
-def _json_fields(fields):
-    """The names of the fields that a configuration has, of which these are some: of images, none that only clouds have,
-    but for the classes of a user's own."""
-    kept = POINT_FIELDS if takes_points(fields) else ("classes",) if fields.get("input_shape") else ()
-    left_out = set(POINT_FIELDS) - set(kept)
-    return [field.name for field in dataclasses.fields(Config) if field.name not in left_out]
-
-
-def as_json(config):
-    """A Config as a JSON object."""
-    def without_added(values):
-        return {name: value for name, value in values.items() if name not in ADDED or value != ADDED[name]}
-
-    fields = {**dataclasses.asdict(config), "layers": described(config.layers) or ()}
-    return {**without_added({name: fields[name] for name in _json_fields(fields)}),
-            "schedules": without_added(config.schedules)}
-
-
 def flat(config):
     """A Config as the options that make it."""
     options = {**dataclasses.asdict(config), **config.schedules}
     del options["schedules"]
     return options
-
-
-def with_added(options):
-    """The options of an older version for make_config: what they leave out of ADDED means what it meant then."""
-    names = {*_json_fields(options), *SCHEDULES[options.get("precision", Config.precision)]}
-    return {**{name: value for name, value in ADDED.items() if name in names}, **options}
-
-
-def describe(config, dataset):
-    """The JSON object of a run's config.json: the configuration, and beside it version and data (BESIDE_CONFIG)."""
-    return {"format_version": FORMAT_VERSION, "zo_numpy": __version__, **as_json(config),
-            "dataset": {"source": dataset.source, "complete": dataset.complete, "digest": dataset.digest,
-                        "training_samples": training_samples(config, dataset),
-                        "classes": list(dataset.classes)}}
-
-
-def config_from_json(fields, name):
-    """The Config a run folder holds, from its JSON object.  name: the file's, for messages.
-
-    Raises UserError if it is not one: every field but those of ADDED must be there, since a default may not replace a
-    lost one.
-    """
-    try:
-        schedules = fields["schedules"]
-        for found, wanted in ((set(fields), set(_json_fields(fields))),
-                              (set(schedules), set(SCHEDULES[fields["precision"]]))):
-            if wrong := found ^ (wanted - (ADDED.keys() - found)):
-                raise UserError(f"{', '.join(sorted(wrong))} missing or unknown")
-        options = {**{name: value for name, value in fields.items() if name != "schedules"}, **schedules}
-        config = make_config(with_added(options))
-        if is_own(config.data) and not (config.input_shape or config.points):
-            raise UserError("input_shape missing")
-        return config
-    except (UserError, TypeError, KeyError) as error:
-        raise UserError(f"{name} is not the configuration of a run ({error}); choose another folder") from None
-
-
-def read_config(path):
-    """The Config of a run folder.  Raises UserError if it is not one."""
-    description = read_description(path)
-    for name in BESIDE_CONFIG:
-        description.pop(name, None)
-    return config_from_json(description, path / CONFIG)

@@ -15,7 +15,7 @@ from ..errors import UserError
 from ..fp32 import precision as fp32
 from ..fp32.points import evaluation_scale
 from ..int8.arith import INT8_MAX, QTensor
-from .config import read_config
+from .config_json import read_config
 from .folder import CHECKPOINT
 from .network import first_difference
 from .weights_file import is_weights_file, read_weights_file

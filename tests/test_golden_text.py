@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from small_runs import ROOT, environment, main
+from zo_numpy.golden.diff import DTYPES
+from zo_numpy.golden.text import BITS
 
 GOLDEN = ROOT / "tests" / "golden"
 TRACES = GOLDEN / "traces"
@@ -102,6 +104,16 @@ def test_what_is_committed_as_text_is_what_the_command_prints(capsys):
         assert main(["golden", "text", str(path)]) == 0
         assert capsys.readouterr().out == kept[f"{path.parent.name}/{path.stem}.txt"]
     assert "sha256:" not in kept["traces/narrow-lenet-int8-k2-colours.txt"]
+
+
+def test_no_array_of_a_trace_is_left_out_of_the_hexadecimal_files(tmp_path, capsys):
+    """Full BP in a batch of 200 has sums of 64 bits."""
+    assert main(["golden", "export", str(tmp_path / "t"), "--data", "mnist-subset", "--bp-tail", "all", "--batch-size",
+                 "200", "--steps", "1", "--model", "narrow-lenet"]) == 0
+    assert main(["golden", "text", str(tmp_path / "t"), "--hex", str(tmp_path / "hex")]) == 0
+    records = json.loads((tmp_path / "t" / "manifest.json").read_text())["records"]
+    assert "int64" in {record.get("dtype") for record in records} and set(DTYPES) <= BITS.keys()
+    assert len(list((tmp_path / "hex").iterdir())) == sum("file" in record or "value" in record for record in records)
 
 
 def test_hexadecimal_files_hold_the_same_numbers(tmp_path, capsys):

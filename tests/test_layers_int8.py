@@ -6,7 +6,7 @@ from scipy.signal import correlate2d
 
 import twins
 from zo_numpy import models
-from zo_numpy.int8 import layers, tail
+from zo_numpy.int8 import layers, tail, tiled
 from zo_numpy.int8.arith import MAX_TERMS, QTensor
 from zo_numpy.models import LENET5, Conv2d, Flatten, Linear, MaxPool2d, ReLU
 
@@ -198,3 +198,11 @@ def test_lenet5_forward_equals_the_twin():
 def test_an_unknown_layer_is_refused():
     with pytest.raises(TypeError, match="str|'softmax'"):
         layers.apply_layer("softmax", {}, np.zeros((1, 1), np.int32))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64, np.uint16, bool])
+def test_samples_of_other_types_are_refused(dtype):
+    """Pixels as floats from 0 to 1, as Keras has them, would all become 0 or 1."""
+    for network_input in (layers.network_input, lambda images: tiled.forward(LENET5.layers, {}, images)):
+        with pytest.raises(TypeError, match=f"samples of {np.dtype(dtype)}: give images as uint8"):
+            network_input(np.zeros((2, 1, 28, 28), dtype))

@@ -136,7 +136,7 @@ DIFFERENCES = {
     "a loss without floats has parts, and another form": """
         loss.base2_logits loss.exp2_terms loss.log2_sum loss.horner loss.coarse_cross_entropy loss.loss_named
         loss.log_softmax""",
-    "inputs have an exponent": "points.from_points layers.from_pixels",
+    "inputs have an exponent, and are integers": "points.from_points layers.from_pixels layers.check_samples",
     "a block is requantised by the maximum of its batch": "tiled.sums tiled.keep tiled.finish tiled.result",
     "a step waits for the largest of its whole gradient": "tiled.formed_once tiled.piece_bytes",
 }

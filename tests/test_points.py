@@ -71,10 +71,24 @@ def test_int8_rounds_up_to_127_at_most():
 def test_sums_that_int32_cannot_hold_are_refused():
     wide = QTensor(np.zeros((1, MAX_TERMS + 1), np.int8), 0)
     x = QTensor(np.zeros((1, 1, MAX_TERMS + 1), np.int8), 0)
-    for last in (ReLU(), MaxOverPoints()):
+    for last in ((ReLU(),), (MaxOverPoints(), ReLU())):
         for way in (int8_layers, int8_tiled):
             with pytest.raises(ValueError, match="can exceed int32"):
-                way.forward_block((PointLinear("mlp", MAX_TERMS + 1, 1), last), {"mlp": wide}, x)
+                way.forward_block((PointLinear("mlp", MAX_TERMS + 1, 1), *last), {"mlp": wide}, x)
+
+
+NORM = BatchNorm("norm", 2)
+
+
+@pytest.mark.parametrize("last", [(), (MaxOverPoints(),), (NORM,), (NORM, MaxOverPoints()), (ReLU(), MaxOverPoints())])
+def test_training_refuses_blocks_that_it_would_compute_otherwise(last):
+    """A network given in Python: the forward pass in tiles has a ReLU in it, and in FP32 a batch norm."""
+    block = PointLinear("mlp", 3, 2), *last
+    clouds = np.zeros((1, 4, 3), np.int8)
+    with pytest.raises(ValueError, match="a block on points of PointLinear"):
+        int8_tiled.forward(block, {"mlp": QTensor(np.ones((2, 3), np.int8), 0)}, clouds)
+    with pytest.raises(ValueError, match="a block on points of PointLinear"):
+        fp32_tiled.forward(block, {"mlp.weight": np.ones((2, 3), np.float32)}, clouds.astype(np.float32))
 
 
 def shuffled_points(x, seed=3):

@@ -367,3 +367,16 @@ def test_predict_says_how_far_the_others_are_behind(run, tmp_path, capsys):
 def test_predict_refuses_other_channels(run, tmp_path, capsys):
     np.save(tmp_path / "x.npy", np.zeros((2, 9, 11, 4), np.uint8))
     assert "4 channels where the run takes 3" in refused(capsys, "predict", run, tmp_path / "x.npy")
+
+
+@pytest.mark.parametrize("channels", [2, 4])
+def test_predict_says_that_pictures_have_1_or_3_channels(tmp_path, capsys, channels):
+    images = np.repeat(pictures(60, seed=1)[0][:, :1], channels, axis=1)
+    np.savez(tmp_path / "mine.npz", x_train=images, x_test=images[:9], y_train=np.arange(60) % 3, y_test=np.arange(9) % 3)
+    out = tmp_path / "out"
+    said(capsys, "train", "--data", tmp_path / "mine.npz", "--epochs", 1, "--out", out)
+    Image.fromarray(images[0, 0]).save(tmp_path / "x.png")
+    assert f"the run takes {channels} channels, and a picture is read as 1 or 3; give an .npy" in refused(
+        capsys, "predict", out, tmp_path / "x.png")
+    np.save(tmp_path / "x.npy", images[0].transpose(1, 2, 0))
+    assert len(said(capsys, "predict", out, tmp_path / "x.npy").splitlines()) == 1

@@ -46,14 +46,16 @@ The settings of an INT8 step, integers that a schedule may change from epoch to 
 
 Other widths than int8
     The width is not a parameter. Whoever wants another changes arith.py (INT8_MAX, MAX_TERMS, the 7 bits of
-    `shift_for`, the type of the sums), draws.py, elastic_zo.py, `keep` in tiled.py and the ranges in loss.py.
+    `shift_for`, the type of the sums), draws.py, elastic_zo.py, variants.py, `keep` and `tail_steps` in tiled.py,
+    `quantised_clouds` in ../clouds.py and the ranges in loss.py.
 
 How to add a layer
     1. models.py: a NamedTuple with its numbers, and the shape of its output (`output_shape`)
     2. int8/layers.py and fp32/layers.py: its forward pass, and a line in `apply_layer`. A layer that only moves or
        compares numbers is written once, in shapes.py. Then tiled.py runs it, traces record it, and ZO trains the
-       weights below it. One that adds accumulators must show that its sum fits int32: `check_terms` covers the product
-       alone. Where a block has a ReLU, nothing after that may be negative: tiled.py keeps it as uint8.
+       weights below it; but blocks on points have functions of their own there, to be extended. One that adds
+       accumulators must show that its sum fits int32: `check_terms` covers the product alone. Where a block has a ReLU,
+       nothing after that may be negative: tiled.py keeps it as uint8.
     3. A layer of the tail needs a backward pass too, in tail.py and tiled.py; `--bp-tail all` one in
        experiments/full_bp.
     4. run/network.py: its name and keys in a --model file. int8/SPEC.md, section 7: its formula and function.

@@ -16,6 +16,7 @@ rng.py, at these addresses:
     jitter                        0               0 training, 1 test       4        number of the cloud
     packing a user's own data     see datasets/packing                     5 to 7
     pictures of a golden trace    0               0                        8        0, see golden/colours.py
+    self-test of a C program      the run's       0                        0        0, see app/program.py
 """
 
 import math
@@ -23,6 +24,7 @@ import math
 import numpy as np
 
 from . import rng
+from .mapped import chunks
 
 RADIUS = 1.001   # of a cloud that fits the unit sphere, what rounding did to it allowed for
 FARTHEST = 1e30  # of a coordinate that may be scaled: its square is still a number
@@ -71,9 +73,13 @@ def shaken(clouds, thousandths, seed, step, tensor):
 
 def quantised_clouds(clouds):
     """127 x to the nearest integer, half away from zero, clipped to +-127.  (N, P, 3) float -> int8."""
-    scaled = np.abs(clouds.astype(np.float64)) * 127 + 0.5            # exact
-    magnitude = np.minimum(scaled, 127).astype(np.int8)
-    return np.where(clouds < 0, -magnitude, magnitude)
+    made = np.empty(clouds.shape, np.int8)
+    for part in chunks(clouds):   # a file may be larger than memory
+        # Of float32 the product is exact, in 31 bits; what the sum may round decides nothing.
+        scaled = np.abs(clouds[part].astype(np.float64)) * 127 + 0.5
+        magnitude = np.minimum(scaled, 127).astype(np.int8)
+        made[part] = np.where(clouds[part] < 0, -magnitude, magnitude)
+    return made
 
 
 class Variants:

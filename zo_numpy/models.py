@@ -9,7 +9,10 @@ from typing import NamedTuple
 
 
 class Conv2d(NamedTuple):
-    """(N, in_channels, H, W) -> (N, out_channels, H, W); square kernel, stride 1, zero padding of `pad` pixels."""
+    """(N, in_channels, H, W) -> (N, out_channels, H + 2 pad - kernel + 1, W + 2 pad - kernel + 1), stride 1.
+
+    The kernel is square, `pad` pixels of 0 stand around the image.
+    """
     name: str
     in_channels: int
     out_channels: int
@@ -160,6 +163,16 @@ def fitted(model, input_shape, classes):
         layers.append(layer)
         shape = output_shape([layer], shape)
     return Model(model.name, input_shape, classes, tuple(layers))
+
+
+def check_point_block(block, *norm):
+    """Raises ValueError unless a block on points is what tiled.py makes of one: PointLinear, `norm`, perhaps
+    MaxOverPoints, and ReLU."""
+    kinds = [type(layer) for layer in block]
+    if kinds not in ([PointLinear, *norm, ReLU], [PointLinear, *norm, MaxOverPoints, ReLU]):
+        raise ValueError(f"a block on points of {', '.join(kind.__name__ for kind in kinds)}: it must be "
+                         f"{', '.join(kind.__name__ for kind in (PointLinear, *norm))}, with or without MaxOverPoints, "
+                         "and ReLU; for others extend tiled.py of both precisions")
 
 
 def integer_layers(layers):

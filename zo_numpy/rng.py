@@ -3,7 +3,7 @@
 The generator is Philox4x64-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC'11), taken from
 NumPy, whose raw stream is stable by policy. Nothing is stored between draws: +z, -2z and +z of one training step
 regenerate the same z, and any element of any draw can be had without the others. A step draws some thousand
-elements at a time (`words_in_turn`), never z of a whole layer. This file only makes words; draws.py of each precision
+words at a time (`words_in_turn`), never z of a whole layer. This file only makes words; draws.py of each precision
 turns them into numbers.
 
 The contract (CHOICE 12)

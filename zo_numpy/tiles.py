@@ -44,8 +44,9 @@ def scratch_bytes(layer, sample_shape):
 def tiling(block, sample_shape, count, dtype):
     """How `count` samples of a block's input are cut: (samples in a tile, threads that share the tiles).
 
-    What is held at a time is at most TILE_BYTES; several threads together may hold as much each where what the block
-    makes of the batch is larger than that anyway. dtype: name of the type products are summed in.
+    What is held at a time is at most TILE_BYTES, or one sample if that needs more. Several threads may hold TILE_BYTES
+    each, but together no more than the block's output for the batch takes, or TILE_BYTES if that is larger.
+    dtype: name of the type products are summed in.
     """
     layer, workers = block[0], threads()
     made = 4 * count * models.size(models.output_shape(block, sample_shape))
@@ -57,7 +58,8 @@ def tiling(block, sample_shape, count, dtype):
 
 
 def cut(count, length, workers):
-    """Slices of at most `length` of `count` items: equal and, if there are several, as many for each worker."""
+    """Slices of at most `length` of `count` items, 1 or more: equal and, if there are several and enough items, as many
+    for each worker."""
     number = -(-count // length)
     if number > 1:
         number = min(count, -(-number // workers) * workers)

@@ -78,7 +78,8 @@ def _add_run_options(parser):
     add("--validate", type=int, metavar="N", help="hold the last N training samples out and report on them")
     add("--limit", type=int, metavar="N", help="train on the first N training samples only")
     add("--rotate", type=int, metavar="DEG", help="turn every image counter-clockwise by DEG degrees")
-    add("--points", type=int, metavar="P", help="points of each cloud (default 1024; the model must take point clouds)")
+    add("--points", type=int, metavar="P", help="points of each cloud (default: those of the network, "
+                                                       "1024 of pointnet, and all of a FILE.npz)")
     add("--augment", type=int, metavar="V", help="clouds: train on V variants of each in turn, one an epoch (default "
                                                  "0: as they are)")
     add("--spin", type=int, metavar="DEG", help="of a variant: largest turn about the vertical axis (default 180)")
@@ -186,7 +187,7 @@ def parse(arguments):
     memory.add_argument("--data", metavar="FILE.npz", help="fit the network to these samples")
     memory.add_argument("--bp-tail", type=tail, metavar="K", help=f"0 is vanilla ZO, {BP} is full BP (default 2)")
     memory.add_argument("--batch-size", type=int, help="default: that of `train`")
-    memory.add_argument("--points", type=int, metavar="P", help="points of each cloud (default 1024)")
+    memory.add_argument("--points", type=int, metavar="P", help="points of each cloud (default: those of the network)")
     memory.add_argument("--zo-frozen", action="store_true", help="the control")
     memory.add_argument("--measure", action="store_true", help="also make steps on random data, measure their peak")
     bench = subparsers.add_parser("bench", help="time of a training step, its parts, and the ratios that count")

@@ -40,6 +40,9 @@ def read_image(path, shape, preparation=None, said=None):
     channels, height, width = shape
     wanted = (f"a PNG, JPEG, BMP or GIF picture, or .npy of one or several, such as uint8 ({height}, {width}) or "
               f"(N, {height}, {width}, {channels})")
+    if channels in (2, 4) and path.suffix.lower() != ".npy":
+        raise UserError(f"{path}: the run takes {channels} channels, and a picture is read as 1 or 3; give an .npy of "
+                        f"uint8 ({height}, {width}, {channels})")
     try:
         images = (_of_array(read_npy(path), path, shape, preparation, said) if path.suffix.lower() == ".npy" else
                   _of_picture(read_bounded(path, LARGEST_PICTURE), preparation, said)[None])

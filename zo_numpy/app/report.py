@@ -19,10 +19,11 @@ from .progress import duration, say
 
 
 def folder_name(config, dataset, origin):
-    """The name of a run's folder below runs/, where the user gives none: of other data it is never the same.
+    """The name of a run's folder below runs/, where the user gives none: of other data it is another.
 
     dataset, origin: its data where they are a user's own file or folder, else None. A file's name alone says too
-    little; a folder's digest stands in the name where another folder has taken it.
+    little; a folder's digest stands in the name where another folder has taken it. MNIST and its subset, which stands
+    in for it without a network, share a name: --resume tells them apart.
     """
     name = _run_name(config)
     if is_own(config.data):

@@ -38,6 +38,8 @@ def forward(layers, weights, x, inputs=None, statistics=None):
 def forward_block(block, weights, x, statistics=None):
     """One block, tile by tile.  x: (N, ...).  Returns (N, ...)."""
     kinds = {type(layer) for layer in block}
+    if models.PointLinear in kinds:
+        models.check_point_block(block, models.BatchNorm)
     if models.MaxOverPoints in kinds:
         return forward_pooled(block, weights, x, statistics)
     if models.PointLinear in kinds:
@@ -155,8 +157,9 @@ def tail_steps(tail, weights, logits, inputs, labels, eta_tail):
     steps = {}
     for name, error, x in backward(tail, weights, logits, inputs, labels):
         for part, place, step in _linear_steps(error, x, eta_tail):
-            whole = steps.setdefault(name + part, np.empty_like(weights[name + part]))
-            whole[place] = step
+            if name + part not in steps:
+                steps[name + part] = np.empty_like(weights[name + part])
+            steps[name + part][place] = step
             del step
     return steps
 

@@ -4,9 +4,10 @@ An error is measured against the largest magnitude of the expected tensor, as si
 anything. Integers, shapes and names are exact. What is not finite agrees with nothing.
 
 The numbers are about six times the largest deviation of float32 from the same steps made in float64, over LeNet-5 and
-its narrow form, K = 0..3 and three seeds: of z 4.1e-7, of all that follows 1.7e-6, of a loss 9.1e-7; and four times
-that of the narrow PointNet, whose batch norm divides by what may be small: 2.5e-6, of a loss 1.5e-6. A float32 result
-of any order of operations is about as far from float64 as ours. `tests/test_golden_fp32.py` makes the float64 steps.
+its narrow form, K = 0..3 and three seeds: of z 4.1e-7, of all that follows 1.7e-6, of a loss 9.1e-7; and three to four
+times that of the narrow PointNet, whose batch norm divides by what may be small: 2.5e-6, of a loss 1.5e-6. A float32
+result of any order of operations is about as far from float64 as ours. `tests/test_golden_fp32.py` makes the float64
+steps.
 """
 import numpy as np
 

@@ -35,7 +35,7 @@ def bit_width(magnitude):
 
 
 def max_abs(values):
-    """The largest magnitude in an array of int8 or int32, as a Python int; 0 for an empty one."""
+    """The largest magnitude in an array of int8, int32 or int64, as a Python int; 0 for an empty one."""
     return max(int(values.max()), -int(values.min())) if values.size else 0
 
 
@@ -60,7 +60,7 @@ def pseudo_stochastic_shift(values, shift):
     The shift leaves q of the magnitude and drops r, its `shift` lowest bits. r is cut in two: its high part
     r >> (shift // 2) and its low part r mod 2^(shift // 2), doubled if shift is odd. The low part takes the
     place of a random number. The result is q + 1 where high > low, else q, with the sign restored (CHOICE 4).
-    int8 (shift 0..6), int32 or int64 (shift 0..30) in and out, same shape.
+    int8 (shift 0..6), int32 (0..30) or int64 (0..62) in and out, same shape.
     pseudo_stochastic_shift(-6, 2): q = 1, r = 0b10, high 1 > low 0, so -2; of -5: r = 0b01, high 0, so -1.
     """
     if shift == 0:
@@ -119,8 +119,9 @@ def matmul(a, b):
     NumPy has no BLAS for integers: `a @ b` is a plain triple loop. einsum's inner kernel multiplies a scalar of `a`
     into a run of `b`'s columns. If b is a transposed matrix, k is contiguous in memory and it multiplies two runs
     along k. The processor's vector unit does both several times as fast if the runs stay in cache.
-    a, b: int8 values in int8 or int32 arrays; a is widened whole, b block by block. If b is a transposed matrix, the
-    rows of a decide how: one row of int8, as in a linear layer at batch 1, is left to einsum's own widening, which is
+    a, b: int8 values in int8 or int32 arrays; b is widened block by block, a whole or in step with b. If b is a
+    transposed matrix, the rows of a decide how: one row of int8, as in a linear layer at batch 1, is left to einsum's
+    own widening, which is
     1.5 to 2.4 times as fast; a few rows go along k, many along b's columns.
     The caller must make sure by `check_terms` that k (or i * k) products fit an int32.
     """

@@ -35,6 +35,7 @@ class Settings(NamedTuple):
 def train_step(model, bp_tail, weights, images, labels, seed, step, settings, record=None):
     """One step of ElasticZO-INT8 on one batch; changes `weights` in place.
 
+    weights: those below the tail within +-(127 - settings.r_limit), see precision.clip_for_zo; beyond it int8 wraps.
     images: (N, C, H, W) uint8, or clouds (N, P, 3) int8; the last batch of an epoch may be smaller (CHOICE 27).
     labels: (N,) uint8, or uint16 of more than 256 classes.  step: from 0, over the whole run.
     record: None, or called as record(phase, op, name, value) with every tensor of both passes, for golden vectors;

@@ -19,7 +19,14 @@ from .points import from_points, point_linear
 
 def network_input(samples):
     """A batch as the network takes it: images (N, C, H, W) uint8, or decoded clouds (N, P, 3) int8.  A QTensor."""
+    check_samples(samples)
     return from_pixels(samples) if samples.dtype == np.uint8 else from_points(samples)
+
+
+def check_samples(samples):
+    """Raises TypeError for what would be cut to int8 without a word, such as pixels as floats from 0 to 1."""
+    if samples.dtype not in (np.uint8, np.int8):
+        raise TypeError(f"samples of {samples.dtype}: give images as uint8, clouds as int8 (clouds.quantised_clouds)")
 
 
 def conv2d(x, weight, pad):

@@ -1,11 +1,11 @@
 """Integer cross-entropy: the loss whose difference decides the sign of a ZO step, in fixed point.
 
-    L = sum over the batch of  log2(sum_j 2^(u_j)) - u_y,      u = logit * 2^e * log2(e)
+    L = sum over the batch of  log2(sum_j 2^(u_j)) - u_y,      u = logit * 2^e * log2(E)
 
-in units of 2^-22 bits (1 nat = 1.4427 bits). Shifts and two short polynomials do it: u is one multiplication and a
-shift; 2^u splits into a shift and a polynomial on [0, 1); the logarithm is a bit width and a polynomial on [1, 2). No
-float exists anywhere. Right shifts act on numbers that are not negative, but for one floor in the coarse form; a left
-shift of u is a multiplication by a power of two.
+with e the exponent of the logits and E = 2.71828.. Euler's number, in units of 2^-22 bits (1 nat = 1.4427 bits). Shifts
+and two short polynomials do it: u is one multiplication and a shift; 2^u splits into a shift and a polynomial on [0,
+1); the logarithm is a bit width and a polynomial on [1, 2). No float exists anywhere. Right shifts act on numbers that
+are not negative, but for one floor in the coarse form; a left shift of u is a multiplication by a power of two.
 
 Ranges (all int64), for a batch of at most 4,096 and at most 1,000 classes:
     |u|              127 * 47274 * 2^27             < 2^49.6    the exponent saturates at +20
@@ -39,7 +39,7 @@ def horner(coefficients, x):
 
 
 def base2_logits(logits):
-    """u = logit * 2^e * log2(e) in units of 2^-22.  logits: QTensor (N, classes).  Returns (N, classes) int64."""
+    """u = logit * 2^e * log2(E) in units of 2^-22.  logits: QTensor (N, classes).  Returns (N, classes) int64."""
     shift = FRACTION_BITS - LOG2_E_BITS + min(logits.exponent, MAX_EXPONENT)
     product = logits.data.astype(np.int64) * LOG2_E                      # below 2^23: a shift of 24 or more leaves 0
     return product << shift if shift >= 0 else round_shift(product, min(-shift, 30))

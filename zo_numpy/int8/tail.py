@@ -121,7 +121,7 @@ def steps_of_gradients(gradients, weights, b_bp):
 def gradient_step(gradient, b_bp):
     """Scales a gradient to about b_bp bits: the learning rate of an integer tail (NITI, CHOICE 22).
 
-    gradient: int32.  b_bp: 1..7, the bits its largest magnitude keeps.  Returns int32, |step| <= 2^b_bp.
+    gradient: int32 or int64.  b_bp: 1..7, the bits its largest magnitude keeps.  Returns its type, |step| <= 2^b_bp.
     """
     return pseudo_stochastic_shift(gradient, own_shift(max_abs(gradient), b_bp))
 
@@ -130,7 +130,7 @@ def running_step(gradient, b_bp, scale):
     """Scales a gradient to b_bp bits if it is as large as the reference of its layer, to fewer if it is smaller.
 
     gradient: QTensor of int32.  b_bp: -8..7; at 0 and below most of a step is 0.  scale: int32 (2,), changed in place.
-    Returns int32, |step| <= 2^b_bp, or 1 where b_bp is below 0.
+    Returns int32, |step| <= 2^b_bp, or 1 where b_bp is below 0, of gradients below 2^30 (SPEC 9.1 says of others).
     """
     shift = running_shift(max_abs(gradient.data), gradient.exponent, b_bp, scale)
     return pseudo_stochastic_shift(gradient.data, shift)

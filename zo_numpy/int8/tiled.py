@@ -19,7 +19,7 @@ from ..shapes import relu
 from ..tiles import cut, for_tiles, threads, tiling
 from .arith import (INPUT_EXPONENT, INT8_MAX, QTensor, check_terms, from_pixels, matmul, max_abs,
                     pseudo_stochastic_shift, requantise, shift_for)
-from .layers import apply_layer
+from .layers import apply_layer, check_samples
 from .tail import SCALE, linear_backward, own_shift, relu_backward, running_shift, softmax_error
 
 POINT_TILE_BYTES = 1 << 19    # a thread works on so much of a point layer's sums at a time, to stay in cache
@@ -35,6 +35,7 @@ def forward(layers, weights, x, inputs=None):
     inputs: None, or a list to which the input of each block is appended.
     """
     if not isinstance(x, QTensor):
+        check_samples(x)
         x = QTensor(x, INPUT_EXPONENT)
     if inputs is not None and x.data.dtype == np.uint8:
         x = from_pixels(x.data)   # an input that is kept is decoded whole
@@ -48,6 +49,8 @@ def forward(layers, weights, x, inputs=None):
 def forward_block(block, weights, x):
     """One block, tile by tile.  x: QTensor (N, ...).  Returns QTensor (N, ...)."""
     kinds = {type(layer) for layer in block}
+    if models.PointLinear in kinds:
+        models.check_point_block(block)
     if models.MaxOverPoints in kinds:
         return forward_pooled(block, weights, x)
     if models.PointLinear in kinds:
@@ -194,7 +197,8 @@ def train_tail(tail, weights, logits, inputs, labels, b_bp, earlier=None):
 
 
 def tail_steps(tail, weights, logits, inputs, labels, b_bp):
-    """The same steps without the update: {name: (out, in) int16}, as |step| can be 128."""
+    """The same steps without the update: {name: (out, in) int16}, which take less memory while they wait than the
+    int32 of tail.tail_steps."""
     steps = {}
     for name, error, x in backward(tail, weights, logits, inputs, labels):
         steps[name] = np.empty(weights[name].data.shape, np.int16)

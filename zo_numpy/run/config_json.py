@@ -64,8 +64,8 @@ def read_config(path):
 
 
 def _json_fields(fields):
-    """The names of the fields that a configuration has, of which these are some: of images, none that only clouds have,
-    but for the classes of a user's own."""
+    """The names of the fields that config.json has, of which these are some. Networks on images have none of
+    POINT_FIELDS, except `classes` on a user's own images."""
     kept = POINT_FIELDS if takes_points(fields) else ("classes",) if fields.get("input_shape") else ()
     left_out = set(POINT_FIELDS) - set(kept)
     return [field.name for field in dataclasses.fields(Config) if field.name not in left_out]

@@ -102,8 +102,8 @@ def defaults(precision, bp_tail, data, points, fine_tuning, count, running=False
     """{option: value} of a run: of its precision and tail, of the tail's running scale, then of its data set, then of
     fine-tuning.
 
-    points: whether its samples are point clouds.  count: of its layers with weights. Bits of headroom are those of the
-    layers at the end, whatever stands before them has none; a longer tail than a table has is trained as its longest.
+    points: whether its samples are point clouds.  count: of its layers with weights. Headroom is given for
+    the last layers; layers before them get 0. A tail longer than 3 uses the values of 3.
     """
     key = precision, bp_tail if bp_tail == "all" else min(bp_tail, LONGEST)
     first, then = (POINT_DEFAULTS[key], POINT_FINE_TUNING) if points else (

@@ -7,7 +7,8 @@
 
 The first four may also be called train_images, train_labels, test_images and test_labels. Images may be floats from 0
 to 1, or whole numbers of another type, too; they become bytes. What is stored uncompressed, in the type that is wanted,
-is mapped, so that a file may be larger than memory; all else is read.
+is mapped, so that a file may be larger than memory; all else is read. INT8 makes its clouds before the first step, a
+quarter of the file, and --rotate its images.
 
 The digest is SHA-256 over the names of the classes with line breaks between, and then of train_images, train_labels,
 test_images and test_labels: a line "NAME TYPE SIZES", such as "train_images |u1 60000 1 28 28", after a line break and

@@ -53,7 +53,8 @@ def read_weights_file(config, announce):
     announce: called with one-line strings.  Raises UserError naming the layer, the array and what would fit.
     """
     where, model = f"--init-from {config.init_from}", models.of_run(config)
-    arrays = read_npz(user_path(config.init_from), "name an .npz of weights that np.savez wrote")
+    arrays = read_npz(user_path(config.init_from), "name an .npz of weights that np.savez wrote, as seen from this "
+                      "folder")
     if any(name + EXPONENT in arrays for name in arrays):
         return _exported_integers(where, arrays, model, announce), "int8"
     return _floats(config, where, arrays, model, announce), "fp32"

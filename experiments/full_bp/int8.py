@@ -154,7 +154,7 @@ def gradients_of(model, weights, logits, kept, labels, record=None):
         name, op = layer.name, "linear"
         if isinstance(layer, models.PointLinear):
             op = "point_linear"
-            gradient, passed = int8_points.block_backward(cut[i], weight.data, error.data, x.data, where, i > 0)
+            gradient, passed = int8_points.block_backward(weight.data, error.data, x.data, where, i > 0)
         elif isinstance(layer, models.Conv2d):
             op = "conv2d"
             gradient, passed = conv_block_backward(cut[i], weight.data, error.data, x.data, where, i > 0)

@@ -70,7 +70,7 @@ def pooled_block_backward(error, x, weight, where):
     return total, passed
 
 
-def block_backward(block, weight, error, x, where, pass_on):
+def block_backward(weight, error, x, where, pass_on):
     """Back through a block of points, after the ReLU's backward.
 
     error: int8, of the block's output.  x: (N, P, C) int8, its input.  where: from `forward_block_kept`.

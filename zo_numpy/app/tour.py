@@ -185,8 +185,8 @@ class Tour:
             largest = arith.max_abs(gradient)
             self.did(tail.linear_gradient, f"tail.{name}.gradient", gradient)
             self.did(arith.max_abs, f"tail.{name}.gradient_max", largest)
-            shift = max(0, arith.bit_width(largest) - SETTINGS.b_bp)
-            self.did(tail.gradient_step, f"tail.{name}.gradient_shift", shift)
+            shift = tail.own_shift(largest, SETTINGS.b_bp)
+            self.did(tail.own_shift, f"tail.{name}.gradient_shift", shift)
             self.did(tail.gradient_step, f"tail.{name}.step", changes[name])
             self.other_scale(largest, error.exponent + inputs[i].exponent, shift)
             if i > 0:
@@ -227,8 +227,8 @@ class Tour:
 
         self.chapter("6. g = sgn(L+ - L-), the ZO gradient: all that ZO learns from two passes is one sign. theta += z "
                      "restores it, and theta -= g * z, scaled to b_zo bits, is the update; the tail moves by its step.")
-        shift = max(0, arith.bit_width(SETTINGS.r_max) - SETTINGS.b_zo)
-        self.did(elastic_zo.restore_and_update, "zo_shift", shift)
+        shift = elastic_zo.zo_shift(SETTINGS)
+        self.did(elastic_zo.zo_shift, "zo_shift", shift)
         self.did(arith.pseudo_stochastic_shift, "zo_step.conv1", arith.pseudo_stochastic_shift(z, shift))
         g = elastic_zo.zo_gradient(self.values["plus.L"], self.values["minus.L"])
         self.did(elastic_zo.zo_gradient, "g", g)

@@ -10,11 +10,11 @@ import numpy as np
 from .. import models, rng
 from ..int8 import arith, draws, loss, tail
 from ..run.config import LOW_B_BP, SCHEDULES
+from ..run.network import described
 from ..run.steps import DIGEST_EVERY, parts
 from ..run.trainer import EVALUATION_BATCH
 from . import FORMAT_VERSION
 from .cases import random
-from .cases.common import described
 from .choices import choices_of_all
 
 # NumPy computes Philox itself; these are what it computes with, and a test does it by them alone.

@@ -7,6 +7,7 @@ from ... import models
 from ...int8 import arith
 from ...int8.arith import INT8_MAX, QTensor
 from ...int8.draws import uniform_int8
+from ...run.network import described
 
 
 class Case(NamedTuple):
@@ -67,17 +68,12 @@ def class_labels(labels, logits):
 
 
 def layers_from(descriptions):
-    """The layers of models.py that `described` describes."""
+    """The layers of models.py that `network.described` describes."""
     return tuple(getattr(models, layer["type"])(**{name: layer[name] for name in layer if name != "type"})
                  for layer in descriptions)
 
 
 # To JSON.
-
-def described(layers):
-    """Layers as a list of {"type": .., and the fields of the type in models.py}."""
-    return [{"type": type(layer).__name__, **layer._asdict()} for layer in layers]
-
 
 def listed(tensor):
     """A QTensor as {"data": ..., "exponent": n}."""

@@ -7,7 +7,8 @@ import numpy as np
 from ... import models, rng
 from ...int8 import variants
 from ...int8.elastic_zo import Settings
-from .common import Case, Op, described, integers, layers_from, made_up, quantised, uint8
+from ...run.network import described
+from .common import Case, Op, integers, layers_from, made_up, quantised, uint8
 from .step import CONVOLUTIONAL, FULLY_CONNECTED
 
 SCHEDULES = ("r_max", "p_zero", "b_zo", "b_bp")

@@ -7,7 +7,8 @@ from ...int8.elastic_zo import Settings
 from ...int8.precision import clip_for_zo
 from ...models import Conv2d, Flatten, Linear, MaxPool2d, ReLU
 from ...run.checkpoint import digest
-from .common import Case, Op, described, int8, integers, layers_from, made_up, quantised, uint8
+from ...run.network import described
+from .common import Case, Op, int8, integers, layers_from, made_up, quantised, uint8
 from .random import weights_of
 
 SETTINGS = ("r_max", "p_zero", "b_zo", "b_bp", "r_limit", "loss")

@@ -8,7 +8,8 @@ from ...int8.layers import forward
 from ...int8.loss import base2_logits, exp2_terms
 from ...int8.variants import add_steps
 from ...models import Linear, ReLU
-from .common import (INT16, Case, Op, class_labels, described, filled, int8, int32, layers_from, listed, logits_case,
+from ...run.network import described
+from .common import (INT16, Case, Op, class_labels, filled, int8, int32, layers_from, listed, logits_case,
                      made_up, quantised, scaled)
 
 ONE = 1 << tail.SOFTMAX_BITS

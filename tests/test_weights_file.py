@@ -10,6 +10,7 @@ import pytest
 
 import small_clouds
 from small_runs import refused, train, write_digits
+from zo_numpy import system
 from zo_numpy.__main__ import main
 from zo_numpy.fp32 import precision as fp32
 from zo_numpy.int8 import precision as int8
@@ -264,3 +265,17 @@ def test_int8_weights_that_export_wrote_start_a_run_as_the_run_itself_does(tmp_p
     assert numbers == other_numbers and arrays.keys() == others.keys()
     for name, array in arrays.items():
         np.testing.assert_array_equal(array, others[name])
+
+
+def test_headroom_is_said_to_have_no_effect_on_integers(tmp_path, capfd):
+    """Of INT8 weights, from a run or a file; those of FP32 are brought to it."""
+    data, runs = write_digits(tmp_path / "data", 40, 20), {}
+    for precision in ("int8", "fp32"):
+        runs[precision] = train(data, tmp_path / precision, "--precision", precision, epochs=1)
+    assert main(["export", str(runs["int8"]), "--out", str(tmp_path / "mine.npz")]) == 0
+    for source, idle in ((runs["int8"], True), (tmp_path / "mine.npz", True), (runs["fp32"], False)):
+        system.say_once.cache_clear()
+        capfd.readouterr()
+        train(data, tmp_path / f"from-{source.name}", "--init-from", source, "--headroom", "1,1,1,1,1", epochs=1)
+        said = capfd.readouterr().err
+        assert ("--headroom has no effect with INT8 weights from --init-from" in said) == idle

@@ -18,7 +18,7 @@ from ..int8.arith import INT8_MAX, QTensor
 from .config_json import read_config
 from .folder import CHECKPOINT
 from .network import first_difference
-from .weights_file import is_weights_file, read_weights_file
+from .weights_file import holds_integers, is_weights_file, read_weights_file
 
 
 def quantised(array, headroom):
@@ -50,6 +50,16 @@ def to_fp32(weights, config):
             data, exponent = weights[layer]
             value[...] = data.astype(np.float32) * np.float32(2.0**exponent)
     return converted
+
+
+def starts_from_integers(config):
+    """Whether a run takes INT8 weights over as they are. False, too, where `start_from` will refuse the source."""
+    try:
+        return bool(config.precision == "int8" and config.init_from) and (
+            holds_integers(config.init_from) if is_weights_file(config.init_from) else
+            read_config(pathlib.Path(config.init_from)).precision == "int8")
+    except UserError:
+        return False
 
 
 def start_from(config, load_weights, announce):

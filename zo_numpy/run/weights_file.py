@@ -53,11 +53,23 @@ def read_weights_file(config, announce):
     announce: called with one-line strings.  Raises UserError naming the layer, the array and what would fit.
     """
     where, model = f"--init-from {config.init_from}", models.of_run(config)
-    arrays = read_npz(user_path(config.init_from), "name an .npz of weights that np.savez wrote, as seen from this "
-                      "folder")
-    if any(name + EXPONENT in arrays for name in arrays):
+    arrays = _arrays(config.init_from)
+    if _are_integers(arrays):
         return _exported_integers(where, arrays, model, announce), "int8"
     return _floats(config, where, arrays, model, announce), "fp32"
+
+
+def holds_integers(source):
+    """Whether a file holds INT8 weights that `export` wrote.  Raises UserError."""
+    return _are_integers(_arrays(source))
+
+
+def _arrays(source):
+    return read_npz(user_path(source), "name an .npz of weights that np.savez wrote, as seen from this folder")
+
+
+def _are_integers(arrays):
+    return any(name + EXPONENT in arrays for name in arrays)
 
 
 def _exported_integers(where, arrays, model, announce):

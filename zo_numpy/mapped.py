@@ -31,7 +31,7 @@ class _Member(NamedTuple):
     header: int             # bytes of the member before those of the array
 
     def array(self):
-        """The array, read-only: a Mapped where it is stored in C order, else in memory.
+        """The array, read-only: a _Mapped where it is stored in C order, else in memory.
 
         Raises OSError, ValueError, MemoryError, or what zipfile raises where the bytes are damaged.
         """
@@ -58,7 +58,7 @@ class _Member(NamedTuple):
 
 
 def members(path):
-    """{name: Member} of an .npz file; None for what is no array.
+    """{name: _Member} of an .npz file; None for what is no array.
 
     Raises OSError, ValueError, or whatever zipfile and NumPy raise for damaged bytes.
     """

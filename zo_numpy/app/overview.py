@@ -5,7 +5,7 @@ import pathlib
 from ..errors import UserError
 from ..run.config_json import read_config
 from ..run.folder import CONFIG, METRICS, read_description, write_output
-from ..run.metrics import read_metrics
+from ..run.metrics import kind_of, read_metrics
 from .plots import picture_of_several
 from .progress import duration, say
 
@@ -46,7 +46,7 @@ def _row(path):
     metrics = read_metrics(path) if (path / METRICS).exists() and (path / METRICS).stat().st_size else []
     accuracy = "-"
     if metrics:
-        kind = "validation" if "validation_accuracy" in metrics[-1] else "test"
+        kind = kind_of(metrics[-1])
         accuracy = f"{metrics[-1][kind + '_accuracy']:.2f} %" + " (validation)" * (kind == "validation")
     marks = [word for word, holds in (("frozen", config.zo_frozen), ("fine-tuned", config.init_from)) if holds]
     state = "finished" if len(metrics) >= config.epochs else "not finished"

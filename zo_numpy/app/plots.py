@@ -4,7 +4,7 @@ import io
 from ..errors import why
 from ..files import write_atomically
 from ..run.folder import CURVES
-from ..run.metrics import read_metrics
+from ..run.metrics import kind_of, read_metrics
 from .drawing import panels
 
 
@@ -26,7 +26,7 @@ def picture_of_several(curves):
     with panels(2, (11, 4.5)) as (figure, (left, right)):
         for name, metrics in curves.items():
             epochs, label = [line["epoch"] for line in metrics], drawable(name).replace("$", r"\$").lstrip("_")
-            kind = "validation" if "validation_accuracy" in metrics[0] else "test"
+            kind = kind_of(metrics[0])
             marker = "o" if len(epochs) <= 40 else None
             left.plot(epochs, [line["train_loss"] for line in metrics], marker=marker, markersize=3, label=label)
             right.plot(epochs, [line[kind + "_accuracy"] for line in metrics], marker=marker, markersize=3)
@@ -54,7 +54,7 @@ def png_of(figure):
 
 def picture(metrics, title):
     """The curves of metrics, dicts of an epoch each, as the bytes of a PNG."""
-    kind = "validation" if "validation_accuracy" in metrics[0] else "test"
+    kind = kind_of(metrics[0])
     epochs = [line["epoch"] for line in metrics]
     accuracy = [line[kind + "_accuracy"] for line in metrics]
     marker = "o" if len(epochs) <= 40 else None

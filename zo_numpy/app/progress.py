@@ -1,6 +1,8 @@
 """What a run says while it trains: a moving line with rate and ETA on a terminal, one plain line an epoch elsewhere."""
 import time
 
+from ..run.metrics import kind_of
+
 REFRESH_SECONDS = 0.2
 
 
@@ -44,7 +46,7 @@ class Progress:
 
     def epoch(self, record, epochs):
         """Called after every epoch with its line of metrics."""
-        kind = "validation" if "validation_accuracy" in record else "test"
+        kind = kind_of(record)
         line = (f"epoch {record['epoch']:>{len(str(epochs))}}/{epochs}  train loss {record['train_loss']}  "
                 f"{kind} accuracy {record[kind + '_accuracy']} %  {record['seconds']:.1f} s  "
                 f"{record['images_per_second']:,} images/s  ETA {self.eta(record['step'])}")

@@ -51,7 +51,7 @@ class _Finding(NamedTuple):
 
 class _Comparison(NamedTuple):
     """What a comparison of two traces found."""
-    findings: list     # of Finding, in the order of the reference
+    findings: list     # of _Finding, in the order of the reference
     extra: list        # names of files the reference does not have
     compared: int      # records compared
     skipped: int       # records for which the other trace holds nothing to compare
@@ -115,7 +115,7 @@ def read_manifest(folder, reference=None):
 
 
 def _read_bin(path, dtype, shape):
-    """An array from its little-endian bytes alone.  Raises Problem."""
+    """An array from its little-endian bytes alone.  Raises _Problem."""
     expected, length = math.prod(shape) * dtype.itemsize, path.stat().st_size
     if length != expected:
         raise _Problem(f"{path.name} has the wrong length: {length:,} bytes instead of {expected:,}")
@@ -123,7 +123,7 @@ def _read_bin(path, dtype, shape):
 
 
 def read_header(path, file):
-    """(shape, whether in Fortran order, dtype) of an open .npy file.  Raises Problem."""
+    """(shape, whether in Fortran order, dtype) of an open .npy file.  Raises _Problem."""
     try:
         return npy.read_header(file)
     except Exception as error:   # a damaged header can fail in many ways
@@ -131,7 +131,7 @@ def read_header(path, file):
 
 
 def read_npy(path, dtype, shape):
-    """An array from a .npy file.  Raises Problem."""
+    """An array from a .npy file.  Raises _Problem."""
     with open(path, "rb") as file:
         found_shape, fortran, found = read_header(path, file)
         if found != dtype and found == dtype.newbyteorder(">"):
@@ -148,7 +148,7 @@ def read_npy(path, dtype, shape):
 
 
 def read_array(folder, record):
-    """The array of a record from a folder, .npy or .bin.  Raises Problem saying what is wrong with its file."""
+    """The array of a record from a folder, .npy or .bin.  Raises _Problem saying what is wrong with its file."""
     dtype, shape = np.dtype(record["dtype"]), tuple(record["shape"])
     path = pathlib.Path(folder) / record["file"]
     raw = path.with_suffix(".bin")
@@ -204,7 +204,7 @@ def _compare_record(reference, mine_folder, mine, expected, tolerances, partial)
 
 
 def _compare_array(reference, mine_folder, mine, expected, tolerances):
-    """What is different in the array of a record, in words; None if nothing.  Raises Problem."""
+    """What is different in the array of a record, in words; None if nothing.  Raises _Problem."""
     array = read_array(mine_folder, {**reference, "file": mine["file"]}) if "file" in mine else None
     if tolerances and array is not None and expected is not None:
         return tolerances.array(reference, expected, array)
@@ -235,7 +235,7 @@ def reference_array(folder, record):
 
 
 def compare(reference_folder, mine_folder, partial=False):
-    """Compares two traces.  Returns a Comparison; raises UserError if either folder is no trace or is damaged.
+    """Compares two traces.  Returns a _Comparison; raises UserError if either folder is no trace or is damaged.
 
     partial: whether the other trace may be a part: records and files that it does not have are skipped, and do not
     differ.

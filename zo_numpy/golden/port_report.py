@@ -15,6 +15,7 @@ from ..files import read_bounded, unique_names
 from ..run.config_json import read_config
 from ..run.folder import STEPS
 from . import diff, ops, runs
+from .check import check_folder
 from .tolerances import Tolerances
 
 PASSED, PARTLY, DIFFERS, ABSENT = "passes", "passes in part", "DIFFERS", "not there"
@@ -34,8 +35,7 @@ def report(golden, folder, say):
 
     Returns how many ops, traces and runs differ.  Raises UserError if the folder has none of them.
     """
-    if not golden.is_dir():
-        raise UserError(f"{golden} does not exist; run this from a clone of the project")
+    check_folder(golden)
     if not folder.is_dir():
         raise UserError(f"{folder} is not a folder; name the one that holds your implementation's ops, traces or runs")
     tiers = {"ops": _op, "traces": _trace, "runs": _run}

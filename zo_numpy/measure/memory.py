@@ -36,7 +36,7 @@ class _Moment(NamedTuple):
 
 
 def moments(config):
-    """The moments of one training step of a Config that ZO has a part in, in order.  Returns a list of Moment."""
+    """The moments of one training step of a Config that ZO has a part in, in order.  Returns a list of _Moment."""
     plan = _Plan(config)
     tail = len(plan.blocks) - config.bp_tail
     both = config.tail_passes == "both" and config.bp_tail and not config.zo_frozen

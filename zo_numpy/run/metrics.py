@@ -13,7 +13,7 @@ def read_metrics(folder):
     path = folder / METRICS
     try:
         lines = [strict_json(line) for line in read_bounded(path, LARGEST_METRICS).splitlines()]
-        kind = "validation" if lines and "validation_accuracy" in lines[0] else "test"
+        kind = kind_of(lines[0]) if lines else ""
         for number, line in enumerate(lines, 1):
             _check_line(line, number, kind)
     except (OSError, ValueError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
@@ -21,6 +21,11 @@ def read_metrics(folder):
     if not lines:
         raise UserError(f"{path} has no finished epoch yet; resume the run")
     return lines
+
+
+def kind_of(line):
+    """What the accuracy in a line of an epoch is of: "validation" or "test"."""
+    return "validation" if "validation_accuracy" in line else "test"
 
 
 def _check_line(line, number, kind):

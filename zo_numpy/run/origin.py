@@ -31,7 +31,7 @@ class _Origin(NamedTuple):
 
 
 def origin_of(config, dataset, place):
-    """The Origin of a run.  dataset: as it was before it was changed.  place: the file or the folder, or None."""
+    """The _Origin of a run.  dataset: as it was before it was changed.  place: the file or the folder, or None."""
     return _Origin(config.data, str(place.absolute()) if place else "", dataset.digest, tuple(dataset.classes),
                   dataset.preparation)
 
@@ -45,7 +45,7 @@ def write_origin(folder, origin):
 
 
 def read_origin(folder, sample_shape):
-    """The Origin of a run folder.  sample_shape: of one sample.  Raises UserError if it is damaged."""
+    """The _Origin of a run folder.  sample_shape: of one sample.  Raises UserError if it is damaged."""
     description, path = read_description(folder), folder / ORIGIN
     if not path.exists():
         changed = any(description.get(name) for name in CHANGES)

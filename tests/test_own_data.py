@@ -228,7 +228,7 @@ MISTAKES = {
     "a class in the test part only": (images(y_train=LABELS % 3), "are in the test part only: 3: add"),
     "one class": (images(y_train=LABELS * 0, y_test=TEST_LABELS * 0), "1 classes"),
     "a name twice": (images(classes=["a", "b", "a", "c"]), "several classes are called a"),
-    "a name of nothing": (images(classes=["a", "b", " ", "c"]), "a class has no name"),
+    "a name of nothing": (images(classes=["a", "b", " ", "c"]), "class 2 has no name"),
     "names that are numbers": (images(classes=[1, 2, 3, 4]), "has a classes that is no text"),
     "no training samples": (images(x_train=TRAIN[:0], y_train=LABELS[:0]), "no training samples"),
     "no test samples": (images(x_test=TEST[:0], y_test=TEST_LABELS[:0]), "no test samples"),

@@ -173,6 +173,7 @@ FOLDERS = {
                                     "CAT and cat"),
     "parts in some classes": (("--split", "0.2"), lambda f: [
         picture(f / "dog" / part / "0.png", PIXELS[0]) for part in ("train", "test")], "lay all out alike"),
+    "a class that cannot be printed": (("--split", "0.2"), lambda f: (f / "cat").rename(f / "ca\tt"), r"'ca\\tt'"),
     "points of pictures": (("--split", "0.2", "--points", "9"), lambda f: None, "--points is for clouds"),
     "label of pictures": (("--split", "0.2", "--label", "x"), lambda f: None, "--label is for tables"),
 }
@@ -228,7 +229,7 @@ def test_bad_outputs(folder, not_packed, out):
 
 def test_an_output_that_cannot_be_written(folder, not_packed, tmp_path):
     (tmp_path / "file").write_text("")
-    assert "choose a place" in not_packed(folder, "--split", "0.5", out="file/mine.npz")
+    assert "file is a file and no folder, choose a place" in not_packed(folder, "--split", "0.5", out="file/a/mine.npz")
 
 
 # The file that is written

@@ -58,8 +58,10 @@ def check_classes(train_labels, test_labels, classes, where):
     twice = {name for i, name in enumerate(classes) if name in classes[:i]}
     if twice:
         raise DataError(f"{where}: several classes are called {some(sorted(twice))}: give each a name of its own")
-    if not all(name.strip() and name.isprintable() for name in classes):
-        raise DataError(f"{where}: a class has no name, or one that cannot be printed: name all of them")
+    unnamed = [name for name in classes if not (name.strip() and name.isprintable())]
+    if unnamed:
+        raise DataError(f"{where}: class {classes.index(unnamed[0])} has no name, or one that cannot be printed "
+                        f"({ascii(unnamed[0])}): name all of them")
     for labels, part in ((train_labels, "training"), (test_labels, "test")):
         if not len(labels):
             raise DataError(f"{where}: there are no {part} samples: add some")

@@ -50,6 +50,9 @@ def parse(arguments):
     source, out = user_path(given.pop("source")), user_path(given.pop("out"))
     if out.suffix != ".npz" or out.is_dir():
         parser.error(f"OUT is {out}: name a file that ends in .npz")
+    files = [folder for folder in out.parents if folder.exists() and not folder.is_dir()]
+    if files:
+        parser.error(f"OUT is {out}: {files[0]} is a file and no folder, choose a place in one")
     return source, out, Options(**given)
 
 

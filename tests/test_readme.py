@@ -192,6 +192,10 @@ def test_what_is_told_of_all_differences_together_is_by_holms_rule():
     told = [name for place, name in enumerate(smallest)
             if all(found[other] * (len(found) - at) <= 0.05 for at, other in enumerate(smallest[:place + 1]))]
     assert [words.rpartition(" (")[0] for words in kept.split("; ")] == told and told
+    lost = [kind for kind in ("INT8", "FP32") if found[name := f"MNIST, {kind}, K = 2"] < 0.05 and name not in told]
+    line = f"that of K = 2 in {' and '.join(lost)} can no longer be told"
+    findings = " ".join(made("findings").split())
+    assert line in findings if lost else "can no longer be told" not in findings
 
 
 def test_fine_tuning_gains_are_of_the_committed_runs():

@@ -119,8 +119,8 @@ def on_clouds():
     told = {name: one for name, one in found.items() if one.half_width is not None and one.is_told()}
     above, below = ([f"{name} ({one.short()})" for name, one in told.items() if (one.mean > 0) == up]
                     for up in (True, False))
-    gain = f"K = 2 gains on {', '.join(above)}" if above else "no gain of K = 2 over its control can be told"
-    return f"On point clouds {gain}" + (f", and it ends below it on {', '.join(below)}." if below else ".")
+    gain = f"K = 2 gains on {', '.join(above)}" if above else "ZO adds no gain at K = 2 that can be told"
+    return f"On point clouds {gain}" + (f"; it is below its control on {', '.join(below)}." if below else ".")
 
 
 def source_of_the_gain(cells):
@@ -150,11 +150,12 @@ def time():
     """How long a step takes, INT8 beside FP32, in C and in NumPy, and K = 2 beside full BP; what a small core needs."""
     ratio = of_full_bp()
     beside = "" if ratio is None else (
-        f" There a step of K = 2 in INT8 takes {ratio:.2f} times as long as one of full BP, at a batch of 32.")
-    return (f"[In C](experiments/port_c99) INT8 is {faster(port_ratios(BATCHES))} than FP32: at batches of 32 and 256 "
-            f"a step of LeNet-5 takes {range_of(port_ratios(BATCHES))} times as long. At a batch of 1 that is "
-            f"{range_of(port_ratios((1,), tails=(0, 1, 2)))} times at K = 0 to 2, and "
-            f"{range_of(port_ratios((1,), tails=(3,)))} times at K = 3. In NumPy INT8 is {faster(numpy_ratios())}: "
+        f" A step of K = 2 takes {ratio:.2f} times as long there as one of full BP, both in INT8, at a batch of 32.")
+    few, most = port_ratios((1,), tails=(0, 1, 2)), port_ratios((1,), tails=(3,))
+    return (f"[In C](experiments/port_c99) INT8 is {faster(port_ratios(BATCHES))} than FP32 at batches of 32 and 256: "
+            f"a step of LeNet-5 takes {range_of(port_ratios(BATCHES))} times as long. At a batch of 1 it is "
+            f"{faster(few)} at K = 0 to 2 ({range_of(few)} times), and {faster(most)} at K = 3 ({range_of(most)} "
+            f"times). In NumPy INT8 is {faster(numpy_ratios())}: "
             f"{range_of(numpy_ratios())} times as long at batches of 32 and 256.{beside}{on_a_device()}")
 
 
@@ -180,9 +181,10 @@ def added():
         if found := times_the_samples(*(by_precision[precision](2) for precision in PRECISIONS)):
             times.setdefault(found, []).append(title)
     note = joined([f"{found} as many samples on {joined(titles)}" for found, titles in times.items()])
-    head = ["accuracy, %", "K = 0", "K = 2", "full BP", "K = 2 over K = 0", "samples that K = 2 sees, beside K = 0",
+    head = ["accuracy, %", "K = 0", "K = 2", "full BP", "K = 2 over K = 0", "training samples, K = 2 over K = 0",
             *(f"K = {k} over its control" for k in TAILS)]
-    said = "An interval is over three seeds, on MNIST at K = 0 to 2 over five; a number without one is of fewer seeds."
+    said = "An interval is over three seeds, on MNIST at K = 0 to 2 over five; a number without one is of fewer seeds. "
+    said += "Differences use only the seeds that both sides have, so they need not be those of the means."
     said += f" The schedules of INT8 and FP32 differ: at K = 2 INT8 sees {note}." if note else ""
     return "\n".join(markdown_rows(head, lines)) + f"\n\n{wrapped(said)}"
 
@@ -235,9 +237,9 @@ def limits():
     said = "".join(text.format(places(found)) for found, text in words if found)
     smallest, clouds = port_ratios((1,), tails=(3,)), numpy_ratios("speed_pointnet", "pointnet_")
     slow = (f"At batches of 32 and 256 an INT8 step of LeNet-5 takes {range_of(numpy_ratios())} times as long as an "
-            f"FP32 step, and one of PointNet {range_of(clouds)} times, as NumPy multiplies integers as int32. In C it "
-            f"is {faster(port_ratios(BATCHES))} there, but LeNet-5 at a batch of 1 with K = 3 takes "
-            f"{range_of(smallest)} times as long.")
+            f"FP32 step, and one of PointNet {range_of(clouds)} times, as NumPy multiplies integers as int32. In C "
+            f"INT8 is {faster(port_ratios(BATCHES))} at these batches, but a step of LeNet-5 at a batch of 1 with K = 3 "
+            f"takes {range_of(smallest)} times as long.")
     return bullets((
         f"**ZO often adds nothing that can be told.** {said}Compare with `--zo-frozen` before you credit ZO with a "
         "gain.",
@@ -259,7 +261,7 @@ def small_batches():
                    batch_picture.accuracies(result, "mnist", f"int8-{scale}", k, False).items()}
             for name, scale, k in (("own", "own", 2), ("running", "running", 2), ("zero", "own", 0))}
     return (f"MNIST in INT8, four passes over {batch_rows.SAMPLES:,} images, K = 2, at a batch of 1: "
-            f"{mean['own'].get(1, NOT_RUN)} if every step of the tail has full size, as is tuned for larger batches; "
+            f"{mean['own'].get(1, NOT_RUN)} with steps of the tail as they are tuned for larger batches; "
             f"{mean['running'].get(1, NOT_RUN)} with `--tail-scale running`, the default in batches of up to 4 images. "
             f"Vanilla ZO falls from {mean['zero'].get(1, NOT_RUN)} at a batch of 1 to "
             f"{mean['zero'].get(256, NOT_RUN)} at 256, where the same samples make 160 steps (one seed).")

@@ -139,7 +139,7 @@ def test_the_three_lines_are_recomputed():
         correct(file, precision, "k2"), correct(file, precision, "k2-frozen"))
         for title, file, precision in SETS if title.startswith("ModelNet")}
     told = {name: one for name, one in clouds.items() if one[0] != "~" and "seed" not in one}
-    assert ("no gain of K = 2 over its control can be told" in text) == all(one[0] == "-" for one in told.values())
+    assert ("ZO adds no gain at K = 2 that can be told" in text) == all(one[0] == "-" for one in told.values())
     assert told and all(f"{name} ({one})" in text for name, one in told.items())
     rows = {(row["precision"], row["batch"], row["bp_tail"]): row for row in result("memory")["rows"] if not row["frozen"]}
     for key in (("int8", 32, 2), ("int8", 1, 2), ("int8", 32, "all"), ("fp32", 32, 2)):
@@ -147,15 +147,20 @@ def test_the_three_lines_are_recomputed():
     for batch in (32, 1):
         more = rows["int8", batch, 2]["measured"] / rows["int8", batch, 0]["inference"] - 1
         assert f"{100 * more:.1f} % more" in text and 0 <= more < 0.1
-    port = [1 / row["fp32 / int8"] for row in result("port_speed")["port"]
-            if row["model"] == "lenet5" and row["batch"] in (32, 256)]
+    port, few, most = ([1 / row["fp32 / int8"] for row in result("port_speed")["port"]
+                        if row["model"] == "lenet5" and row["batch"] in batches and row["bp_tail"] in tails]
+                       for batches, tails in (((32, 256), range(4)), ((1,), range(3)), ((1,), (3,))))
     numpy = [ratio for name, ratio in result("speed")["ratios"].items() if re.match(r"int8_over_fp32_k\d", name)]
-    assert max(port) < 1 and (f"INT8 is faster than FP32: at batches of 32 and 256 a step of LeNet-5 takes "
+    assert max(port) < 1 and (f"INT8 is faster than FP32 at batches of 32 and 256: a step of LeNet-5 takes "
                               f"{min(port):.2f} to {max(port):.2f} times as long") in text
+    assert max(few) < 1 < min(most) and (
+        f"At a batch of 1 it is faster at K = 0 to 2 ({min(few):.2f} to {max(few):.2f} times), and slower at K = 3 "
+        f"({min(most):.2f} to {max(most):.2f} times)") in text
     assert min(numpy) > 1 and f"In NumPy INT8 is slower: {min(numpy):.2f} to {max(numpy):.2f} times as long" in text
     steps = {step["bp_tail"]: step["milliseconds"] for step in result("speed")["steps"]
              if step["precision"] == "int8" and step["batch"] == 32}
-    assert f"K = 2 in INT8 takes {steps[2] / steps['all']:.2f} times as long as one of full BP, at a batch of 32" in text
+    assert (f"A step of K = 2 takes {steps[2] / steps['all']:.2f} times as long there as one of full BP, both in INT8, "
+            "at a batch of 32") in text
 
 
 def test_limits_name_every_control_that_is_not_told_from_its_row():

@@ -32,7 +32,7 @@ def curves_of(table, k, frozen):
     return np.array([result["curve"] for result in found if len(result["curve"]) == len(found[0]["curve"])])
 
 
-BY_ERROR = "test accuracy, % (logarithmic in what is wrong)"   # the name of an axis that is
+BY_ERROR = "test accuracy, % (log scale of the error)"   # the name of an axis that is
 
 
 def scale_by_error(axes):

@@ -9,7 +9,7 @@ its control, hollow, beside it. Bytes are those measured at batch 32 (results/me
 """
 import argparse
 
-from experiments.cells import half_width, training_cells
+from experiments.cells import FEWEST, half_width, training_cells
 from experiments.common import RESULTS
 from experiments.cost_tables import memory_rows
 from experiments.curves import BY_ERROR, TITLES, scale_by_error
@@ -59,11 +59,14 @@ def name_groups(axes):
     axes.set_xlim(-0.7, 13.6)
 
 
-def seeds_in(shown):
-    """'3 to 5 seeds', of the points that have a bar."""
-    counts = {len(cell.by_seed) for by_precision in shown.values() for found in by_precision.values()
-              for cell in found.values() if half_width(list(cell.by_seed.values())) is not None}
-    return f" over {' to '.join(map(str, sorted({min(counts), max(counts)})))} seeds" if counts else ""
+def about_bars(shown):
+    """What the bars are, in words: ' over 3 to 5 seeds, ..'."""
+    counts = [len(cell.by_seed) for by_precision in shown.values() for found in by_precision.values()
+              for cell in found.values()]
+    barred = [count for count in counts if count >= FEWEST]
+    seeds = f" over {' to '.join(map(str, sorted({min(barred), max(barred)})))} seeds" if barred else ""
+    return (f"{seeds},\nhidden where the mark is larger" + "; no bar: one seed or two" * (len(barred) < len(counts)) +
+            ". Differences are paired by seed, so they can be told where bars overlap.")
 
 
 def draw(path):
@@ -83,12 +86,12 @@ def draw(path):
             scale_by_error(axes)
             axes.set_xlabel(f"memory at the peak of a training step, batch {BATCH}", labelpad=36)
         all_axes[0].set_ylabel(BY_ERROR)
-        draw_legend(figure, seeds_in(shown))
+        draw_legend(figure, about_bars(shown))
         figure.savefig(path, dpi=110)
     return True
 
 
-def draw_legend(figure, seeds):
+def draw_legend(figure, bars):
     from matplotlib.legend_handler import HandlerTuple
     from matplotlib.lines import Line2D
     full, hollow = (tuple(Line2D([], [], color=colour, marker=marker, linestyle="none",
@@ -99,7 +102,7 @@ def draw_legend(figure, seeds):
                   handler_map={tuple: HandlerTuple(ndivide=None)}, loc="outside lower center", ncols=2, frameon=False,
                   fontsize=9, title_fontsize=9,
                   title="Circles: INT8; squares: FP32; dotted lines lead from a K to its control. Bars: 95 % intervals"
-                        f"{seeds},\nhidden where the mark is larger; no bar: one seed or two.")
+                        f"{bars}")
 
 
 def main():

@@ -105,7 +105,7 @@ def samples_seen(int8, fp32):
 def taken_together():
     """Whether the gain of K = 2 on MNIST remains if it is judged with all the others; nothing where both do."""
     found, kept = told_together()
-    lost = [precision.upper() for precision in ("int8", "fp32")
+    lost = [precision.upper() for precision in PRECISIONS
             if (name := f"MNIST, {precision.upper()}, K = 2") in found and found[name].is_told() and name not in kept]
     return (f"If all {len(found)} such differences are [judged together](experiments/README.md#what-was-found), that of "
             f"K = 2 in {joined(lost)} can no longer be told. ") if lost else ""
@@ -113,10 +113,10 @@ def taken_together():
 
 def on_clouds():
     """Where K = 2 is told above or below its control on point clouds."""
-    found = {f"{title.partition(',')[0]} in {precision.upper()}": cells(2).difference(cells(2, True))
+    found = {f"{title.partition(',')[0]} in {precision.upper()}": of_zo(cells)[2]
              for title, by_precision in of_full_training().items() if title.startswith("ModelNet")
              for precision, cells in by_precision.items()}
-    told = {name: one for name, one in found.items() if one.half_width is not None and one.is_told()}
+    told = {name: one for name, one in found.items() if one.is_told()}
     above, below = ([f"{name} ({one.short()})" for name, one in told.items() if (one.mean > 0) == up]
                     for up in (True, False))
     gain = f"K = 2 gains on {', '.join(above)}" if above else "ZO adds no gain at K = 2 that can be told"

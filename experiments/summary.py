@@ -102,7 +102,7 @@ def draw_legend(figure, bars):
                   handler_map={tuple: HandlerTuple(ndivide=None)}, loc="outside lower center", ncols=2, frameon=False,
                   fontsize=9, title_fontsize=9,
                   title="Circles: INT8; squares: FP32; dotted lines lead from a K to its control. Bars: 95 % intervals"
-                        f"{bars}")
+                        + bars)
 
 
 def main():

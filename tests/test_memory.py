@@ -35,7 +35,8 @@ def one_thread(monkeypatch):
 @pytest.mark.parametrize("given", [
     *(dict(bp_tail=k, batch_size=batch) for batch in (1, 2, 8, 32, 150) for k in (0, 1, 3)),
     dict(bp_tail=2, batch_size=1), dict(bp_tail=1, zo_frozen=True), dict(bp_tail=3, zo_frozen=True),
-    *(dict(bp_tail=3, tail_passes="both", batch_size=batch) for batch in (1, 50)), dict(bp_tail=1, batch_size=64, tail_passes="both"),
+    *(dict(bp_tail=3, tail_passes="both", batch_size=batch) for batch in (1, 50)),
+    dict(bp_tail=1, batch_size=64, tail_passes="both"),
     *(dict(CLOUDS, bp_tail=k, batch_size=batch, points=points)
       for batch, points, k in ((32, 256, 0), (32, 256, 3), (8, 500, 1), (1, 1000, 2), (1, 64, 3)))], ids=str)
 @pytest.mark.parametrize("precision", ["int8", "fp32"])

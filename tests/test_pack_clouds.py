@@ -143,7 +143,8 @@ def test_predict_takes_each_kind_that_can_be_packed(tmp_path, packed, capsys):
 @pytest.mark.parametrize("name, content, says", [
     ("x.off", b"OFF\n3 1 0\n0 0 0\n", "cut off"), ("x.txt", b"1,2\n", "column"), ("x.xyz", b"a b c\n", "a"),
     ("x.txt", b"", "no rows"), ("x.off", b"", "OFF"), ("x.txt", b"\0\0", "zero bytes"),
-    ("x.txt", b"0 0 0\n" * 3, "(3, 3)"), ("x.xyz", b"0 0 1e200\n0 1 0\n" * 9, "unit sphere"), ("x.txt", b"9 9 9\n" * 20, "unit sphere"), ("x.ply", b"ply\n", "x.ply")])
+    ("x.txt", b"0 0 0\n" * 3, "(3, 3)"), ("x.xyz", b"0 0 1e200\n0 1 0\n" * 9, "unit sphere"),
+    ("x.txt", b"9 9 9\n" * 20, "unit sphere"), ("x.ply", b"ply\n", "x.ply")])
 def test_predict_refuses_other_texts_in_one_line(tmp_path, capsys, recwarn, name, content, says):
     run = train(write_modelnet(tmp_path / "data"), tmp_path / "run", epochs=1)
     (tmp_path / name).write_bytes(content)

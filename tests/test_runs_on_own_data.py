@@ -372,7 +372,8 @@ def test_predict_refuses_other_channels(run, tmp_path, capsys):
 @pytest.mark.parametrize("channels", [2, 4])
 def test_predict_says_that_pictures_have_1_or_3_channels(tmp_path, capsys, channels):
     images = np.repeat(pictures(60, seed=1)[0][:, :1], channels, axis=1)
-    np.savez(tmp_path / "mine.npz", x_train=images, x_test=images[:9], y_train=np.arange(60) % 3, y_test=np.arange(9) % 3)
+    labels = np.arange(60) % 3
+    np.savez(tmp_path / "mine.npz", x_train=images, x_test=images[:9], y_train=labels, y_test=labels[:9])
     out = tmp_path / "out"
     said(capsys, "train", "--data", tmp_path / "mine.npz", "--epochs", 1, "--out", out)
     Image.fromarray(images[0, 0]).save(tmp_path / "x.png")

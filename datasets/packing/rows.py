@@ -23,6 +23,7 @@ class RowFile:
     def __init__(self, path, label):
         """label: the option --label.  Raises DataError."""
         self.path, self.where = path, short(path)
+        csv.field_size_limit(LONGEST)   # more than `numbered` lets through
         try:
             with open(path, "rb") as file:
                 start = file.read(4)
@@ -73,7 +74,6 @@ class RowFile:
 
     def fields(self, row):
         """The texts between the delimiters of a row."""
-        csv.field_size_limit(LONGEST)   # more than `numbered` lets through
         return [field.strip() for field in next(csv.reader([row], delimiter=self.delimiter))]
 
     def blocks(self):

@@ -40,10 +40,7 @@ def forward_block(block, weights, x, statistics=None):
     kinds = {type(layer) for layer in block}
     if models.PointLinear in kinds:
         models.check_point_block(block, models.BatchNorm)
-    if models.MaxOverPoints in kinds:
-        return forward_pooled(block, weights, x, statistics)
-    if models.PointLinear in kinds:
-        return _forward_points(block, weights, x, statistics)
+        return (forward_pooled if models.MaxOverPoints in kinds else _forward_points)(block, weights, x, statistics)
     n, *sample_shape = x.shape
     out = np.empty((n, *models.output_shape(block, sample_shape)), weights[block[0].name + ".weight"].dtype)
     length, workers = tiling(block, sample_shape, n, "float32")   # samples of a tile, threads

@@ -29,8 +29,7 @@ from .trace import MANIFEST, array_digest
 EXTRA = ("exponent", "max_abs", "shift")
 NONE = "-"
 DIGEST = "sha256:"
-BITS = {"int8": 8, "uint8": 8, "int16": 16, "uint16": 16, "int32": 32, "float32": 32, "int64": 64,
-        "float64": 64, "number": 64}
+BITS = {**{kind: 8 * np.dtype(kind).itemsize for kind in DTYPES}, "number": 64}
 
 
 def trace_lines(folder):

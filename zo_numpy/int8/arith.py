@@ -121,8 +121,7 @@ def matmul(a, b):
     along k. The processor's vector unit does both several times as fast if the runs stay in cache.
     a, b: int8 values in int8 or int32 arrays; b is widened block by block, a whole or in step with b. If b is a
     transposed matrix, the rows of a decide how: one row of int8, as in a linear layer at batch 1, is left to einsum's
-    own widening, which is
-    1.5 to 2.4 times as fast; a few rows go along k, many along b's columns.
+    own widening, which is 1.5 to 2.4 times as fast; a few rows go along k, many along b's columns.
     The caller must make sure by `check_terms` that k (or i * k) products fit an int32.
     """
     if b.dtype == np.int8:

@@ -51,10 +51,7 @@ def forward_block(block, weights, x):
     kinds = {type(layer) for layer in block}
     if models.PointLinear in kinds:
         models.check_point_block(block)
-    if models.MaxOverPoints in kinds:
-        return forward_pooled(block, weights, x)
-    if models.PointLinear in kinds:
-        return _forward_points(block, weights, x)
+        return (forward_pooled if models.MaxOverPoints in kinds else _forward_points)(block, weights, x)
     return (_forward_relu if models.ReLU in kinds else _forward_wide)(block, weights, x)
 
 

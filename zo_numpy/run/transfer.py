@@ -54,10 +54,12 @@ def to_fp32(weights, config):
 
 def starts_from_integers(config):
     """Whether a run takes INT8 weights over as they are. False, too, where `start_from` will refuse the source."""
+    if config.precision != "int8" or not config.init_from:
+        return False
     try:
-        return bool(config.precision == "int8" and config.init_from) and (
-            holds_integers(config.init_from) if is_weights_file(config.init_from) else
-            read_config(pathlib.Path(config.init_from)).precision == "int8")
+        if is_weights_file(config.init_from):
+            return holds_integers(config.init_from)
+        return read_config(pathlib.Path(config.init_from)).precision == "int8"
     except UserError:
         return False
 

@@ -33,6 +33,7 @@ STANDARD = ("-std=c99", "-pedantic", "-Wall", "-Wextra", "-Wconversion", "-Werro
 # leaves to the implementation; errno is not asked for.
 BASELINE = ("-O3", "-ffp-contract=fast", "-fno-math-errno")
 NATIVE = (*BASELINE, "-march=native")
+TRAINING = (*NATIVE, "-DINTRINSICS")   # of rows of experiments, never of what is timed: int8/tiled_avx512.h
 SANITIZERS = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover")
 # Of the optimised INT8 objects no instruction may match: arithmetic, conversions and comparisons of floats on x86-64
 # (moves and integers in the same registers may).

@@ -77,4 +77,4 @@ class Port:
 
 def built_port():
     """The Port, built anew, or None without a compiler."""
-    return Port(port.build(port.BUILD / "native", port.NATIVE)) if port.found_compiler() else None
+    return Port(port.build(port.BUILD / "training", port.TRAINING)) if port.found_compiler() else None

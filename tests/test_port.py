@@ -1,5 +1,6 @@
 """The port in C99: it agrees with the golden vectors, and no float is in its INT8 files. Needs a C compiler."""
 import json
+import platform
 import shutil
 import subprocess
 
@@ -9,7 +10,7 @@ import pytest
 from experiments import accuracy, port
 from experiments.port_training import Port
 from experiments.rows import Row
-from port_runs import write_run
+from port_runs import same_steps, write_run
 from zo_numpy.__main__ import main
 from zo_numpy.app import flat_data
 from zo_numpy.app.data import load_data
@@ -114,6 +115,26 @@ def test_own_network_on_named_data_ends_in_the_same_digest(built, tmp_path, data
     subprocess.run([str(built / "port"), "train", str(run / "config.json"), str(given), "--out", str(tmp_path)],
                    check=True, capture_output=True)
     assert (tmp_path / "steps.txt").read_text() == (run / "steps.txt").read_text()
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="has instructions of x86-64")
+def test_the_build_that_trains_rows_agrees(built, tmp_path):
+    """With a processor that has AVX-512 VNNI these are other products; the widths below are no multiples of a vector's,
+    or odd."""
+    port.build(tmp_path, port.TRAINING)
+    runs = [name for name in SOME_RUNS if "solids-int8" in name]
+    (_, right, text), = port.check(tmp_path / "port", ("runs",), built / "data", runs)
+    assert (right, text) == (True, f"runs: {len(runs)} agree, 0 differ\n")
+    layers = [layer for width in (80, 67, 64, 33, 48) for layer in (
+        {"type": "PointLinear", "name": f"shared{width}", "out_channels": width},
+        {"type": "BatchNorm", "name": f"norm{width}"}, {"type": "ReLU"})]
+    (tmp_path / "own.json").write_text(json.dumps([*layers[:-1], {"type": "MaxOverPoints"}, layers[-1],
+                                                   {"type": "Linear", "name": "last"}]))
+    run = tmp_path / "run"
+    assert main(["train", "--model", str(tmp_path / "own.json"), "--data", "synthetic-solids", "--bp-tail", "1",
+                 "--epochs", "1", "--limit", "60", "--validate", "60", "--batch-size", "20", "--points", "77",
+                 "--out", str(run)]) == 0
+    assert same_steps(tmp_path, run, tmp_path / "work")
 
 
 def test_starts_from_given_weights(built, tmp_path):

@@ -137,6 +137,10 @@ static void products(const int16_t *x, int32_t stride, int32_t rows, const int16
     }
 }
 
+#if defined INTRINSICS && defined __AVX512VNNI__
+#include "tiled_avx512.h"
+#endif
+
 /* Adds to the sums of two outputs, at `count` neighbours, what four rows of x give. */
 static void add_four(const int16_t *const x[4], int16_t w[2][4], int32_t count, int32_t *restrict first,
                      int32_t *restrict second)
@@ -311,6 +315,12 @@ static void point_linear_tile(const struct layer *layer, const int8_t *x, const 
         return;
     }
     widen(x, count, in, scratch);
+#ifdef TILED_AVX512_H
+    if (layer->out % OUTPUTS == 0) {
+        interleaved_products(scratch, stride, count, wide, in, layer->out, sums);
+        return;
+    }
+#endif
     products(scratch, stride, count, wide, in, layer->out, sums, layer->out, 1);
 }
 
@@ -434,6 +444,10 @@ static int32_t tiles(struct trainer *trainer, int32_t b, int32_t n)
         pooled = pooled || block->layers[i].type == MAX_OVER_POINTS;
     if (image && division.wide)
         turn(layer, weight, wide);
+#ifdef TILED_AVX512_H
+    else if (division.wide && layer->out % OUTPUTS == 0)
+        interleave(weight, layer->out, layer->in, wide);
+#endif
     else if (division.wide)
         widen(weight, layer->out, layer->in, wide);
     for (int32_t sample = 0; sample < n; sample++)

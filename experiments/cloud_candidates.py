@@ -7,10 +7,15 @@ from experiments.common import QUICK
 
 SPLIT = {"validate": 100 if QUICK else 1968, "limit": 3281}
 RUNNING = dict(tail_scale="running")
+OF_MODELNET10, SPARSE = (240, 248, 252, 254), (252, 254, 255, 255)   # 256 times the share of zeros in z
 
 
 def _fp32(**options):
     return dict(precision="fp32", **options)
+
+
+def _int8(**options):
+    return dict(precision="int8", epochs=24 if options["bp_tail"] else 20, **options)
 
 
 CANDIDATES = {
@@ -27,6 +32,15 @@ CANDIDATES = {
     "fp32-k2-eta-tenth": _fp32(bp_tail=2, eta_tail=(0.02, 0.02, 0.01, 0.005), eta=(1e-5, 5e-6, 3e-6, 1e-6)),
     "fp32-k2-tail-x12": _fp32(bp_tail=2, eta_tail=(0.06, 0.06, 0.03, 0.015)),
     "fp32-k2-tail-x12-frozen": _fp32(bp_tail=2, eta_tail=(0.06, 0.06, 0.03, 0.015), zo_frozen=True),
+    "fp32-k0": _fp32(bp_tail=0),
+    "fp32-k0-eta-third": _fp32(bp_tail=0, eta=(1e-5, 1e-5, 7e-6, 3e-6)),
+    "fp32-k0-eta-x3": _fp32(bp_tail=0, eta=(1e-4, 5e-5, 3e-5, 1e-5), clip=(20.0,)),   # as at K = 1 to 3
+    "int8-k0": _int8(bp_tail=0),
+    "int8-k0-dense": _int8(bp_tail=0, p_zero=(192, 224, 240, 248)),
+    "int8-k0-sparse": _int8(bp_tail=0, p_zero=SPARSE),
+    "int8-k2-24": _int8(bp_tail=2, p_zero=OF_MODELNET10),
+    "int8-k2-sparse": _int8(bp_tail=2, p_zero=SPARSE),
+    "int8-k2-frozen": _int8(bp_tail=2, zo_frozen=True),
     "int8-all": dict(precision="int8", bp_tail="all", epochs=24),
     "int8-all-running-6": dict(precision="int8", bp_tail="all", epochs=24, **RUNNING, b_bp=(6, 5, 4, 3)),
     "int8-all-running-5": dict(precision="int8", bp_tail="all", epochs=24, **RUNNING, b_bp=(5, 4, 3, 2)),

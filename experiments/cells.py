@@ -11,7 +11,7 @@ from scipy import stats
 
 from experiments.accuracy import results
 from experiments.common import RESULTS, read_result
-from experiments.rows import BP, is_current, rows_of, seeded
+from experiments.rows import BP, is_current, rows_of, seeded, stem_of
 
 NOT_RUN, ONE_SEED = "-", "one seed"
 TAILS = (0, 1, 2, 3, BP)
@@ -171,7 +171,7 @@ def cell(table, name, part=None):
 
 def training_cells(table):
     """A function of K ("all" for full BP) and whether frozen that gives the Cell of a table of full training."""
-    return lambda k, frozen=False: cell(table, ("all" if k == BP else f"k{k}") + "-frozen" * frozen)
+    return lambda k, frozen=False: cell(table, stem_of(k) + "-frozen" * frozen)
 
 
 def pointnet_files():
@@ -183,6 +183,12 @@ def pointnet_results():
     """The results of PointNet's full training that are there, one for each data set and number of points."""
     found = [read_result(path.stem) for path in pointnet_files() if path.stem.startswith("pointnet_full")]
     return sorted(found, key=lambda result: (result["data"], result["points"]))
+
+
+def title_of(result):
+    """'ModelNet10, 256 points' of a result of experiments/pointnet.py."""
+    name = {"modelnet10": "ModelNet10", "modelnet40": "ModelNet40"}.get(result["data"], result["data"])
+    return f"{name}, {result['points']:,} points"
 
 
 def pointnet_cells(result, precision):

@@ -62,6 +62,13 @@ def full_rows(seeds):
     return rows
 
 
+def equal_rows(seeds):
+    """INT8 as long as FP32: the same samples seen."""
+    return {name.replace("fp32", "int8"): {**options, "precision": "int8", "epochs": make_config(
+        dict(options, model="pointnet", data="modelnet10")).epochs}
+        for name, options in full_rows(seeds).items() if name.startswith("fp32") and "frozen" not in name}
+
+
 def candidate_rows(seeds):
     """Schedules to choose from, on a part of the training clouds and a validation split of them."""
     return {name: {**SPLIT, **options} for name, options in CANDIDATES.items()}
@@ -82,10 +89,10 @@ def adapted_rows(change, seeds):
     return rows
 
 
-TABLES = {"full": full_rows, "tuning": candidate_rows,
+TABLES = {"full": full_rows, "equal": equal_rows, "tuning": candidate_rows,
           **{name: functools.partial(adapted_rows, change) for name, change in CHANGES.items()}}
 PLANNED = {   # {(table, data, points): the names of the rows that are to run, of seeds 0 to 2}; others: all at seed 0
-    ("full", "modelnet10", 256): ".*",
+    ("full", "modelnet10", 256): ".*", ("equal", "modelnet10", 256): ".*",
     ("full", "modelnet40", 256): r".*-k(0|2|2-frozen|all)(-seed\d)?|.*-k[13](-frozen)?",
     ("full", "modelnet40", 1024): "fp32-k(2|2-frozen|all)",
     ("tilt", "modelnet10", 256): ".*", ("jitter", "modelnet10", 256): ".*",

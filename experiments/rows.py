@@ -6,6 +6,7 @@
     running-scale MNIST in INT8 with --tail-scale running, K = 1..3, the controls and full BP, as tuned for it
     float-loss    MNIST in INT8 with float64 deciding the sign of g, K = 0..3
     tail-passes   ten epochs of 10,000 images of MNIST, the tail's gradient from both passes and the second, K = 1, 2
+    equal-samples K = 0 as long as K = 1 to 3, and INT8 as long as FP32, where the defaults are not
     fine-tuning   a network trained upright by full BP, adapted to 1,024 rotated images: not at all, K = 0..2, the
                   frozen controls, all
 
@@ -62,6 +63,11 @@ def seeded(name, seed):
     return f"{name}-seed{seed}" if seed else name
 
 
+def stem_of(k):
+    """Of a row's name: k0 .. k3, or all."""
+    return k if k == BP else f"k{k}"
+
+
 def full_training(table, data, precision, seeds, changes=None):
     """Every K with the defaults, and the frozen controls.  changes: {K: what is otherwise}, of these K alone."""
     for seed in range(MORE if table in FINDINGS and seeds == 3 else seeds):
@@ -69,7 +75,7 @@ def full_training(table, data, precision, seeds, changes=None):
             if seed >= seeds and k not in (0, 1, 2):
                 continue
             options = dict(data=data, precision=precision, bp_tail=k, seed=seed, **more)
-            name = seeded(k if k == BP else f"k{k}", seed)
+            name = seeded(stem_of(k), seed)
             yield Row(table, name, options)
             if k in (1, 2, 3):
                 yield Row(table, f"{name}-frozen", {**options, "zo_frozen": True})
@@ -86,6 +92,26 @@ def running_scale(table, seeds):
 
 def longer(table, seeds):
     return full_training(table, "mnist", "int8", seeds, LONGER)
+
+
+def other_lengths(data, precision, k):
+    """The epochs of the rows that one stands beside, where they are not its own: of K = 0 those of longer tails, of
+    INT8 those of FP32.
+    """
+    beside = [(precision, tail) for tail in (1, 2, 3) if k == 0] + [("fp32", k)]
+    own, *others = (make_config(dict(data=data, precision=name, bp_tail=tail)).epochs
+                    for name, tail in [(precision, k), *beside])
+    return sorted(set(others) - {own})
+
+
+def equal_samples(table, seeds):
+    for seed in range(seeds):
+        for data in DATA_SETS:
+            for precision in PRECISIONS:
+                for k in (0, 1, 2, 3, BP):
+                    for epochs in other_lengths(data, precision, k):
+                        yield Row(table, seeded(f"{data}-{precision}-{stem_of(k)}-{epochs}", seed),
+                                  dict(data=data, precision=precision, bp_tail=k, epochs=epochs, seed=seed))
 
 
 def float_loss(table, seeds):
@@ -126,7 +152,7 @@ TABLES = {
                                full_training(table, data, precision, seeds))
        for data in DATA_SETS for precision in PRECISIONS},
     "longer": longer, "running-scale": running_scale, "float-loss": float_loss, "tail-passes": tail_passes,
-    "fine-tuning": fine_tuning,
+    "equal-samples": equal_samples, "fine-tuning": fine_tuning,
 }
 
 

@@ -7,6 +7,7 @@
     3            memory of a step, measured and predicted
     4            time of a step and what it goes into
     batch-size   accuracy by batch at equal samples
+    equal-samples differences between rows of other lengths, at the same number of samples too
     tail-passes  the tail's gradient from both passes against the second alone
     missing      what has not run, and the command that runs it
 
@@ -16,10 +17,10 @@ is in no table but `missing`; a cell without a result says "-".
 import argparse
 import textwrap
 
-from experiments import accuracy, batch_picture, cost_tables, pointnet
+from experiments import accuracy, batch_picture, cost_tables, equal_samples, pointnet
 from experiments.cells import (
     MARKS, NOT_RUN, SCHEDULE, TAILS, Table, as_markdown, as_text, cell, name_of, pointnet_cells, pointnet_results,
-    times_the_samples, training_cells)
+    times_the_samples, title_of, training_cells)
 from experiments.common import QUICK, read_result
 from experiments.curves import TITLES
 from experiments.rows import BP, CONTROLS, DATA_SETS, DEGREES, LONGER, METHODS, PRECISIONS, RUNNING, TABLES, rows_of
@@ -27,12 +28,6 @@ from experiments.rows import BP, CONTROLS, DATA_SETS, DEGREES, LONGER, METHODS, 
 METHOD_NAMES = {"none": "not adapted", "k1-frozen": "K = 1, frozen control", "frozen": "K = 2, frozen control",
                 "k0": "K = 0", "k1": "K = 1", "k2": "K = 2", "all": "full BP"}
 CLAIMED_GAIN = "5.2 to 9.5"             # points over vanilla ZO, by the abstract (arXiv 2501.04287)
-
-
-def title_of(result):
-    """'ModelNet10, 256 points' of a result of experiments/pointnet.py."""
-    name = {"modelnet10": "ModelNet10", "modelnet40": "ModelNet40"}.get(result["data"], result["data"])
-    return f"{name}, {result['points']:,} points"
 
 
 def of_full_training():
@@ -208,7 +203,8 @@ def listed_names(names, most=6):
 
 
 PRINTERS = {"1": full_training, "2": fine_tuning, "3": cost_tables.memory, "4": cost_tables.time,
-            "batch-size": batch_picture.tables, "tail-passes": tail_passes, "missing": missing}
+            "batch-size": batch_picture.tables, "equal-samples": equal_samples.table,
+            "tail-passes": tail_passes, "missing": missing}
 
 
 def printed(name, form=as_text):

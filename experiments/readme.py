@@ -9,7 +9,7 @@ import argparse
 import re
 import sys
 
-from experiments import adapting, batch_text, claims, cost_tables, findings, tables
+from experiments import adapting, batch_text, claims, cost_tables, findings, limits, tables
 from experiments.accuracy import result_name, results
 from experiments.cells import (
     MARKS, NOT_RUN, as_markdown, folded, is_of_changed_code, markdown_rows, pointnet_files, training_cells)
@@ -104,7 +104,8 @@ def all_tables(name):
     return lambda: tables.printed(name, as_markdown if name == "missing" else folded).rstrip()
 
 
-MADE = {"last lines": last_lines, "findings": findings.findings, "added": findings.added, "limits": findings.limits,
+MADE = {"last lines": last_lines, "findings": findings.findings, "details": findings.details,
+        "added": findings.added, "limits": limits.limits,
         "judged together": findings.judged_together,
         "claims": claims.claims, "marks": lambda: wrapped(MARKS), "longer": longer, "agreement": agreement,
         "changed code": changed_code, "adapting": adapting.told, "batch of one": batch_text.told,

@@ -26,7 +26,7 @@ from experiments import curves
 from experiments.cloud_candidates import CANDIDATES, SPLIT
 from experiments.common import QUICK, RESULTS, as_words, provenance, read_result
 from experiments.merge import add_row
-from experiments.port_training import built_port
+from experiments.port_training import built_port, write_run
 from experiments.rows import seeded
 from zo_numpy import models
 from zo_numpy.app.data import load_data
@@ -75,17 +75,20 @@ def candidate_rows(seeds):
 
 
 def adapted_rows(change, seeds):
-    """Networks trained by full BP on upright shapes, then adapted; `source` is the row that one starts from."""
+    """Networks trained by full BP on upright shapes, then adapted; `source` is the row that one starts from, the same
+    for all seeds.
+    """
     rows = {}
     for precision in ("fp32", "int8"):
         source = f"{precision}-upright"
         rows[source] = dict(precision=precision, bp_tail="all")
         rows[f"{precision}-as-it-is"] = dict(precision=precision, bp_tail="all", source=source, untrained=True,
                                              **change)
-        for k in (0, 2):
-            rows[f"{precision}-k{k}"] = dict(precision=precision, bp_tail=k, source=source, limit=ADAPTED_ON, **change)
-        rows[f"{precision}-k2-frozen"] = {**rows[f"{precision}-k2"], "zo_frozen": True}
-        rows[f"{precision}-kall"] = {**rows[f"{precision}-k2"], "bp_tail": "all"}
+        for seed in range(seeds):
+            for name, more in (("k0", dict(bp_tail=0)), ("k2", dict(bp_tail=2)),
+                               ("k2-frozen", dict(bp_tail=2, zo_frozen=True)), ("kall", dict(bp_tail="all"))):
+                rows[seeded(f"{precision}-{name}", seed)] = dict(precision=precision, seed=seed, source=source,
+                                                                 limit=ADAPTED_ON, **more, **change)
     return rows
 
 
@@ -136,7 +139,7 @@ class Table:
         source = {"init_from": str(self.source(name))} if self.source(name) else {}
         config = make_config({**self.options(name), **source})
         if self.port and self.port.trains(config):
-            return self.run_by_port(config, self.source(name))
+            return self.run_by_port(name, config)
         folder, place = self.runs / name, {"data_dir": self.data_dir} if self.data_dir else {}
         subprocess.run([sys.executable, "-m", "zo_numpy", "train", "--out", str(folder), "--resume",
                         *as_words({**self.options(name), **source, **place})], check=True)
@@ -156,14 +159,16 @@ class Table:
         return {**config, "dataset": {**config["dataset"], "source":
                                       f"copy at hand, {self.points} points of each cloud"}}
 
-    def run_by_port(self, config, source):
+    def run_by_port(self, name, config):
         """The same, by the port."""
         dataset = load_data(config, self.data_dir, announce=lambda text: None)
         config = fitted(config, dataset)
-        result, weights = self.port.result(config, dataset, source)
+        result, weights = self.port.result(config, dataset, self.source(name))
         last = result["last_epoch"]
         correct = next(value for name, value in last.items() if name.endswith("_correct"))
         last["mean_class_accuracy"] = mean_class_accuracy(config, dataset, weights, correct)
+        if any(options.get("source") == name for options in self.rows.values()):   # others start from it
+            write_run(self.runs / name, result["config"], weights)
         return {**result, "config": self.without_place(result["config"])}
 
     def as_it_is(self, name):

@@ -8,6 +8,8 @@ from typing import NamedTuple
 from experiments import port
 from experiments.common import commit, provenance
 from zo_numpy.app import flat_data
+from zo_numpy.files import write_atomically
+from zo_numpy.run.checkpoint import CHECKPOINT, CONFIG, write_checkpoint
 from zo_numpy.run.config_json import describe, read_config
 from zo_numpy.run.steps import PRECISIONS
 from zo_numpy.run.trainer import load_weights, percent
@@ -73,6 +75,16 @@ class Port:
                 f"{counted}_accuracy": trained.curve[-1]}
         return {"config": describe(config, dataset), "last_epoch": last, "curve": trained.curve,
                 "weights_sha256": trained.digest, "trained_with": self.name, "made_with": provenance()}, trained.weights
+
+
+def write_run(folder, config, weights):
+    """What another run needs to start from weights that the port trained (`init_from`): a folder with config.json and
+    checkpoint.  config: the JSON object of config.json.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(folder / CONFIG, (json.dumps(config, indent=2) + "\n").encode())
+    arrays, numbers = PRECISIONS[config["precision"]].to_arrays(weights)
+    write_checkpoint(folder / CHECKPOINT, arrays, {"step": 0, "loss_sum": 0, **numbers})
 
 
 def built_port():

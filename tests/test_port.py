@@ -7,7 +7,7 @@ import subprocess
 import numpy as np
 import pytest
 
-from experiments import accuracy, port
+from experiments import accuracy, pointnet, port
 from experiments.port_training import Port
 from experiments.rows import Row
 from port_runs import same_steps, write_run
@@ -62,6 +62,20 @@ def test_a_row_by_the_port_is_what_zo_numpy_trains(built):
     fp32 = Row("table", "row", dict(data="mnist-subset", precision="fp32", bp_tail=1))
     assert Port.trains(row.config) and not Port.trains(fp32.config)
     assert not Port.trains(make_config(dict(data="mnist-subset", loss="float")))
+
+
+def test_a_row_that_starts_from_one_by_the_port_is_what_zo_numpy_trains(built, tmp_path, monkeypatch):
+    """Also what is counted right before it is trained on."""
+    monkeypatch.setattr(pointnet, "QUICK_RUN", {"epochs": 1, "limit": 40})
+    table = pointnet.Table("tilt", "synthetic-solids", None, 16, seeds=2)
+    results = {}
+    for by, trainer in (("port", Port(built / "port")), ("zo_numpy", None)):
+        table.port, table.runs = trainer, tmp_path / by
+        results[by] = [table.run(name) for name in ("int8-upright", "int8-as-it-is", "int8-k2-seed1")]
+    assert [row["last_epoch"]["test_correct"] for row in results["port"]] == [
+        row["last_epoch"]["test_correct"] for row in results["zo_numpy"]]
+    assert [row.get("weights_sha256") for row in results["port"]] == [
+        row.get("weights_sha256") for row in results["zo_numpy"]]
 
 
 @pytest.mark.parametrize("options", [

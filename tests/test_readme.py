@@ -406,6 +406,18 @@ def test_what_a_sparser_z_does_at_a_batch_of_one_is_what_the_candidates_show():
         assert "K = {} {:.1f}, {:.1f} and {:.1f}".format(k, *found) in text
 
 
+def test_what_was_tried_at_small_batches_is_what_the_candidates_show():
+    rows, lines = result("zo_small_batch")["rows"], table(made("zo small batch", EXPERIMENTS))[2:]
+    names = {line[0] for line in lines} - {"ZO as it is, over its control"}
+    assert names == {name.partition(" ")[2].rpartition(", seed")[0] for name in rows} - {"frozen", "as it is"}
+    for name, *cells in lines:
+        here, there = ("as it is", "frozen") if name.endswith("over its control") else (name, "as it is")
+        for (k, batch), shown in zip([(1, 1), (1, 8), (2, 1), (2, 8)], cells, strict=True):
+            one, other = ({seed: rows[found]["correct"] / 50 for seed in (1, 2, 3)
+                           if (found := f"k{k}-b{batch} {which}, seed {seed}") in rows} for which in (here, there))
+            assert shown == difference(one, other)
+
+
 def test_what_was_tried_on_clouds_is_what_the_candidates_show():
     text = " ".join(EXPERIMENTS[EXPERIMENTS.index("Point clouds with the running scale"):].split())
     few = dict(data=None, epochs=30, batch_size=None, zo_frozen=None)

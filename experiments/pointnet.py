@@ -32,6 +32,7 @@ from zo_numpy import models
 from zo_numpy.app.data import load_data
 from zo_numpy.app.drawing import panels
 from zo_numpy.app.evaluation import confusion
+from zo_numpy.run.checkpoint import CHECKPOINT
 from zo_numpy.run.config import make_config
 from zo_numpy.run.config_json import read_config
 from zo_numpy.run.fitting import fitted
@@ -184,18 +185,17 @@ class Table:
         return {"last_epoch": last, "curve": [], "made_with": provenance()}
 
     def run_all(self, only, apart=False):
-        wanted, made = [only] if only in self.rows else [name for name in self.rows if only in name], set()
+        """Makes the rows that have no result.  only: a row, or what the names of those contain."""
+        wanted = [only] if only in self.rows else [name for name in self.rows if only in name]
         for name in wanted:
             if name in self.results():
                 continue
-            source = self.rows[name].get("source")
-            if source and source not in self.results() and source not in made:
-                print(f"{name}: its source {source} is not trained yet; run that row first", flush=True)
-                continue
-            result = self.run(name)
+            source = self.source(name)
+            if source and not (source / CHECKPOINT).exists():   # of another machine, or not asked for
+                print(f"{name} starts from {source.name}, which is trained first", flush=True)
+                self.run(source.name)
             head = {"experiment": "pointnet", "data": self.data, "points": self.points}
-            add_row(self.result_name, head, name, result, apart)
-            made.add(name)
+            add_row(self.result_name, head, name, self.run(name), apart)
             if self.name != "tuning" and not apart:
                 draw(read_result(self.result_name), RESULTS / f"{self.result_name}.png")
 

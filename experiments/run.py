@@ -120,7 +120,7 @@ def commands(folders):
     for table in pointnet_tables(folders):
         missing = table.missing()
         yield from (("pointnet", *words_of(table), "--apart", "--only", name) for name in (
-            missing if table.name == "full" else sorted({name.split("-")[0] + "-" for name in missing})))
+            sorted({name.split("-")[0] + "-" for name in missing}) if table.name in pointnet.CHANGES else missing))
 
 
 def words_of(table):

@@ -7,7 +7,7 @@ import subprocess
 import numpy as np
 import pytest
 
-from experiments import accuracy, pointnet, port
+from experiments import accuracy, common, pointnet, port
 from experiments.port_training import Port
 from experiments.rows import Row
 from port_runs import same_steps, write_run
@@ -76,6 +76,12 @@ def test_a_row_that_starts_from_one_by_the_port_is_what_zo_numpy_trains(built, t
         row["last_epoch"]["test_correct"] for row in results["zo_numpy"]]
     assert [row.get("weights_sha256") for row in results["port"]] == [
         row.get("weights_sha256") for row in results["zo_numpy"]]
+    for module in (common, pointnet):   # on another machine the source has no run
+        monkeypatch.setattr(module, "RESULTS", tmp_path)
+    table.port, table.runs = Port(built / "port"), tmp_path / "elsewhere"
+    table.run_all("int8-k2-seed1", apart=False)
+    row, = table.results().values()
+    assert row["weights_sha256"] == results["port"][-1]["weights_sha256"]
 
 
 @pytest.mark.parametrize("options", [

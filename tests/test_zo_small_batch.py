@@ -45,6 +45,6 @@ def test_rows_are_trained_once_and_shown_beside_their_control(place, monkeypatch
     rows = json.loads((place / "zo_small_batch.json").read_text())["rows"]
     assert set(rows) == {"k1-b8 frozen, seed 1", "k1-b8 still 8, seed 1"}
     gain = 5 * (rows["k1-b8 still 8, seed 1"]["correct"] - rows["k1-b8 frozen, seed 1"]["correct"])   # of 20 images
-    assert f"{gain:+.2f} over the control" in capsys.readouterr().out
+    assert f"{gain:+.2f} (one seed) over the control" in capsys.readouterr().out
     monkeypatch.setattr(zo_small_batch, "train", None)
     assert zo_small_batch.main() == 0

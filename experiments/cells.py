@@ -116,10 +116,10 @@ class Cell:
         return row["config"]["epochs"] * row["config"]["dataset"]["training_samples"]
 
     def by_class(self):
-        """The mean over classes of what is right, where the results have it."""
-        found = [row["last_epoch"]["mean_class_accuracy"] for row in self.rows.values()
-                 if "mean_class_accuracy" in row.get("last_epoch", {})]
-        return f"{statistics.fmean(found):.2f}" if found and len(found) == len(self.rows) else NOT_RUN
+        """The mean over classes of what is right and its interval, where the results have it."""
+        found = {seed: row["last_epoch"]["mean_class_accuracy"] for seed, row in self.rows.items()
+                 if "mean_class_accuracy" in row.get("last_epoch", {})}
+        return Cell(found).short() if len(found) == len(self.rows) else NOT_RUN
 
     def schedule(self):
         """Epochs, batch, steps and samples seen, as a table shows them."""

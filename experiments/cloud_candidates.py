@@ -47,8 +47,6 @@ CANDIDATES = {
     "int8-all-running-4": dict(precision="int8", bp_tail="all", epochs=24, **RUNNING, b_bp=(4, 3, 2, 1)),
     "int8-k2": dict(precision="int8", bp_tail=2, epochs=30),
     "int8-k2-running-5": dict(precision="int8", bp_tail=2, epochs=30, **RUNNING, b_bp=(5, 4, 3, 2)),
-    "int8-k2-own-5": dict(precision="int8", bp_tail=2, epochs=24, b_bp=(5, 4, 3, 2, 1)),
     "int8-k2-own-4": dict(precision="int8", bp_tail=2, epochs=24, b_bp=(4, 3, 2, 1)),
     "int8-k2-own-4-b32": dict(precision="int8", bp_tail=2, epochs=24, batch_size=32, b_bp=(4, 3, 2, 1)),
-    "int8-k2-running-3-b32": dict(precision="int8", bp_tail=2, epochs=24, batch_size=32, **RUNNING, b_bp=(3, 2, 1, 0)),
 }

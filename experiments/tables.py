@@ -17,7 +17,8 @@ is in no table but `missing`; a cell without a result says "-".
 import argparse
 import textwrap
 
-from experiments import accuracy, batch_picture, cost_tables, equal_samples, pointnet
+from experiments import (
+    accuracy, batch_picture, batch_rows, cost_tables, equal_samples, pointnet, zo_on_clouds)
 from experiments.cells import (
     MARKS, NOT_RUN, SCHEDULE, TAILS, Table, as_markdown, as_text, cell, name_of, pointnet_cells, pointnet_results,
     times_the_samples, title_of, training_cells)
@@ -52,7 +53,8 @@ def training_lines(cells):
         if here.by_seed:
             lines.append([name_of(k), *here.schedule(), here, frozen or NOT_RUN,
                           here.difference(cells(0)) if k else NOT_RUN, CLAIMED_GAIN if frozen else NOT_RUN,
-                          here.difference(frozen) if frozen else NOT_RUN, here.by_class()])
+                          here.difference(frozen) if frozen else NOT_RUN, here.by_class(),
+                          frozen.by_class() if frozen else NOT_RUN])
     return lines
 
 
@@ -64,9 +66,9 @@ def full_training():
     for title, by_precision in of_full_training().items():
         for precision, cells in by_precision.items():
             if lines := training_lines(cells):
-                head = [*TRAINING_HEAD, "mean over classes, %"]
-                if all(line[-1] == NOT_RUN for line in lines):
-                    head, lines = TRAINING_HEAD, [line[:-1] for line in lines]
+                head = [*TRAINING_HEAD, "mean over classes, %", "of its control, %"]
+                if all(line[-2] == NOT_RUN for line in lines):
+                    head, lines = TRAINING_HEAD, [line[:-2] for line in lines]
                 yield Table(f"Table 1, full training: {title}, {precision.upper()}", head, lines,
                             samples_note([(name_of(k), cells(k)) for k in TAILS], cells(0), "K = 0"))
     if lines := list(precision_lines()):
@@ -194,6 +196,16 @@ def missing():
             command = f"python -m experiments.pointnet --data-dir DIR --data {data} --points {points} --table {name}"
             lines.append([f"PointNet {name}, {data}, {points:,} points", len(names), listed_names(names),
                           f"`{command}`"])
+    candidates = [name for name in zo_on_clouds.CANDIDATES
+                  if name not in read_result(zo_on_clouds.NAME).get("rows", {})]
+    schedules = pointnet.Table("tuning", "modelnet40", None, 128).missing()
+    batches = [row.name for row in batch_rows.all_rows() if not batch_rows.is_finished(row)]
+    for what, names, command in (("batch size", batches, "batch_size"),
+                                 ("candidates of ZO on clouds", candidates, "zo_on_clouds --data-dir DIR"),
+                                 ("candidates of schedules, modelnet40", schedules, "pointnet --data-dir DIR --data "
+                                  "modelnet40 --points 128 --table tuning")):
+        if names:
+            lines.append([what, len(names), listed_names(names), f"`python -m experiments.{command}`"])
     if lines:
         yield Table("What has not run", ["table", "rows", "which", "command"], lines)
 

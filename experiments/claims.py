@@ -158,7 +158,7 @@ def port_time(batch):
     """The same of the port's step, with native flags; its quartiles are not kept."""
     row = next((row for row in read_result("port_speed").get("port", []) if (row["model"], row["bp_tail"], row["batch"],
                 row["flags"]) == ("lenet5", 1, batch, "native")), None)
-    return (row["fp32 / int8"], f"medians of {row['steps']} steps, one thread, flags native; no quartiles"
+    return (row["fp32 / int8"], f"medians of {row['steps']:,} steps, one thread, flags native; no quartiles"
             ) if row else (None, "")
 
 
@@ -169,12 +169,16 @@ def precision_lines():
             int8, fp32 = (cells[precision](k) for precision in ("int8", "fp32"))
             loss = int8.difference(fp32)
             met = verdict_of_loss(loss)
-            frozen = cells["int8"](k, True).difference(cells["fp32"](k, True))
-            cause = (f"The frozen controls differ by {with_seeds(frozen)}." if frozen.by_seed
-                     else "The cause is not known.")
+            cause = of_controls(cells, k) or "The cause is not known."
             yield Line("INT8 less FP32", title, name_of(k), "no loss of accuracy", loss.mean, with_seeds(loss),
                        f"paired by seed, {MEASURED}, {samples(int8, fp32)}", met,
                        sentences(reason(loss, 0, met), cause * (met == "no")))
+
+
+def of_controls(cells, k):
+    """By how much the frozen control of INT8 is above that of FP32, in a sentence; '' if not both have run."""
+    frozen = cells["int8"](k, True).difference(cells["fp32"](k, True))
+    return f"INT8 less FP32 of the frozen controls is {with_seeds(frozen)}." if frozen.by_seed else ""
 
 
 def not_run(lines):

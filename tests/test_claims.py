@@ -106,10 +106,11 @@ def test_gains_of_fine_tuning_to_clouds(table_name, words, precision):
                                          if kind == "int8"])
 def test_int8_less_fp32(title, file):
     for name, label in (("k0", "K = 0"), ("k1", "K = 1"), ("k2", "K = 2"), ("k3", "K = 3"), ("all", "full BP")):
-        check(f"INT8 less FP32: {title}, {label}", paired(*(correct(file, kind, name) for kind in ("int8", "fp32"))), 0)
-        if LINES.get(f"INT8 less FP32: {title}, {label}", [""] * 5)[3] == "no" and name in ("k1", "k2", "k3"):
+        line = f"INT8 less FP32: {title}, {label}"
+        check(line, paired(*(correct(file, kind, name) for kind in ("int8", "fp32"))), 0)
+        if LINES.get(line, [""] * 5)[3] == "no" and name in ("k1", "k2", "k3"):
             controls = paired(*(correct(file, kind, f"{name}-frozen") for kind in ("int8", "fp32")))
-            assert f"The frozen controls differ by {shown(controls)}." in LINES[f"INT8 less FP32: {title}, {label}"][4]
+            assert f"INT8 less FP32 of the frozen controls is {shown(controls)}." in LINES[line][4]
 
 
 def test_memory_is_that_counted():

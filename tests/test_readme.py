@@ -198,8 +198,9 @@ def test_what_is_told_of_all_differences_together_is_by_holms_rule():
 
 
 @pytest.mark.parametrize("text", (README, EXPERIMENTS), ids=readme.DOCUMENTS[:2])
-def test_no_table_shows_what_has_not_run(text):
-    assert not re.search(r"^\|.*not run", text, re.M)
+def test_no_table_but_that_of_the_goals_shows_what_has_not_run(text):
+    others = re.sub(r"<!-- made: goals -->.*?<!-- end -->", "", text, flags=re.S)
+    assert not re.search(r"^\|.*not run", others, re.M)
 
 
 def test_results_are_of_the_whole_test_set_and_the_last_epoch():

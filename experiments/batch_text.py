@@ -18,17 +18,22 @@ def cell(rows, data, scale, k, batch):
                  if name in rows})
 
 
+def by_batch(rows, data, k):
+    """({batch: Cell} of the running scale, the batch of the best mean); (.., None) where a batch of 1 has not run."""
+    found = {batch: cell(rows, data, "running", k, batch) for batch in batch_rows.BATCHES}
+    ran = {batch: one.mean() for batch, one in found.items() if one.by_seed}
+    return found, max(ran, key=ran.get) if 1 in ran else None
+
+
 def told():
     """A table: a batch of 1 beside the best batch at equal samples, and the running scale beside the own one."""
     rows, lines = read_result(batch_rows.NAME).get("rows", {}), []
     for data in batch_rows.DATA_SETS:
         for k in TAILS:
-            found = {batch: cell(rows, data, "running", k, batch) for batch in batch_rows.BATCHES}
-            if not found[1].by_seed:
+            found, best = by_batch(rows, data, k)
+            if best is None:
                 continue
-            means = {batch: one.mean() for batch, one in found.items() if one.by_seed}
-            best = max(means, key=lambda batch: means[batch])
-            lines.append([f"{TITLES[data]}, {name_of(k)}", f"{means[1]:.2f}", best,
+            lines.append([f"{TITLES[data]}, {name_of(k)}", f"{found[1].mean():.2f}", best,
                           found[1].difference(found[best]) if best != 1 else NOT_RUN,
                           *(found[batch].difference(cell(rows, data, "own", k, batch)) for batch in BESIDE_OWN)])
     return "\n".join(markdown_rows(

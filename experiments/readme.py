@@ -9,7 +9,7 @@ import argparse
 import re
 import sys
 
-from experiments import adapting, batch_text, claims, cost_tables, findings, limits, tables, zo_small_batch
+from experiments import adapting, batch_text, claims, cost_tables, findings, goals, limits, tables, zo_small_batch
 from experiments.accuracy import result_name, results
 from experiments.cells import (
     MARKS, NOT_RUN, as_markdown, folded, is_of_changed_code, markdown_rows, pointnet_files, training_cells)
@@ -107,8 +107,9 @@ def all_tables(name):
 MADE = {"last lines": last_lines, "findings": findings.findings, "details": findings.details,
         "added": findings.added, "limits": limits.limits,
         "judged together": findings.judged_together,
-        "claims": claims.claims, "marks": lambda: wrapped(MARKS), "longer": longer, "agreement": agreement,
-        "changed code": changed_code, "adapting": adapting.told, "batch of one": batch_text.told, "zo small batch": zo_small_batch.told,
+        "claims": claims.claims, "goals": goals.goals, "marks": lambda: wrapped(MARKS), "longer": longer,
+        "agreement": agreement, "changed code": changed_code, "adapting": adapting.told,
+        "batch of one": batch_text.told, "zo small batch": zo_small_batch.told,
         "speed limits": lambda: bullets(cost_tables.speed_limits()),
         "reading order": reading_order, "zo on clouds": zo_on_clouds_text,
         "machines": machines_text,

@@ -68,16 +68,19 @@ def draw(data, path):
     return True
 
 
-def draw_curves(axes, curves, colour, marker, frozen, label, an_epoch=1):
-    """The mean of some seeds' curves by epoch and their range.
+def draw_curves(axes, curves, colour, marker, frozen, label, an_epoch=1, over=1):
+    """The mean of some seeds' curves by epoch and their range; a mark at the last epoch's own value.
 
-    curves: (seeds, epochs).  frozen: whether of a control.  an_epoch: how long an epoch is on the axis.
+    curves: (seeds, epochs).  frozen: whether of a control.  an_epoch: how long an epoch is on the axis.  over: how many
+    epochs a point of the line is the mean of, itself the last.
     """
-    epochs = an_epoch * np.arange(1, curves.shape[1] + 1)
-    axes.plot(epochs, curves.mean(axis=0), color=colour, linestyle="--" if frozen else "-", linewidth=1.5, label=label,
-              marker=marker, markevery=None if len(epochs) < 3 else [-1], markerfacecolor="white" if frozen else colour)
+    epochs, line = an_epoch * np.arange(1, curves.shape[1] + 1), "--" if frozen else "-"
+    smooth = np.lib.stride_tricks.sliding_window_view(curves, over, axis=1).mean(axis=2)   # (seeds, epochs - over + 1)
+    axes.plot(epochs[over - 1:], smooth.mean(axis=0), color=colour, linestyle=line, linewidth=1.5)
+    axes.plot(epochs[-1:], curves[:, -1].mean(), color=colour, linestyle=line, linewidth=1.5, label=label,
+              marker=marker, markerfacecolor="white" if frozen else colour)
     if len(curves) > 1:
-        axes.fill_between(epochs, curves.min(axis=0), curves.max(axis=0), color=colour, alpha=0.15)
+        axes.fill_between(epochs[over - 1:], smooth.min(axis=0), smooth.max(axis=0), color=colour, alpha=0.15)
 
 
 def finish(axes, title, across="epoch"):

@@ -42,7 +42,7 @@ def main():
     argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     for name, draw in figures().items():
         path = RESULTS / f"{name}.png"
-        say(f"wrote {path}" if draw(path) else f"{name}: not run")
+        say(f"wrote {path}" if draw(path) else f"{name}: too little has run for a picture")
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from zo_numpy.app.progress import say
 COLORS = {0: "0.55", 1: "#0072B2", 2: "#E69F00", 3: "#009E73", BP: "black"}
 MARKERS = {0: "o", 1: "s", 2: "^", 3: "D", BP: "*"}                           # of the last epoch, a shape for each
 TITLES = {"mnist": "MNIST", "fashion-mnist": "Fashion-MNIST", "int8": "INT8, integers only", "fp32": "FP32"}
-TICKS = (0, 20, 40, 60, 70, 75, 80, 85, 88, 90, 93, 95, 97, 98, 99, 99.5)
+TICKS, ROOM = (0, 20, 40, 60, 70, 75, 80, 85, 88, 90, 93, 95, 97, 98, 99, 99.5), 0.05   # ROOM: of the axis, for each
 
 
 def curves_of(table, k, frozen):
@@ -36,15 +36,19 @@ BY_ERROR = "test accuracy, % (log scale of the error)"   # the name of an axis t
 
 
 def scale_by_error(axes):
-    """Makes the axis of accuracies logarithmic in 100 - accuracy."""
+    """Makes the axis of accuracies logarithmic in 100 - accuracy, with as many ticks as have room."""
+    def scaled(right):
+        return -np.log(np.maximum(100 - right, 1e-3))
+
     low, high = axes.get_ylim()
-    low -= 0.1 * (100 - low)
-    axes.set_yscale("function", functions=(lambda right: -np.log(np.maximum(100 - right, 1e-3)),
-                                           lambda scaled: 100 - np.exp(-scaled)))
-    ticks = [tick for tick in TICKS if low <= tick <= high]
+    low, high, ticks = max(low - 0.1 * (100 - low), 0), min(high, 99.6), []
+    axes.set_yscale("function", functions=(scaled, lambda value: 100 - np.exp(-value)))
+    for tick in reversed(TICKS):
+        if low <= tick <= high and (not ticks or scaled(ticks[-1]) - scaled(tick) > ROOM * (scaled(high) - scaled(low))):
+            ticks.append(tick)
     axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.set_yticks([], minor=True)
-    axes.set_ylim(max(low, 0), min(high, 99.6))
+    axes.set_ylim(low, high)
 
 
 def draw(data, path):

@@ -43,8 +43,9 @@ def scale_by_error(axes):
     low, high = axes.get_ylim()
     low, high, ticks = max(low - 0.1 * (100 - low), 0), min(high, 99.6), []
     axes.set_yscale("function", functions=(scaled, lambda value: 100 - np.exp(-value)))
+    room = ROOM * (scaled(high) - scaled(low))
     for tick in reversed(TICKS):
-        if low <= tick <= high and (not ticks or scaled(ticks[-1]) - scaled(tick) > ROOM * (scaled(high) - scaled(low))):
+        if low <= tick <= high and (not ticks or scaled(ticks[-1]) - scaled(tick) > room):
             ticks.append(tick)
     axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.set_yticks([], minor=True)

@@ -149,8 +149,8 @@ def draw(result, path):
                              for factor, (mean, error) in zip(row["factors"], row[key]) if mean > 0]
                     if falls:
                         shown += [mean for _, mean, _ in falls]
-                        axes.errorbar(*zip(*falls), linestyle=line, marker=marker, color=colour, capsize=2, markersize=5,
-                                      elinewidth=0.7, label=label if line == "-" else None)
+                        axes.errorbar(*zip(*falls), linestyle=line, marker=marker, color=colour, capsize=2,
+                                      markersize=5, elinewidth=0.7, label=label if line == "-" else None)
             axes.set(xscale="log", xlabel="length of the step",
                      title=f"{TITLES[name]}, FP32, K = 2, after {result['epochs']} epochs")
             axes.grid(alpha=0.3)
@@ -163,8 +163,8 @@ def draw(result, path):
         all_axes[0].set_ylabel("fall of the batch's loss, % (no point where it rises)")
         draws = max((row["draws"] for row in rows), default=0)
         figure.suptitle("Solid: along the gradient; dashed: by ZO. Bars: 95 % intervals by Student's t, over\n"
-                        f"{min(draws, BATCHES)} batches and over {draws} z of ZO; those that end at the frame hold zero",
-                        fontsize=11)
+                        f"{min(draws, BATCHES)} batches and over {draws} z of ZO; those that end at the frame hold "
+                        "zero", fontsize=11)
         figure.savefig(path, dpi=110)
 
 

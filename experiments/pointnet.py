@@ -241,7 +241,8 @@ def draw(result, path):
         title = [f"PointNet, {name}, {result['points']:,} points"]
         title += [words.format(**CHANGES[change]) for change, words in CHANGED.items() if f"_{change}_" in path.stem]
         title.append("means over the seeds (how many), shaded from the worst to the best")
-        title += [f"lines of more than {LONG} epochs: each point the mean of {OVER} epochs, the mark the last one"] * (longest > LONG)
+        if longest > LONG:
+            title.append(f"lines of over {LONG} epochs: each point the mean of {OVER} epochs, the mark the last one")
         figure.suptitle("\n".join(title), fontsize=11)
         figure.savefig(path, dpi=110)
     return True

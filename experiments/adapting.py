@@ -24,7 +24,8 @@ from zo_numpy.app.drawing import panels
 from zo_numpy.app.progress import say
 
 NAME, DEGREES, VALIDATED, WITHIN = "adapting", 45, 5000, 1.0
-METHODS = {"k0": (0, False), "k1": (1, False), "k2": (2, False), "frozen": (2, True)}   # K, whether a control
+METHODS = {"k0": (0, False), "k1": (1, False), "k1-frozen": (1, True), "k2": (2, False), "frozen": (2, True)}
+TOLD = ("k0", "k2", "frozen")   # of METHODS {name of a row: (K, whether a control)}, those whose numbers are told
 
 
 def stem_of(data, precision):
@@ -76,7 +77,7 @@ def told():
     for data in DATA_SETS:
         for precision in PRECISIONS:
             validated = chosen(data, precision)
-            cells = {name: cell("fine-tuning", f"{stem_of(data, precision)}-{name}") for name in METHODS}
+            cells = {name: cell("fine-tuning", f"{stem_of(data, precision)}-{name}") for name in TOLD}
             if not validated or not all(one.by_seed for one in cells.values()):
                 continue
             epoch = budget(validated)
@@ -95,7 +96,7 @@ def draw(path):
         name: curves for name in METHODS if (curves := curves_of(data, precision, name)).size})}
     if not shown:
         return False
-    with panels(len(PRECISIONS), (8.8, 9), rows=len(DATA_SETS)) as (figure, all_axes):
+    with panels(len(PRECISIONS), (8.8, 9.8), rows=len(DATA_SETS)) as (figure, all_axes):
         for axes, (data, precision) in zip(all_axes, [(data, one) for data in DATA_SETS for one in PRECISIONS]):
             for name, curves in shown.get((data, precision), {}).items():
                 k, frozen = METHODS[name]
@@ -108,7 +109,8 @@ def draw(path):
             scale_by_error(axes)
         for axes in all_axes[::len(PRECISIONS)]:
             axes.set_ylabel(BY_ERROR)
-        figure.suptitle(f"Adapted to {ADAPTED_TO:,} images turned by {DEGREES} degrees; the last epoch (seeds)")
+        figure.suptitle(f"Adapted to {ADAPTED_TO:,} images turned by {DEGREES} degrees; numbers: the last epoch,\n"
+                        "means over the seeds (how many), shaded from the worst to the best", fontsize=11)
         figure.savefig(path, dpi=110)
     return True
 

@@ -35,9 +35,12 @@ def half_width(values):
     Two values may agree by chance, and then seem to have no error at all.
     """
     count = len(values)
-    if count < FEWEST:
-        return None
-    return float(stats.t.ppf((1 + CONFIDENCE) / 2, count - 1)) * statistics.stdev(values) / math.sqrt(count)
+    return None if count < FEWEST else errors_to_either_side(count) * statistics.stdev(values) / math.sqrt(count)
+
+
+def errors_to_either_side(count):
+    """How many standard errors of a mean of so many values half of its 95 % interval is, by Student's t."""
+    return float(stats.t.ppf((1 + CONFIDENCE) / 2, count - 1))
 
 
 def seeds_of(by_seed):

@@ -5,9 +5,11 @@ import statistics
 from experiments import gradient_agreement, step_falls, zo_on_clouds
 from experiments.cells import Difference, markdown_rows
 from experiments.common import read_result
+from experiments.findings import bullets
 from experiments.rows import seeded
 
 MOST_SEEDS = 10
+WEIGHTS = {"initial": "at the initial weights", "trained": "after training"}   # in words
 
 
 def zo_on_clouds_text():
@@ -29,6 +31,54 @@ def agreement():
                         for batch in batches)])
     return markdown_rows(["weights", "cosine with the gradient of its batch of 32", "sqrt(2 / (pi d))",
                           *(f"of {result['large']:,} samples, batch {batch}" for batch in batches)], lines)
+
+
+def sizes_of_z():
+    """What the sizes of z do to the agreement with the gradient of the batch, a point for each size."""
+    found = {name: [row for row in read_result("gradient_agreement").get("rows", []) if name in row]
+             for _, name, *_ in gradient_agreement.SIZES}
+    eps = values_of(found["eps"], "eps")
+    exact = [value for value in eps if all(abs(share - 1) <= half for share, half in (
+        share_of(row) for row in found["eps"] if row["eps"] == value))]
+    points = ["eps (FP32): in all cases it is that of an exact slope, within the error, at "
+              f"{', '.join(f'{value:g}' for value in exact) or 'none'}."]
+    points[0] += "".join(f" At {value:g}: {of_cases([row for row in found['eps'] if row['eps'] == value])}."
+                         for value in eps if value not in exact)
+    for name in ("r_max", "p_zero"):
+        values = ", ".join(map(str, values_of(found[name], name)))
+        point = f"{name} (INT8): the best of {values}: {of_cases(best(found[name]), name)}."
+        uphill = [row for row in found[name] if sum(share_of(row)) < 0]
+        if uphill:
+            point += f" Below zero by more than the error, so uphill: {of_cases(uphill, name)}."
+        points.append(point)
+    return bullets(points)
+
+
+def values_of(rows, name):
+    return sorted({row[name] for row in rows})
+
+
+def share_of(row):
+    """(cosine as a share of that of an exact slope, half of its 95 % interval)."""
+    return gradient_agreement.interval(row, of_theory=True)
+
+
+def best(rows):
+    """The row with the largest share of each network and state."""
+    cases = {}
+    for row in rows:
+        cases.setdefault((row["state"], row["model"]), []).append(row)
+    return [max(case, key=share_of) for case in cases.values()]
+
+
+def of_cases(rows, name=None):
+    """'initial 0.78 +- 0.26 (LeNet-5) and ..; trained ..' of rows; name: of a size, whose value stands before."""
+    by_state = {}
+    for row in rows:
+        value = f"{row[name]:g} with " if name else ""
+        by_state.setdefault(row["state"], []).append(
+            "{}{:.2f} +- {:.2f} ({})".format(value, *share_of(row), gradient_agreement.TITLES[row["model"]]))
+    return "; ".join(f"{WEIGHTS[state]} {' and '.join(texts)}" for state, texts in by_state.items())
 
 
 def worth_of_a_step():

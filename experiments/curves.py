@@ -21,7 +21,7 @@ from zo_numpy.app.progress import say
 COLORS = {0: "0.55", 1: "#0072B2", 2: "#E69F00", 3: "#009E73", BP: "black"}
 MARKERS = {0: "o", 1: "s", 2: "^", 3: "D", BP: "*"}                           # of the last epoch, a shape for each
 TITLES = {"mnist": "MNIST", "fashion-mnist": "Fashion-MNIST", "int8": "INT8, integers only", "fp32": "FP32"}
-TICKS = (0, 20, 40, 60, 70, 75, 80, 85, 88, 90, 93, 95, 97, 98, 99, 99.5)
+TICKS, ROOM = (0, 20, 40, 60, 70, 75, 80, 85, 88, 90, 93, 95, 97, 98, 99, 99.5), 0.05   # ROOM: of the axis, for each
 
 
 def curves_of(table, k, frozen):
@@ -36,15 +36,20 @@ BY_ERROR = "test accuracy, % (log scale of the error)"   # the name of an axis t
 
 
 def scale_by_error(axes):
-    """Makes the axis of accuracies logarithmic in 100 - accuracy."""
+    """Makes the axis of accuracies logarithmic in 100 - accuracy, with as many ticks as have room."""
+    def scaled(right):
+        return -np.log(np.maximum(100 - right, 1e-3))
+
     low, high = axes.get_ylim()
-    low -= 0.1 * (100 - low)
-    axes.set_yscale("function", functions=(lambda right: -np.log(np.maximum(100 - right, 1e-3)),
-                                           lambda scaled: 100 - np.exp(-scaled)))
-    ticks = [tick for tick in TICKS if low <= tick <= high]
+    low, high, ticks = max(low - 0.1 * (100 - low), 0), min(high, 99.6), []
+    axes.set_yscale("function", functions=(scaled, lambda value: 100 - np.exp(-value)))
+    room = ROOM * (scaled(high) - scaled(low))
+    for tick in reversed(TICKS):
+        if low <= tick <= high and (not ticks or scaled(ticks[-1]) - scaled(tick) > room):
+            ticks.append(tick)
     axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.set_yticks([], minor=True)
-    axes.set_ylim(max(low, 0), min(high, 99.6))
+    axes.set_ylim(low, high)
 
 
 def draw(data, path):
@@ -68,16 +73,19 @@ def draw(data, path):
     return True
 
 
-def draw_curves(axes, curves, colour, marker, frozen, label, an_epoch=1):
-    """The mean of some seeds' curves by epoch and their range.
+def draw_curves(axes, curves, colour, marker, frozen, label, an_epoch=1, over=1):
+    """The mean of some seeds' curves by epoch and their range; a mark at the last epoch's own value.
 
-    curves: (seeds, epochs).  frozen: whether of a control.  an_epoch: how long an epoch is on the axis.
+    curves: (seeds, epochs).  frozen: whether of a control.  an_epoch: how long an epoch is on the axis.  over: how many
+    epochs a point of the line is the mean of, itself the last.
     """
-    epochs = an_epoch * np.arange(1, curves.shape[1] + 1)
-    axes.plot(epochs, curves.mean(axis=0), color=colour, linestyle="--" if frozen else "-", linewidth=1.5, label=label,
-              marker=marker, markevery=None if len(epochs) < 3 else [-1], markerfacecolor="white" if frozen else colour)
+    epochs, line = an_epoch * np.arange(1, curves.shape[1] + 1), "--" if frozen else "-"
+    smooth = np.lib.stride_tricks.sliding_window_view(curves, over, axis=1).mean(axis=2)   # (seeds, epochs - over + 1)
+    axes.plot(epochs[over - 1:], smooth.mean(axis=0), color=colour, linestyle=line, linewidth=1.5)
+    axes.plot(epochs[-1:], curves[:, -1].mean(), color=colour, linestyle=line, linewidth=1.5, label=label,
+              marker=marker, markerfacecolor="white" if frozen else colour)
     if len(curves) > 1:
-        axes.fill_between(epochs, curves.min(axis=0), curves.max(axis=0), color=colour, alpha=0.15)
+        axes.fill_between(epochs[over - 1:], smooth.min(axis=0), smooth.max(axis=0), color=colour, alpha=0.15)
 
 
 def finish(axes, title, across="epoch"):

@@ -15,14 +15,14 @@ from experiments.rows import DATA_SETS
 from zo_numpy.app.progress import say
 
 
-def of_result(module, name):
-    """A function that draws results/NAME.json by the module that made it, if it is there."""
-    def draw(path):
+def of_result(draw, name):
+    """A function that draws results/NAME.json, if it is there."""
+    def drawn(path):
         result = read_result(name)
         if result:
-            module.draw(result, path)
+            draw(result, path)
         return bool(result)
-    return draw
+    return drawn
 
 
 def figures():
@@ -30,9 +30,10 @@ def figures():
     made = {f"curves_{data.replace('-', '_')}": lambda path, data=data: curves.draw(data, path) for data in DATA_SETS}
     made |= {"summary": summary.draw, "adapting": adapting.draw, "zo_parameters": zo_parameters.draw,
              "mnist_int8_k2": run_curves.draw}
-    made |= {name: of_result(module, name) for name, module in (
+    made |= {name: of_result(module.draw, name) for name, module in (
         ("memory", memory), ("speed", speed), ("loss_sign", loss_sign), ("batch_size", batch_picture),
         ("gradient_agreement", gradient_agreement), ("step_falls", step_falls))}
+    made["gradient_sizes"] = of_result(gradient_agreement.draw_sizes, "gradient_agreement")
     for path in pointnet_files():
         made[path.stem] = lambda png, name=path.stem: pointnet.draw(read_result(name), png)
     return made
@@ -42,7 +43,7 @@ def main():
     argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     for name, draw in figures().items():
         path = RESULTS / f"{name}.png"
-        say(f"wrote {path}" if draw(path) else f"{name}: not run")
+        say(f"wrote {path}" if draw(path) else f"{name}: too little has run for a picture")
 
 
 if __name__ == "__main__":

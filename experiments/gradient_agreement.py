@@ -2,10 +2,11 @@
 
     python -m experiments.gradient_agreement --data-dir DIR     (DIR: ModelNet40; without it LeNet-5 alone)
 
-writes experiments/results/gradient_agreement.json and .png. g z is what a step of zo_numpy does to the weights of ZO:
-those before it less those after it. In FP32 that is g z itself; in INT8 it is z shifted to b_zo bits, with the sign of
-g. The gradient is that of experiments/full_bp at the same weights and on the same batch, and on a large batch too, as
-one of a few samples says little about all. In INT8 both are of the integer weights, in whose units z is drawn.
+writes results/gradient_agreement.json and .png, and gradient_sizes.png of the sizes of z. g z is what a step of
+zo_numpy does to the weights of ZO: those before it less those after it. In FP32 that is g z itself; in INT8 it is z
+shifted to b_zo bits, with the sign of g. The gradient is that of experiments/full_bp at the same weights and on the
+same batch, and on a large batch too, as one of a few samples says little about all. In INT8 both are of the integer
+weights, in whose units z is drawn.
 
 The mean of a cosine is taken with its sign: were the sign of g wrong, it would be negative. Along a random z of d
 parameters, a slope without any error gives sqrt(2 / (pi d)) on average.
@@ -18,6 +19,7 @@ import math
 
 import numpy as np
 
+from experiments.cells import errors_to_either_side
 from experiments.common import QUICK, RESULTS, save_result
 from experiments.full_bp import fp32 as full_bp_fp32, int8 as full_bp_int8
 from zo_numpy import models
@@ -40,6 +42,10 @@ USUAL = {"bp_tail": 2, "batch": 32}
 LENGTHS = {"fp32": ("eps", (1e-4, 1e-3, 1e-2, 1e-1)), "int8": ("r_max", (1, 3, 15, 63))}
 VARIED = [{"bp_tail": k} for k in (0, 1, 2, 3)] + [{"batch": batch} for batch in (1, 8, 128)]
 TITLES = {"lenet5": "LeNet-5", "pointnet": "PointNet"}
+LOOKS = {("lenet5", "int8"): ("o", "#0072B2"), ("lenet5", "fp32"): ("s", "#D55E00"),   # marker, colour
+         ("pointnet", "int8"): ("v", "#56B4E9"), ("pointnet", "fp32"): ("^", "#E69F00")}
+SIZES = (("FP32", "eps", "log", "eps"), ("INT8", "r_max", "log", "r_max"),   # of z: precision, name, axis
+         ("INT8", "p_zero", "linear", "p_zero, zeros in 256"))
 FULL_BP = {"fp32": (full_bp_fp32, fp32_layers), "int8": (full_bp_int8, int8_layers)}
 
 
@@ -143,34 +149,69 @@ def network(model_name, precision, data, data_dir):
 def draw(result, path):
     """Cosine by the number of ZO parameters, with theory's line, and by batch, for each network and precision."""
     rows = result["rows"]
-    looks = {("lenet5", "fp32"): ("o", "#0072B2"), ("lenet5", "int8"): ("s", "#D55E00"),
-             ("pointnet", "fp32"): ("^", "#56B4E9"), ("pointnet", "int8"): ("v", "#E69F00")}
-    with panels(2, (10, 4.2)) as (figure, (by_count, by_batch)):
-        for (model, precision), (marker, colour) in looks.items():
-            found = [row for row in rows if (row["model"], row["precision"]) == (model, precision)]
-            for state, filled in (("initial", "none"), ("trained", colour)):
-                of_state = [row for row in found if row["state"] == state]
-                name = f"{TITLES[model]}, {precision.upper()}, {state}"
-                for axes, kept, x, y in (
-                        (by_count, lambda row: usual(row, "bp_tail"), "zo_parameters", "cosine_batch"),
-                        (by_batch, lambda row: usual(row, "batch"), "batch", "cosine_large")):
-                    points = sorted({(row[x], row[y], row[y + "_error"]) for row in of_state if kept(row)})
-                    if points:
-                        axes.errorbar(*zip(*((a, b) for a, b, _ in points)), yerr=[e for *_, e in points], label=name,
-                                      marker=marker, color=colour, markerfacecolor=filled, linestyle=":", capsize=2)
+    with panels(2, (8.8, 5.2)) as (figure, (by_count, by_batch)):
+        for axes, x, y, varied in ((by_count, "zo_parameters", "cosine_batch", "bp_tail"),
+                                   (by_batch, "batch", "cosine_large", "batch")):
+            draw_lines(axes, [row for row in rows if usual(row, varied)], x, y)
         counts = np.geomspace(min(row["zo_parameters"] for row in rows), max(row["zo_parameters"] for row in rows), 50)
-        by_count.plot(counts, np.sqrt(2 / (math.pi * counts)), color="black", label="an exact slope: sqrt(2 / pi d)")
+        by_count.plot(counts, np.sqrt(2 / (math.pi * counts)), color="black", label="an exact slope: sqrt(2 / (pi d))")
         by_count.set(xscale="log", yscale="log", xlabel="d, parameters trained by ZO (K = 3 to 0)",
                      ylabel="mean cosine of g z and the gradient", title="gradient of the same batch of 32")
         by_batch.axhline(0, color="black", linewidth=0.8)
         by_batch.set(xscale="log", xlabel="batch size", title=f"gradient of {result['large']:,} samples, K = 2")
         by_batch.set_xticks([1, 8, 32, 128], ["1", "8", "32", "128"])
-        for axes in (by_count, by_batch):
-            axes.grid(alpha=0.3)
-            axes.spines[["top", "right"]].set_visible(False)
-        figure.legend(*by_count.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8)
+        by_batch.set_xticks([], minor=True)
+        finish(figure, rows)
         figure.savefig(path, dpi=110)
-    return True
+
+
+def draw_sizes(result, path):
+    """Cosine by the length of z and by its share of zeros, as a share of that of an exact slope."""
+    with panels(len(SIZES), (8.8, 4.8), sharey=True) as (figure, all_axes):
+        for axes, (precision, name, scale, words) in zip(all_axes, SIZES):
+            found = [row for row in result["rows"] if name in row]
+            draw_lines(axes, found, name, "cosine_batch", of_theory=True)
+            values = sorted({row[name] for row in found})
+            axes.set_xscale(scale)
+            axes.set_xticks(values, [f"{value:g}" for value in values])
+            axes.set_xticks([], minor=True)
+            axes.set(title=precision, xlabel=words)
+            axes.axhline(0, color="black", linewidth=0.8)
+            axes.axhline(1, color="black", label="an exact slope")
+        all_axes[0].set_ylabel("cosine of g z and the gradient of its batch,\nas a share of that of an exact slope")
+        figure.suptitle("By the size of z, at K = {bp_tail} and a batch of {batch}".format(**USUAL))
+        finish(figure, result["rows"])
+        figure.savefig(path, dpi=110)
+
+
+def draw_lines(axes, rows, x, y, of_theory=False):
+    """A line for each network, precision and state: y by x with 95 % intervals, perhaps as a share of theory."""
+    for (model, precision), (marker, colour) in LOOKS.items():
+        for state, inside in (("initial", "white"), ("trained", colour)):
+            points = sorted({(row[x], *(interval(row, y, of_theory))) for row in rows
+                             if (row["model"], row["precision"], row["state"]) == (model, precision, state)})
+            if points:
+                axes.errorbar(*zip(*points), label=f"{TITLES[model]}, {precision.upper()}, {state}", marker=marker,
+                              color=colour, markerfacecolor=inside, linestyle=":", capsize=2, elinewidth=0.9)
+
+
+def interval(row, name="cosine_batch", of_theory=False):
+    """(mean, half of its 95 % interval) of a cosine over the z of a row, perhaps as shares of theory's."""
+    unit = row["theory"] if of_theory else 1
+    return row[name] / unit, errors_to_either_side(row["draws"]) * row[f"{name}_error"] / unit
+
+
+def finish(figure, rows):
+    """What both pictures have: grids, and one legend that says what the bars are."""
+    named = {}
+    for axes in figure.axes:
+        axes.grid(alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+        named |= {label: handle for handle, label in zip(*axes.get_legend_handles_labels())}
+    draws = max(row["draws"] for row in rows)
+    figure.legend(named.values(), named, loc="outside lower center", ncols=3, fontsize=9, frameon=False,
+                  title=f"Bars: 95 % intervals by Student's t over {draws} z, drawn in {BATCHES} batches",
+                  title_fontsize=9)
 
 
 def usual(row, varied):
@@ -193,6 +234,7 @@ def main():
               "rows": rows}
     say(f"wrote {save_result('gradient_agreement', result)}")
     draw(result, RESULTS / "gradient_agreement.png")
+    draw_sizes(result, RESULTS / "gradient_sizes.png")
 
 
 if __name__ == "__main__":

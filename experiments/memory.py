@@ -53,30 +53,31 @@ def overheads(rows):
 
 def draw(result, path):
     """A stacked bar of the predicted peak for each configuration at batch 32, a dot for the measured one."""
-    with panels(2, (9.4, 4.4), sharey=True) as (figure, all_axes):
+    with panels(2, (9.4, 4.8), sharey=True) as (figure, all_axes):
         for axes, precision in zip(all_axes, ("int8", "fp32")):
             rows = [row for row in result["rows"] if row["precision"] == precision and row["batch"] == 32]
-            names = [("full BP" if row["bp_tail"] == BP else f"K = {row['bp_tail']}") + "\nctrl" * row["frozen"]
+            names = [("full BP" if row["bp_tail"] == BP else f"K = {row['bp_tail']}") + "\ncontrol" * row["frozen"]
                      for row in rows]
             bottom = [0.0] * len(rows)
             for kind, colour in COLOURS.items():
-                heights = [row.get("held", {}).get(kind, 0) / 1e6 for row in rows]
+                heights = [row.get("held", {}).get(kind, 0) / 1000 for row in rows]
                 if not any(row.get("held", {}).get(kind) for row in result["rows"] if row["batch"] == 32):
                     continue   # nothing of it is there at the peak
                 axes.bar(names, heights, bottom=bottom, label=kind, color=colour)
                 bottom = [low + height for low, height in zip(bottom, heights)]
-            measured = [row["measured"] / 1e6 for row in rows]
+            measured = [row["measured"] / 1000 for row in rows]
             axes.hlines(measured, np.arange(len(rows)) - 0.45, np.arange(len(rows)) + 0.45, color="black",
                         linewidth=1.5, label="measured")
             for place, value in enumerate(measured):
-                axes.annotate(f"{value:.2f}", (place, value), (0, 3), textcoords="offset points", ha="center",
+                axes.annotate(f"{value:,.0f}", (place, value), (0, 3), textcoords="offset points", ha="center",
                               fontsize=8)
-            axes.tick_params(axis="x", labelsize=7)
+            axes.tick_params(axis="x", labelsize=8)
+            axes.yaxis.set_major_formatter("{x:,.0f}")
             axes.set_title({"int8": "INT8", "fp32": "FP32"}[precision])
             axes.spines[["top", "right"]].set_visible(False)
-        all_axes[0].set_ylabel("MB at the peak of a step, batch 32")
+        all_axes[0].set_ylabel("kB at the peak of a step, batch 32")
         handles, labels = all_axes[0].get_legend_handles_labels()
-        figure.legend(handles[::-1], labels[::-1], loc="outside right center")
+        figure.legend(handles[::-1], labels[::-1], loc="outside lower center", ncols=len(labels), frameon=False)
         figure.suptitle("LeNet-5: a step as predicted (bars) and as measured (lines); full BP is measured alone")
         figure.savefig(path, dpi=110)
 

@@ -13,7 +13,7 @@ from experiments import adapting, batch_text, claims, cost_tables, findings, goa
 from experiments.accuracy import result_name, results
 from experiments.cells import (
     MARKS, NOT_RUN, as_markdown, folded, is_of_changed_code, markdown_rows, pointnet_files, training_cells)
-from experiments.clouds_text import zo_on_clouds_text
+from experiments.clouds_text import sizes_of_z, zo_on_clouds_text
 from experiments.common import ROOT, read_result
 from experiments.findings import bullets, wrapped
 from experiments.machines_text import machines_text
@@ -111,7 +111,7 @@ MADE = {"last lines": last_lines, "findings": findings.findings, "details": find
         "agreement": agreement, "changed code": changed_code, "adapting": adapting.told,
         "batch of one": batch_text.told, "zo small batch": zo_small_batch.told,
         "speed limits": lambda: bullets(cost_tables.speed_limits()),
-        "reading order": reading_order, "zo on clouds": zo_on_clouds_text,
+        "reading order": reading_order, "zo on clouds": zo_on_clouds_text, "sizes of z": sizes_of_z,
         "machines": machines_text,
         **{f"table {name}": all_tables(name) for name in tables.PRINTERS}}
 

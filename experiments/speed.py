@@ -24,26 +24,31 @@ COLOURS = dict(zip(PARTS, ("#0072B2", "#56B4E9", "#F0E442", "#E69F00", "#D55E00"
 
 
 def draw(result, path):
-    """A stacked bar for each precision and K, a panel for each batch size."""
+    """A stacked bar for each precision and K, a panel for each batch size.
+
+    A bar is as high as a step is long (Table 4). Its parts are timed apart, in steps that watching makes a little
+    longer, so they divide it by their shares.
+    """
     batches = sorted({step["batch"] for step in result["steps"]})
-    with panels(len(batches), (4.4 * len(batches), 4.2)) as (figure, all_axes):
+    with panels(len(batches), (4.4 * len(batches), 4.8)) as (figure, all_axes):
         for axes, batch in zip(all_axes, batches):
             steps = [step for step in result["steps"] if step["batch"] == batch and step["parts"]]
             steps.sort(key=lambda step: step["precision"] == "fp32")
             names = [f"{step['precision'].upper()}\nK = {step['bp_tail']}" for step in steps]
             bottom = [0.0] * len(steps)
             for part, colour in COLOURS.items():
-                heights = [step["parts"][part] for step in steps]
-                axes.bar(names, heights, bottom=bottom, label=part, color=colour)
+                heights = [step["milliseconds"] * step["parts"][part] / sum(step["parts"].values()) for step in steps]
+                bars = axes.bar(names, heights, bottom=bottom, label=part, color=colour)
                 bottom = [low + height for low, height in zip(bottom, heights)]
+            axes.bar_label(bars, [f"{step['milliseconds']:.2f}" for step in steps], fontsize=8)   # above the last part
             axes.set_title(f"batch {batch}")
             axes.set_ylabel("ms a step, one thread")
             axes.set_ylim(bottom=0)
-            axes.tick_params(axis="x", labelsize=7)
+            axes.tick_params(axis="x", labelsize=8)
             axes.spines[["top", "right"]].set_visible(False)
         handles, labels = all_axes[0].get_legend_handles_labels()
-        figure.legend(handles[::-1], labels[::-1], loc="outside right center")
-        figure.suptitle("LeNet-5: where a training step spends its time")
+        figure.legend(handles[::-1], labels[::-1], loc="outside right center", fontsize=9)
+        figure.suptitle("LeNet-5: where a training step spends its time; parts by their shares, timed apart")
         figure.savefig(path, dpi=110)
 
 

@@ -13,6 +13,7 @@ import math
 
 import numpy as np
 
+from experiments.cells import errors_to_either_side
 from experiments.common import QUICK, RESULTS, save_result
 from experiments.gradient_agreement import FULL_BP, TITLES, copied, gradient
 from experiments.zo_on_clouds import PARTS, method_of
@@ -130,31 +131,41 @@ def rows_of(name, precision, data_dir):
 def draw(result, path):
     """Falls by the length of the step, FP32 at K = 2: solid along the gradient, dashed by ZO; rises have no point.
 
-    Bars are a standard error each way.  Returns True.
+    Bars are 95 % intervals; one that reaches zero or below ends at the frame, as the axis is logarithmic.
     """
     looks = {None: ("o", "#0072B2"), "norms": ("s", "#D55E00"), "nearest": ("^", "#009E73"), "first": ("v", "#000000")}
-    with panels(2, (11, 4.6)) as (figure, all_axes):
-        for axes, name in zip(all_axes, NETWORKS):
-            for row in result["rows"]:
-                if (row["model"], row["precision"], row["state"], row["bp_tail"]) != (name, "fp32", "trained", 2):
-                    continue
+    rows = [row for row in result["rows"]
+            if (row["precision"], row["state"], row["bp_tail"]) == ("fp32", "trained", 2)]
+    names = [name for name in NETWORKS if any(row["model"] == name for row in rows)]
+    shown = []   # every fall in %
+    with panels(len(names), (8.8, 5.2), sharey=True) as (figure, all_axes):
+        for axes, name in zip(all_axes, names):
+            for row in (row for row in rows if row["model"] == name):
                 marker, colour = looks[row["trains"]]
-                lengths = [row["length"] * factor for factor in row["factors"]]
-                for key, line, how in (("fall", "--", "ZO"), ("fall_along_gradient", "-", "along the gradient")):
-                    falls = [(length, 100 * mean, 100 * min(error, 0.99 * mean)) for length, (mean, error)
-                             in zip(lengths, row[key]) if mean > 0]
+                label = f"{row['trains'] or 'all'}: {row['zo_parameters']:,}"
+                for key, line, count in (("fall", "--", row["draws"]),
+                                         ("fall_along_gradient", "-", min(row["draws"], BATCHES))):
+                    falls = [(row["length"] * factor, 100 * mean, 100 * errors_to_either_side(count) * error)
+                             for factor, (mean, error) in zip(row["factors"], row[key]) if mean > 0]
                     if falls:
+                        shown += [mean for _, mean, _ in falls]
                         axes.errorbar(*zip(*falls), linestyle=line, marker=marker, color=colour, capsize=2,
-                                      markersize=4, label=f"{row['trains'] or 'all'} ({row['zo_parameters']:,}), {how}")
-            axes.set(xscale="log", yscale="log", xlabel="length of the step", ylim=(1e-4, 2e4),
+                                      markersize=5, elinewidth=0.7, label=label if line == "-" else None)
+            axes.set(xscale="log", xlabel="length of the step",
                      title=f"{TITLES[name]}, FP32, K = 2, after {result['epochs']} epochs")
             axes.grid(alpha=0.3)
             axes.spines[["top", "right"]].set_visible(False)
-            if axes.lines:
-                axes.legend(fontsize=7, loc="upper left", ncols=2, handlelength=4)
+            axes.legend(fontsize=9, loc="upper center", bbox_to_anchor=(0.5, -0.13), frameon=False, ncols=2,
+                        title="parameters that step", title_fontsize=9)
+        if shown:
+            all_axes[0].set_yscale("log", nonpositive="clip")
+            all_axes[0].set_ylim(min(shown) / 2, 100)
         all_axes[0].set_ylabel("fall of the batch's loss, % (no point where it rises)")
+        draws = max((row["draws"] for row in rows), default=0)
+        figure.suptitle("Solid: along the gradient; dashed: by ZO. Bars: 95 % intervals by Student's t, over\n"
+                        f"{min(draws, BATCHES)} batches and over {draws} z of ZO; those that end at the frame hold "
+                        "zero", fontsize=11)
         figure.savefig(path, dpi=110)
-    return True
 
 
 def main():

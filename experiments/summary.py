@@ -52,7 +52,7 @@ def name_groups(axes):
                     [str(k) for _, k in PLACES if k != BP], fontsize=9)
     for precision, k, middle, name in GROUPS:
         row = rows.get((precision, BATCH, k, False))
-        held = f"{row['measured'] / 1e6:.2f} MB" if row else ""
+        held = f"{row['measured'] / 1000:,.0f} kB" if row else ""
         lines = ["", name] if k != BP else ["full BP,", name]
         axes.annotate("\n".join([*lines, held]), (middle, 0), (0, -6), xycoords=("data", "axes fraction"),
                       textcoords="offset points", ha="center", va="top", fontsize=9)

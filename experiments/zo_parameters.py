@@ -6,7 +6,6 @@ writes results/zo_parameters.png: a panel for each data set, a line for each pre
 its row. Every K leaves so many parameters to ZO; means over the seeds, with 95 % intervals where there are several.
 """
 import argparse
-import math
 
 from experiments.cells import half_width
 from experiments.common import RESULTS
@@ -28,17 +27,14 @@ def zo_parameters(model, precision, k):
     return sum(map(MODULES[precision].parameter_count, head))
 
 
-def points_of(cells, frozen):
-    """[(place on the axis, accuracy, half of its interval or 0)] of one line, NaN of what has not run."""
-    found = [(place, cells(k, frozen)) for place, k in enumerate(TAILS) if not frozen or k in (1, 2, 3)]
-    if not any(here.by_seed for _, here in found):
-        return []
-    return [(place, here.mean() if here.by_seed else math.nan, half_width(list(here.by_seed.values())) or 0)
-            for place, here in found]
+def points_of(cells, tails, frozen):
+    """[(place on the axis, accuracy, half of its interval or 0)] of one line, of what has run."""
+    found = [(place, cells(k, frozen)) for place, k in enumerate(tails) if not frozen or k in (1, 2, 3)]
+    return [(place, here.mean(), half_width(list(here.by_seed.values())) or 0) for place, here in found if here.by_seed]
 
 
 def draw(path):
-    """Draws all data sets of which several rows have run.  Returns whether there was anything to draw."""
+    """Draws all data sets of which several rows have run, the K that have.  Returns whether there was anything."""
     shown = {title: found for title, found in of_full_training().items()
              if max(sum(bool(cells(k).by_seed) for k in TAILS) for cells in found.values()) > 1}
     if not shown:
@@ -48,10 +44,11 @@ def draw(path):
         for axes in all_axes[len(shown):]:
             axes.set_visible(False)
         for axes, (title, by_precision) in zip(all_axes, shown.items()):
+            tails = [k for k in TAILS if any(cells(k).by_seed for cells in by_precision.values())]
             for precision, cells in by_precision.items():
                 color, marker = STYLES[precision]
                 for frozen in (False, True):
-                    if found := points_of(cells, frozen):
+                    if found := points_of(cells, tails, frozen):
                         places, means, halves = zip(*found)
                         aside = -0.05 if precision == "int8" else 0.05   # so that no bar hides another
                         axes.errorbar([place + aside for place in places], means, halves, color=color, marker=marker,
@@ -59,9 +56,9 @@ def draw(path):
                                       markerfacecolor="white" if frozen else color, capsize=3, elinewidth=1,
                                       label=precision.upper() + ", control" * frozen)
             model = models.POINTNET if "points" in title else models.LENET5
-            names = ["full BP" if k == BP else f"K = {k}" for k in TAILS]
-            axes.set_xticks(range(len(TAILS)), [f"{name}\n{zo_parameters(model, 'int8', k):,}"
-                                                for name, k in zip(names, TAILS)], fontsize=9)
+            names = ["full BP" if k == BP else f"K = {k}" for k in tails]
+            axes.set_xticks(range(len(tails)), [f"{name}\n{zo_parameters(model, 'int8', k):,}"
+                                                for name, k in zip(names, tails)], fontsize=9)
             axes.set(title=title, xlabel="parameters that ZO trains, INT8 (not to scale)", ylabel=BY_ERROR)
             axes.grid(alpha=0.3)
             axes.spines[["top", "right"]].set_visible(False)

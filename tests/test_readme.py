@@ -362,6 +362,31 @@ def test_gains_of_fine_tuning_are_those_of_the_curves_at_the_budget(title, data,
         assert words in line
 
 
+def test_what_the_sizes_of_z_do_is_what_is_measured():
+    rows, text = result("gradient_agreement")["rows"], " ".join(made("sizes of z", EXPERIMENTS).split())
+    lines = dict(zip(("eps", "r_max", "p_zero"), re.split("(?:^| )- (?=[a-z])", text)[1:], strict=True))
+
+    def share(row):
+        half = stats.t.ppf(0.975, row["draws"] - 1) * row["cosine_batch_error"]
+        return row["cosine_batch"] / row["theory"], half / row["theory"]
+
+    for name, line in lines.items():
+        found = [row for row in rows if name in row]
+        assert line.startswith(f"{name} (") and len({(row["model"], row["state"]) for row in found}) == 4
+        for model, title in (("lenet5", "LeNet-5"), ("pointnet", "PointNet")):
+            for state in ("initial", "trained"):
+                case = [row for row in found if (row["model"], row["state"]) == (model, state)]
+                top = max(case, key=lambda row: row["cosine_batch"])
+                shown = [row for row in case if sum(share(row)) < 0 or row is top] if name != "eps" else [
+                    row for row in case if row["eps"] == 0.1]
+                for row in shown:
+                    value = f"{row[name]} with " if name != "eps" else ""
+                    assert "{}{:.2f} +- {:.2f} ({})".format(value, *share(row), title) in line
+    within = [eps for eps in (1e-4, 1e-3, 1e-2, 1e-1) if all(
+        abs(value - 1) <= half for value, half in (share(row) for row in rows if row.get("eps") == eps))]
+    assert within == [1e-4, 1e-3, 1e-2] and "at 0.0001, 0.001, 0.01. At 0.1: " in lines["eps"]
+
+
 def test_the_borrowed_schedule_of_fashion_mnist_is_beside_others_on_its_own_split():
     own, = validated("tuning_fashion", p_zero=None, batch_size=None, b_bp=None, headroom=None)
     others = [row["validation_accuracy"] for row in result("tuning_fashion")["rows"] if len(row["options"]) > 3]

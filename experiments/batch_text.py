@@ -1,7 +1,7 @@
 """What the batch does to INT8 with the running scale, as experiments/README.md has it: from results/batch_size.json."""
 from experiments import batch_rows
 from experiments.batch_rows import row_of
-from experiments.cells import NOT_RUN, Cell, markdown_rows, name_of
+from experiments.cells import NOT_RUN, Cell, name_of, table_of
 from experiments.common import read_result
 from experiments.curves import TITLES
 from experiments.rows import BP
@@ -36,6 +36,6 @@ def told():
             lines.append([f"{TITLES[data]}, {name_of(k)}", f"{found[1].mean():.2f}", best,
                           found[1].difference(found[best]) if best != 1 else NOT_RUN,
                           *(found[batch].difference(cell(rows, data, "own", k, batch)) for batch in BESIDE_OWN)])
-    return "\n".join(markdown_rows(
+    return table_of(
         ["INT8, running scale", "batch of 1, %", "best batch", "a batch of 1, beside the best",
-         *(f"beside the own scale, at {batch}" for batch in BESIDE_OWN)], lines))
+         *(f"beside the own scale, at {batch}" for batch in BESIDE_OWN)], lines)

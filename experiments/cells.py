@@ -224,6 +224,11 @@ def markdown_rows(head, lines):
     return ["| " + " | ".join(map(str, line)) + " |" for line in (head, ["---"] * len(head), *lines)]
 
 
+def table_of(head, lines):
+    """The same as one text."""
+    return "\n".join(markdown_rows(head, lines))
+
+
 def as_markdown(table):
     return "\n".join([f"### {table.title}", "", *markdown_rows(table.head, table.lines), "", *note_lines(table)])
 

@@ -3,7 +3,7 @@ and zo_on_clouds."""
 import statistics
 
 from experiments import gradient_agreement, step_falls, zo_on_clouds
-from experiments.cells import Difference, markdown_rows
+from experiments.cells import Difference, errors_to_either_side, table_of
 from experiments.common import read_result
 from experiments.findings import bullets
 from experiments.rows import seeded
@@ -12,13 +12,8 @@ MOST_SEEDS = 10
 WEIGHTS = {"initial": "at the initial weights", "trained": "after training"}   # in words
 
 
-def zo_on_clouds_text():
-    """Three tables: agreement with the gradient, what a step is worth, and the candidates beside their control."""
-    return "\n".join([*agreement(), "", *worth_of_a_step(), "", *candidates()])
-
-
 def agreement():
-    """Lines of the table of gradient_agreement: K = 2, everything usual but the batch."""
+    """The table of gradient_agreement: K = 2, everything usual but the batch."""
     result = {"rows": [], "large": 0, **read_result("gradient_agreement")}
     rows = [row for row in result["rows"] if gradient_agreement.usual(row, "batch")]
     batches, lines = sorted({row["batch"] for row in rows}), []
@@ -26,11 +21,11 @@ def agreement():
         found = {row["batch"]: row for row in rows if (row["model"], row["precision"], row["state"]) == key}
         usual, (model, precision, state) = found[gradient_agreement.USUAL["batch"]], key
         lines.append([f"{gradient_agreement.TITLES[model]}, {precision.upper()}, {state}",
-                      f"{usual['cosine_batch']:.5f} +- {usual['cosine_batch_error']:.5f}", f"{usual['theory']:.5f}",
-                      *(f"{found[batch]['cosine_large']:.5f} +- {found[batch]['cosine_large_error']:.5f}"
+                      "{:.5f} +- {:.5f}".format(*gradient_agreement.interval(usual)), f"{usual['theory']:.5f}",
+                      *("{:.5f} +- {:.5f}".format(*gradient_agreement.interval(found[batch], "cosine_large"))
                         for batch in batches)])
-    return markdown_rows(["weights", "cosine with the gradient of its batch of 32", "sqrt(2 / (pi d))",
-                          *(f"of {result['large']:,} samples, batch {batch}" for batch in batches)], lines)
+    return table_of(["weights", "cosine with the gradient of its batch of 32", "sqrt(2 / (pi d))",
+                     *(f"of {result['large']:,} samples, batch {batch}" for batch in batches)], lines)
 
 
 def sizes_of_z():
@@ -82,25 +77,27 @@ def of_cases(rows, name=None):
 
 
 def worth_of_a_step():
-    """Lines of the table of step_falls: K = 2, after some epochs where that is measured."""
+    """The table of step_falls: K = 2, after some epochs where that is measured."""
     rows = [row for row in read_result(step_falls.NAME).get("rows", []) if row["bp_tail"] == 2]
     states = {(row["model"], row["precision"]): row["state"] for row in rows}   # the last one measured
     lines = []
     for row in rows:
         if row["state"] == states[row["model"], row["precision"]]:
-            usual, (cosine, error) = row["factors"].index(1), row["cosine"]
+            usual, width = row["factors"].index(1), errors_to_either_side(row["draws"])
+            fall, error = row["fall"][usual]
             network = f"{gradient_agreement.TITLES[row['model']]}, {row['precision'].upper()}, {row['state']}"
             lines.append([network, row["trains"] or "all", f"{row['zo_parameters']:,}",
-                          f"{cosine:.5f} +- {error:.5f}", f"{row['theory']:.5f}",
-                          "{:+.3f} +- {:.3f} %".format(*(100 * value for value in row["fall"][usual])),
+                          "{:.5f} +- {:.5f}".format(row["cosine"][0], width * row["cosine"][1]),
+                          f"{row['theory']:.5f}",
+                          "{:+.3f} +- {:.3f} %".format(100 * fall, 100 * width * error),
                           f"{100 * row['fall_along_gradient'][usual][0]:+.1f} %",
                           *(f"{100 * max(row[key])[0]:+.2f} %" for key in ("fall", "fall_along_gradient"))])
-    return markdown_rows(["weights", "ZO trains", "parameters d", "cosine", "sqrt(2 / (pi d))", "the loss falls by",
-                          "along the gradient", "ZO at its best length", "the gradient at its best length"], lines)
+    return table_of(["weights", "ZO trains", "parameters d", "cosine", "sqrt(2 / (pi d))", "the loss falls by",
+                     "along the gradient", "ZO at its best length", "the gradient at its best length"], lines)
 
 
 def candidates():
-    """Lines of the table of zo_on_clouds: means, and the difference to the control of the same seeds."""
+    """The table of zo_on_clouds: means, and the difference to the control of the same seeds."""
     rows = read_result(zo_on_clouds.NAME).get("rows", {})
     lines = []
     for name in zo_on_clouds.CANDIDATES:
@@ -111,5 +108,5 @@ def candidates():
             gain = Difference(zo_on_clouds.gains(rows, name))
             lines.append([name, len(found), f"{mean:.2f}", f"{loss:.3f}",
                           "" if name == zo_on_clouds.control_of(name) else gain])
-    return markdown_rows(["candidate", "seeds", "validation accuracy, %", "loss of the last epoch",
-                          "over the control"], lines)
+    return table_of(["candidate", "seeds", "validation accuracy, %", "loss of the last epoch", "over the control"],
+                    lines)

@@ -8,7 +8,7 @@ from scipy import stats
 
 from experiments import cost_tables
 from experiments.cells import (
-    CONFIDENCE, FEWEST, NOT_RUN, Difference, markdown_rows, times_the_samples, training_cells)
+    CONFIDENCE, FEWEST, NOT_RUN, Difference, table_of, times_the_samples, training_cells)
 from experiments.claims import BATCHES
 from experiments.common import read_result
 from experiments.rows import BP, PRECISIONS
@@ -204,7 +204,7 @@ def added():
     said = "An interval is over three seeds, on MNIST at K = 0 to 2 over five; a number without one is of fewer seeds. "
     said += "Differences use only the seeds that both sides have, so they need not be those of the means."
     said += f" The schedules of INT8 and FP32 differ: at K = 2 INT8 sees {note}." if note else ""
-    return "\n".join(markdown_rows(head, lines)) + f"\n\n{wrapped(said)}"
+    return table_of(head, lines) + f"\n\n{wrapped(said)}"
 
 
 def told_together():

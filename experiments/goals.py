@@ -3,7 +3,7 @@
 The last column is written by hand where the results cannot tell it, without numbers that they have.
 """
 from experiments import batch_rows, batch_text
-from experiments.cells import NOT_RUN, Difference, cell, markdown_rows, name_of, pointnet_cells, times_the_samples
+from experiments.cells import NOT_RUN, Difference, cell, name_of, pointnet_cells, table_of, times_the_samples
 from experiments.claims import longer_cells, of_controls, port_time, reason, sentences, verdict, with_seeds
 from experiments.common import read_result
 from experiments.curves import TITLES
@@ -92,5 +92,5 @@ def of_the_port():
 
 def goals():
     """The table: a line for each goal that has a number."""
-    return "\n".join(markdown_rows(["goal", "ours", "met", "what was tried, what stands in the way"],
-                                   [*on_mnist(), *on_clouds(), *by_batch(), *of_the_port()]))
+    return table_of(["goal", "ours", "met", "what was tried, what stands in the way"],
+                    [*on_mnist(), *on_clouds(), *by_batch(), *of_the_port()])

@@ -9,11 +9,11 @@ import argparse
 import re
 import sys
 
-from experiments import adapting, batch_text, claims, cost_tables, findings, goals, limits, tables, zo_small_batch
+from experiments import (
+    adapting, batch_text, claims, clouds_text, cost_tables, findings, goals, limits, tables, zo_small_batch)
 from experiments.accuracy import result_name, results
 from experiments.cells import (
-    MARKS, NOT_RUN, as_markdown, folded, is_of_changed_code, markdown_rows, pointnet_files, training_cells)
-from experiments.clouds_text import sizes_of_z, zo_on_clouds_text
+    MARKS, NOT_RUN, as_markdown, folded, is_of_changed_code, pointnet_files, table_of, training_cells)
 from experiments.common import ROOT, read_result
 from experiments.findings import bullets, wrapped
 from experiments.machines_text import machines_text
@@ -33,10 +33,6 @@ ORDER = {"int8/elastic_zo.py": "one training step, top to bottom",
          "int8/variants.py": "the frozen control and other departures",
          "run/steps.py": "which samples a step visits, and its line in the log",
          "run/trainer.py": "epochs, evaluation, checkpoints"}
-
-
-def table_of(head, lines):
-    return "\n".join(markdown_rows(head, lines))
 
 
 def last_lines():
@@ -111,7 +107,9 @@ MADE = {"last lines": last_lines, "findings": findings.findings, "details": find
         "agreement": agreement, "changed code": changed_code, "adapting": adapting.told,
         "batch of one": batch_text.told, "zo small batch": zo_small_batch.told,
         "speed limits": lambda: bullets(cost_tables.speed_limits()),
-        "reading order": reading_order, "zo on clouds": zo_on_clouds_text, "sizes of z": sizes_of_z,
+        "reading order": reading_order, "gradient agreement": clouds_text.agreement,
+        "worth of a step": clouds_text.worth_of_a_step, "candidates of zo": clouds_text.candidates,
+        "sizes of z": clouds_text.sizes_of_z,
         "machines": machines_text,
         **{f"table {name}": all_tables(name) for name in tables.PRINTERS}}
 

@@ -5,8 +5,8 @@
 
 PointNet on a sixth of the training clouds of ModelNet40 at 128 points, in FP32 at K = 2, ten epochs where not said;
 accuracy on the last fifth of the training clouds, never on the test set. A candidate departs from the defaults in its
-options, or in which parameters below the tail ZO trains, which is this script's alone: the others stay as they were
-drawn. The control has the same tail and trains none of them.
+options; or in which parameters below the tail ZO trains, while the others stay as they were drawn; or both passes
+normalise by the same statistics of the batch (one norm). The control has the same tail and trains none of them.
 
 A row is added to results/tuning_clouds_zo.json as it finishes; the same command goes on where it stopped. On a busy
 machine OPENBLAS_NUM_THREADS=1 is several times faster.
@@ -46,13 +46,13 @@ def _eta(factor):
 
 
 LARGE = dict(batch_size=128, eta_tail=(0.04, 0.04, 0.02, 0.01))   # a quarter of the steps, the tail's twice as long
-CANDIDATES = {   # {name: options of `train`, and `trains`: one of PARTS}
+CANDIDATES = {   # {name: options of `train`; `trains`, one of PARTS, and `one_norm` are this script's alone}
     "frozen": dict(zo_frozen=True), "as it is": {},
     "norms, eta x 10": dict(trains="norms", eta=_eta(10)), "norms, eta x 100": dict(trains="norms", eta=_eta(100)),
     "norms, eta x 300": dict(trains="norms", eta=_eta(300)),
     "eta x 3": dict(eta=_eta(3)), "eta / 10": dict(eta=_eta(0.1)),
     "nearest, eta x 3": dict(trains="nearest", eta=_eta(3)), "first, eta x 10": dict(trains="first", eta=_eta(10)),
-    "eps 1e-2": dict(eps=(1e-2,)), "queries 4, eta x 3": dict(queries=4, eta=_eta(3)),
+    "one norm": dict(one_norm=True), "eps 1e-2": dict(eps=(1e-2,)), "queries 4, eta x 3": dict(queries=4, eta=_eta(3)),
     "batch 8, frozen": dict(batch_size=8, zo_frozen=True), "batch 8, norms, eta x 10": dict(
         batch_size=8, trains="norms", eta=_eta(10)),
     "batch 128, frozen": dict(**LARGE, zo_frozen=True), "batch 128": LARGE,
@@ -67,18 +67,28 @@ def control_of(candidate):
     return candidate.partition(",")[0] + ", frozen" if candidate.startswith("batch") else "frozen"
 
 
-def method_of(config, trains):
-    """The Method of a candidate: that of `train`, or its step on those parameters alone that PARTS has for `trains`."""
-    if trains is None:
+def method_of(config, trains, one_norm):
+    """The Method of a candidate: that of `train`, or its step on those parameters alone that PARTS has for `trains`.
+
+    one_norm: the second pass normalises by the batch statistics of the first, as evaluation does by the running ones.
+    """
+    if trains is None and not one_norm:
         return own_method(config)
 
     def train_step(model, bp_tail, weights, samples, labels, seed, step, settings, record=None):
         statistics, given = {}, (model, bp_tail, weights, samples, labels, step)
-        names = [(tensor, name) for tensor, name in elastic_zo.zo_tensors(model, bp_tail) if PARTS[trains](name)]
+        names = [(tensor, name) for tensor, name in elastic_zo.zo_tensors(model, bp_tail)
+                 if trains is None or PARTS[trains](name)]
         elastic_zo.perturb(weights, names, +1, seed, step, settings)
         loss_plus = elastic_zo.forward_pass("plus", *given, statistics)[0]
         elastic_zo.perturb(weights, names, -2, seed, step, settings)
-        loss_minus, *kept = elastic_zo.forward_pass("minus", *given, statistics)
+        if one_norm:
+            of_batch = {f"{name}.{part}": getattr(batch, part) for name, batch in statistics.items()
+                        for part in ("mean", "var")}
+            loss_minus, *kept = elastic_zo.forward_pass("minus", model, bp_tail, {**weights, **of_batch}, samples,
+                                                        labels, step, None)
+        else:
+            loss_minus, *kept = elastic_zo.forward_pass("minus", *given, statistics)
         elastic_zo.train_tail(model, bp_tail, weights, *kept, labels, settings)
         g = elastic_zo.zo_gradient(loss_plus, loss_minus, settings)
         elastic_zo.restore_and_update(weights, names, g, seed, step, settings)
@@ -91,11 +101,11 @@ def method_of(config, trains):
 def train(options, data_dir=None):
     """A row's result: how many of the held out clouds are right in the end, the last epoch's loss, the digest."""
     options = {**COMMON, **options}
-    trains = options.pop("trains", None)
+    trains, one_norm = options.pop("trains", None), options.pop("one_norm", False)
     config = make_config(options)
     dataset = load_data(config, data_dir, announce=lambda text: None)
     config = fitted(config, dataset)
-    method, precision, model = method_of(config, trains), PRECISIONS[config.precision], models.of_run(config)
+    method, precision, model = method_of(config, trains, one_norm), PRECISIONS[config.precision], models.of_run(config)
     (samples, labels), report, _ = parts(config, dataset)
     weights, losses = first_weights(config), []
     for step in range(config.epochs * steps_in_epoch(config, len(labels))):

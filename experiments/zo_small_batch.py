@@ -16,7 +16,7 @@ import argparse
 import statistics
 import sys
 
-from experiments.cells import Difference, markdown_rows
+from experiments.cells import Difference, table_of
 from experiments.common import QUICK, changing, provenance, read_result, save_result
 from zo_numpy import models
 from zo_numpy.app.data import load_data
@@ -121,7 +121,7 @@ def told():
         found = [gains(rows, name, "as it is", *at) for at in columns]
         if name not in ("frozen", "as it is") and any(one.by_seed for one in found):
             lines.append([name, *found])
-    return "\n".join(markdown_rows(["points", *(f"K = {k}, batch {batch}" for k, batch in columns)], lines))
+    return table_of(["points", *(f"K = {k}, batch {batch}" for k, batch in columns)], lines)
 
 
 def add_row(name, row):

@@ -4,7 +4,8 @@ The schedules of K = 0 to 3 and of both precisions are not equally long. Where t
 that, one of them is trained once more with the epochs of the other, its schedule's values spread over those. This is
 the table of both.
 """
-from experiments.cells import NOT_RUN, Table, cell, name_of, pointnet_cells, times_the_samples, training_cells
+from experiments.cells import (
+    NOT_RUN, Table, cell, name_of, pointnet_cells, times_the_samples, title_of, training_cells)
 from experiments.common import read_result
 from experiments.curves import TITLES
 from experiments.rows import BP, DATA_SETS, PRECISIONS, stem_of

@@ -92,7 +92,7 @@ def changed_code():
     changed = [row for row in rows if is_of_changed_code(row)]
     repeated = sum(row["agrees"] for row in read_result("port_rows").get("rows", {}).values())
     return wrapped(f"Of {len(rows)} rows {len(changed)} were made by code with changes that were not committed, "
-                   f"and are marked ^; {repeated} rows were trained anew by the port, to the same digest.")
+                   f"and are marked ^ in the tables; {repeated} rows were trained anew by the port, to the same digest.")
 
 
 def all_tables(name):

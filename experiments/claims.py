@@ -3,7 +3,8 @@ from typing import NamedTuple
 
 from experiments import cost_tables
 from experiments.cells import (
-    NO_DIFFERENCE, NOT_RUN, TAILS, Table, cell, folded, markdown_rows, name_of, note_lines, seeds_of, times_the_samples)
+    NO_DIFFERENCE, NOT_RUN, TAILS, Table, cell, folded, markdown_rows, name_of, note_lines, seeds_of, times_the_samples,
+    training_cells)
 from experiments.common import read_result
 from experiments.curves import TITLES
 from experiments.rows import DATA_SETS, DEGREES, PRECISIONS
@@ -89,7 +90,7 @@ def gain_lines(claim, title, by_precision, why_not):
 
 def longer_cells(precision):
     """A function of K that gives the Cell of several times the epochs on MNIST; those of FP32 may not have run."""
-    return lambda k: cell("longer", f"{'fp32-' * (precision == 'fp32')}k{k}")
+    return training_cells("longer" if precision == "int8" else "longer-fp32")
 
 
 def accuracy_lines():

@@ -2,7 +2,8 @@
 
     mnist-int8, mnist-fp32, fashion-mnist-int8, fashion-mnist-fp32
                   full training with the defaults: K = 0..3, full BP, and the frozen control of K = 1..3
-    longer        MNIST in INT8, K = 0..2 and the controls, with more epochs and larger batches than the defaults have
+    longer, longer-fp32
+                  MNIST, K = 0..2 and the controls, with more epochs and in INT8 larger batches than the defaults have
     running-scale MNIST in INT8 with --tail-scale running, K = 1..3, the controls and full BP, as tuned for it
     float-loss    MNIST in INT8 with float64 deciding the sign of g, K = 0..3
     tail-passes   ten epochs of 10,000 images of MNIST, the tail's gradient from both passes and the second, K = 1, 2
@@ -39,6 +40,8 @@ LONGER: dict[int, dict] = {
     1: dict(epochs=150, batch_size=256),
     2: dict(epochs=100, batch_size=128),
 }
+# As many samples as LONGER has, but for K = 0; otherwise the defaults, not tuned for so many.
+LONGER_FP32: dict[int, dict] = {0: dict(epochs=200), 1: dict(epochs=150), 2: dict(epochs=100)}
 
 
 class Row(NamedTuple):
@@ -92,6 +95,10 @@ def running_scale(table, seeds):
 
 def longer(table, seeds):
     return full_training(table, "mnist", "int8", seeds, LONGER)
+
+
+def longer_fp32(table, seeds):
+    return full_training(table, "mnist", "fp32", seeds, LONGER_FP32)
 
 
 def other_lengths(data, precision, k):
@@ -151,7 +158,8 @@ TABLES = {
     **{f"{data}-{precision}": (lambda table, seeds, data=data, precision=precision:   # type: ignore[misc]
                                full_training(table, data, precision, seeds))
        for data in DATA_SETS for precision in PRECISIONS},
-    "longer": longer, "running-scale": running_scale, "float-loss": float_loss, "tail-passes": tail_passes,
+    "longer": longer, "longer-fp32": longer_fp32, "running-scale": running_scale, "float-loss": float_loss,
+    "tail-passes": tail_passes,
     "equal-samples": equal_samples, "fine-tuning": fine_tuning,
 }
 

@@ -24,7 +24,8 @@ from experiments.cells import (
     times_the_samples, title_of, training_cells)
 from experiments.common import QUICK, read_result
 from experiments.curves import TITLES
-from experiments.rows import BP, CONTROLS, DATA_SETS, DEGREES, LONGER, METHODS, PRECISIONS, RUNNING, TABLES, rows_of
+from experiments.rows import (
+    BP, CONTROLS, DATA_SETS, DEGREES, LONGER, LONGER_FP32, METHODS, PRECISIONS, RUNNING, TABLES, rows_of)
 
 METHOD_NAMES = {"none": "not adapted", "k1-frozen": "K = 1, frozen control", "frozen": "K = 2, frozen control",
                 "k0": "K = 0", "k1": "K = 1", "k2": "K = 2", "all": "full BP"}
@@ -75,6 +76,7 @@ def full_training():
         yield Table("Table 1, INT8 less FP32", ["data", "tail", "INT8, %", "FP32, %", "INT8 less FP32", "samples seen"],
                     lines)
     for made in (changed("longer", LONGER, "Table 1, MNIST, INT8: longer training with larger batches"),
+                 changed("longer-fp32", LONGER_FP32, "Table 1, MNIST, FP32: longer training", "mnist-fp32"),
                  changed("running-scale", RUNNING, "Table 1, MNIST, INT8: the running scale of the tail's steps"),
                  float_loss()):
         if made.lines:
@@ -91,9 +93,12 @@ def precision_lines():
                        f"INT8 {times} as many as FP32" if times else "the same"]
 
 
-def changed(table, changes, title):
-    """What other options than the defaults bring.  changes: {K: options} of the table, as rows.py has them."""
-    lines, notes, cells, defaults = [], [], training_cells(table), training_cells("mnist-int8")
+def changed(table, changes, title, base="mnist-int8"):
+    """What other options than the defaults bring.  changes: {K: options} of the table, as rows.py has them.
+
+    base: the table with the defaults.
+    """
+    lines, notes, cells, defaults = [], [], training_cells(table), training_cells(base)
     for k in changes:
         here, frozen = cells(k), cells(k, True) if k in (1, 2, 3) else None
         if here.by_seed:

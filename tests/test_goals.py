@@ -1,7 +1,7 @@
 """The goals in experiments/README.md: every line recomputed from the committed JSON by code of its own."""
 import pytest
 
-from test_claims import judged, paired, right, shown
+from test_claims import LONGER, judged, paired, right, shown
 from test_readme import EXPERIMENTS, correct, made, result, table, with_interval
 
 LINES = {line[0]: line[1:] for line in table(made("goals", EXPERIMENTS))}   # {goal: what stands beside it}
@@ -27,9 +27,8 @@ def accuracy(values):
 @pytest.mark.parametrize("k, least", ((0, 91.0), (1, 95.0), (2, 97.7)))
 @pytest.mark.parametrize("precision", ("int8", "fp32"))
 def test_accuracies_on_mnist(precision, k, least):
-    longer = f"{'fp32-' * (precision == 'fp32')}k{k}"
     starts = [goal for goal in LINES if goal.startswith(f"MNIST, {precision.upper()}, K = {k}: at least {least:.1f} %")]
-    tables = [("accuracy_longer", longer, right(longer), ""),
+    tables = [(LONGER[precision], f"k{k}", right(f"k{k}", table=LONGER[precision]), ""),
               (f"accuracy_mnist_{precision}", f"k{k}", correct("mnist", precision, f"k{k}"), " (default)")]
     tables = [one for one in tables if one[2]]
     assert len(starts) == len(tables)
@@ -92,5 +91,5 @@ def test_times_of_the_port(batch):
 def test_no_line_is_left_unchecked():
     starts = ("goal", "---", "MNIST, INT8, K", "MNIST, FP32, K", "MNIST, INT8, full BP", "Fashion-MNIST, INT8, ",
               "ModelNet40, ", "The port's step, K = 1, batch ")
-    longer = sum(bool(right(f"{prefix}k{k}")) for prefix in ("", "fp32-") for k in (0, 1, 2))
+    longer = sum(bool(right(f"k{k}", table=table)) for table in LONGER.values() for k in (0, 1, 2))
     assert all(goal.startswith(starts) for goal in LINES) and len(LINES) == 2 + 6 + longer + 2 + 2 + 3 + 6 + 3

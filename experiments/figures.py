@@ -35,7 +35,8 @@ def figures():
         ("gradient_agreement", gradient_agreement), ("step_falls", step_falls))}
     made["gradient_sizes"] = of_result(gradient_agreement.draw_sizes, "gradient_agreement")
     for path in pointnet_files():
-        made[path.stem] = lambda png, name=path.stem: pointnet.draw(read_result(name), png)
+        if not path.stem.startswith(("pointnet_equal", "pointnet_earlier")):   # they stand beside others in tables
+            made[path.stem] = lambda png, name=path.stem: pointnet.draw(read_result(name), png)
     return made
 
 

@@ -23,7 +23,7 @@ import sys
 import numpy as np
 
 from experiments import curves
-from experiments.cloud_candidates import CANDIDATES, SPLIT
+from experiments.cloud_candidates import CANDIDATES, OF_MODELNET10, SPLIT
 from experiments.common import QUICK, RESULTS, as_words, provenance, read_result
 from experiments.merge import add_row
 from experiments.port_training import built_port, write_run
@@ -65,6 +65,12 @@ def full_rows(seeds):
     return rows
 
 
+def earlier_rows(seeds):
+    """ModelNet40 with the z (INT8) and the eta (FP32) of ModelNet10: its defaults until it had candidates of these."""
+    return {name: {**options, **OF_MODELNET10[options["precision"]]} for name, options in full_rows(seeds).items()
+            if options["bp_tail"] in (0, 1, 2) and "frozen" not in name}
+
+
 def equal_rows(seeds):
     """INT8 as long as FP32: the same samples seen."""
     return {name.replace("fp32", "int8"): {**options, "precision": "int8", "epochs": make_config(
@@ -95,12 +101,13 @@ def adapted_rows(change, seeds):
     return rows
 
 
-TABLES = {"full": full_rows, "equal": equal_rows, "tuning": candidate_rows,
+TABLES = {"full": full_rows, "earlier": earlier_rows, "equal": equal_rows, "tuning": candidate_rows,
           **{name: functools.partial(adapted_rows, change) for name, change in CHANGES.items()}}
 PLANNED = {   # {(table, data, points): the names of the rows that are to run, of seeds 0 to 2}; others: all at seed 0
     ("full", "modelnet10", 256): ".*", ("equal", "modelnet10", 256): ".*",
     ("full", "modelnet40", 256): r".*-k(0|2|2-frozen|all)(-seed\d)?|.*-k[13](-frozen)?",
     ("full", "modelnet40", 1024): "fp32-k(2|2-frozen|all)",
+    ("earlier", "modelnet40", 256): r"int8-k[02](-seed\d)?|fp32-k1|fp32-k2(-seed\d)?",
     ("tilt", "modelnet10", 256): ".*", ("jitter", "modelnet10", 256): ".*",
 }
 

@@ -10,7 +10,8 @@ import re
 import sys
 
 from experiments import (
-    adapting, batch_text, claims, clouds_text, cost_tables, findings, goals, limits, tables, zo_small_batch)
+    adapting, batch_text, claims, clouds_text, cost_tables, findings, goals, limits, schedules_text, tables,
+    zo_small_batch)
 from experiments.accuracy import result_name, results
 from experiments.cells import (
     MARKS, NOT_RUN, as_markdown, folded, is_of_changed_code, pointnet_files, table_of, training_cells)
@@ -109,7 +110,8 @@ MADE = {"last lines": last_lines, "findings": findings.findings, "details": find
         "speed limits": lambda: bullets(cost_tables.speed_limits()),
         "reading order": reading_order, "gradient agreement": clouds_text.agreement,
         "worth of a step": clouds_text.worth_of_a_step, "candidates of zo": clouds_text.candidates,
-        "sizes of z": clouds_text.sizes_of_z,
+        "sizes of z": clouds_text.sizes_of_z, "schedules of modelnet40": schedules_text.candidates,
+        "earlier schedules": schedules_text.earlier,
         "machines": machines_text,
         **{f"table {name}": all_tables(name) for name in tables.PRINTERS}}
 

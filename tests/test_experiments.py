@@ -381,7 +381,8 @@ def test_commands_of_clouds_are_the_rows_that_are_planned_and_missing(tmp_path, 
     monkeypatch.setattr(pointnet, "read_result", lambda name: {"rows": {"fp32-k2": {}}})
     made = [words for words in run_all.commands({"modelnet40": tmp_path})]
     assert {words[0] for words in made} == {"pointnet"} and all(str(tmp_path) in words for words in made)
-    few, many = ([words[-1] for words in made if points in words] for points in ("1024", "256"))
+    few, many = ([words[-1] for words in made if points in words and "full" in words]
+                 for points in ("1024", "256"))
     assert few == ["fp32-k2-frozen", "fp32-kall"]
     assert len(many) == 2 * (8 + 2 * 4) - 1 and "int8-kall-seed2" in many and "int8-k1-frozen" in many
     assert "int8-k1-seed1" not in many and "fp32-k2" not in many

@@ -20,6 +20,7 @@ import math
 import numpy as np
 
 from experiments.cells import errors_to_either_side
+from experiments.cloud_candidates import of_modelnet10
 from experiments.common import QUICK, RESULTS, save_result
 from experiments.full_bp import fp32 as full_bp_fp32, int8 as full_bp_int8
 from zo_numpy import models
@@ -135,13 +136,15 @@ def network(model_name, precision, data, data_dir):
     model, training, weights = models.of_run(first), parts(first, dataset)[0], PRECISIONS[precision].initialise(first)
     for state in ("initial", "trained"):
         for case in cases(precision):
-            config = fitted(make_config({**options, "bp_tail": case.get("bp_tail", USUAL["bp_tail"])}), dataset)
+            k = case.get("bp_tail", USUAL["bp_tail"])
+            config = fitted(make_config({**options, "bp_tail": k, **of_modelnet10(data, precision, k)}), dataset)
             row = measured(config, model, weights, training, case)
             say(f"{model_name} {precision}, {state}, {case}: cosine {row['cosine_batch']:.5f} +- "
                 f"{row['cosine_batch_error']:.5f} with the batch, {row['cosine_large']:.5f} with many samples, theory "
                 f"{row['theory']:.5f}")
             yield {"model": model_name, "precision": precision, "state": state, **row}
-        config = fitted(make_config({**options, "bp_tail": USUAL["bp_tail"], "epochs": EPOCHS}), dataset)
+        config = fitted(make_config({**options, **of_modelnet10(data, precision, USUAL["bp_tail"]),
+                                     "bp_tail": USUAL["bp_tail"], "epochs": EPOCHS}), dataset)
         for step in range(EPOCHS * steps_in_epoch(config, len(training[1])) if state == "initial" else 0):
             one_step(config, own_method(config), weights, *training, step)
 

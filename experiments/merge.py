@@ -32,7 +32,7 @@ def add_row(result, head, name, row, apart=False):
         return
     APART.mkdir(parents=True, exist_ok=True)
     content = {"result": result, "head": head, "name": name, "row": row}
-    write_atomically(APART / f"{result}--{name}.json", (as_text(content) + "\n").encode())
+    write_atomically(APART / f"{result}--{name.replace('/', 'over')}.json", (as_text(content) + "\n").encode())
 
 
 def merge(paths):

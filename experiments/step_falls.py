@@ -3,7 +3,7 @@
     python -m experiments.step_falls --data-dir DIR      (DIR: ModelNet40; without it LeNet-5 alone)
 
 writes experiments/results/step_falls.json and .png. The tail stays as it is in both. In FP32 a step is measured at
-FACTORS times the default eta, and for PointNet at K = 2 also where ZO trains a part of the parameters only
+FACTORS times the eta of ModelNet10, and for PointNet at K = 2 also where ZO trains a part of the parameters only
 (zo_on_clouds.PARTS). In INT8 it is the step that `train` makes, and the one beside it is 1 off as many integer weights
 as the length allows, those with the largest gradients. Falls are shares of the loss before the step; below zero it
 rises. Measured at the initial weights, and after EPOCHS epochs at K = 2 (not PointNet in INT8), at batch 32.
@@ -14,6 +14,7 @@ import math
 import numpy as np
 
 from experiments.cells import errors_to_either_side
+from experiments.cloud_candidates import of_modelnet10
 from experiments.common import QUICK, RESULTS, save_result
 from experiments.gradient_agreement import FULL_BP, TITLES, copied, gradient
 from experiments.zo_on_clouds import PARTS, method_of
@@ -113,7 +114,8 @@ def measured(config, weights, samples, labels, trains=None):
 def rows_of(name, precision, data_dir):
     """Yields the rows of a network in a precision: at its initial weights, then after some epochs at K = 2."""
     options = {"precision": precision, **NETWORKS[name]}
-    config = make_config({**options, "bp_tail": 2, "epochs": EPOCHS, "batch_size": BATCH})
+    first = of_modelnet10(options["data"], precision, 2)
+    config = make_config({**options, **first, "bp_tail": 2, "epochs": EPOCHS, "batch_size": BATCH})
     dataset = load_data(config, data_dir if name == "pointnet" else None, announce=lambda text: None)
     config = fitted(config, dataset)
     training, weights = parts(config, dataset)[0], PRECISIONS[precision].initialise(config)
@@ -122,7 +124,8 @@ def rows_of(name, precision, data_dir):
             for step in range(EPOCHS * steps_in_epoch(config, len(training[1]))):
                 one_step(config, own_method(config), weights, *training, step)
         for k, trains in cases_of(name, precision):
-            row = measured(fitted(make_config({**options, "bp_tail": k}), dataset), weights, *training, trains)
+            first = of_modelnet10(options["data"], precision, k)
+            row = measured(fitted(make_config({**options, **first, "bp_tail": k}), dataset), weights, *training, trains)
             row = {"model": name, "precision": precision, "state": state, "bp_tail": k, "trains": trains, **row}
             say(f"{row}")
             yield row

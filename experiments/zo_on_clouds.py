@@ -4,9 +4,10 @@
     python -m experiments.zo_on_clouds --list
 
 PointNet on a sixth of the training clouds of ModelNet40 at 128 points, in FP32 at K = 2, ten epochs where not said;
-accuracy on the last fifth of the training clouds, never on the test set. A candidate departs from the defaults in its
-options; or in which parameters below the tail ZO trains, while the others stay as they were drawn; or both passes
-normalise by the same statistics of the batch (one norm). The control has the same tail and trains none of them.
+accuracy on the last fifth of the training clouds, never on the test set. A candidate departs from the schedules of
+ModelNet10, with four times its eta_tail, in its options; or in which parameters below the tail ZO trains, while the
+others stay as they were drawn; or both passes normalise by the same statistics of the batch (one norm). The control
+has the same tail and trains none of them.
 
 A row is added to results/tuning_clouds_zo.json as it finishes; the same command goes on where it stopped. On a busy
 machine OPENBLAS_NUM_THREADS=1 is several times faster.
@@ -15,6 +16,7 @@ import argparse
 import statistics
 import sys
 
+from experiments.cloud_candidates import OF_MODELNET10
 from experiments.common import QUICK, provenance, read_result
 from experiments.merge import add_row
 from experiments.rows import seeded
@@ -32,7 +34,7 @@ from zo_numpy.run.trainer import count_correct, first_weights
 NAME = "tuning_clouds_zo"
 COMMON = dict(model="pointnet", data="synthetic-solids" if QUICK else "modelnet40", points=32 if QUICK else 128,
               precision="fp32", bp_tail=2, validate=20 if QUICK else 1968, limit=64 if QUICK else 1640,
-              epochs=1 if QUICK else 10, eta_tail=(0.02, 0.02, 0.01, 0.005))
+              epochs=1 if QUICK else 10, **OF_MODELNET10["fp32"], eta_tail=(0.02, 0.02, 0.01, 0.005))
 PARTS = {   # of what ZO trains at K = 2, by the names of parameters
     "norms": lambda name: name.endswith((".gamma", ".beta")),
     "nearest": lambda name: name.startswith("fc1."),       # the layer next to the tail
@@ -41,8 +43,8 @@ PARTS = {   # of what ZO trains at K = 2, by the names of parameters
 
 
 def _eta(factor):
-    """The default schedule of eta times a factor."""
-    return tuple(factor * eta for eta in (1e-4, 5e-5, 3e-5, 1e-5))
+    """The schedule of eta times a factor."""
+    return tuple(factor * eta for eta in OF_MODELNET10["fp32"]["eta"])
 
 
 LARGE = dict(batch_size=128, eta_tail=(0.04, 0.04, 0.02, 0.01))   # a quarter of the steps, the tail's twice as long
@@ -50,7 +52,7 @@ CANDIDATES = {   # {name: options of `train`; `trains`, one of PARTS, and `one_n
     "frozen": dict(zo_frozen=True), "as it is": {},
     "norms, eta x 10": dict(trains="norms", eta=_eta(10)), "norms, eta x 100": dict(trains="norms", eta=_eta(100)),
     "norms, eta x 300": dict(trains="norms", eta=_eta(300)),
-    "eta x 3": dict(eta=_eta(3)), "eta / 10": dict(eta=_eta(0.1)),
+    "eta x 3": dict(eta=_eta(3)), "eta / 3": dict(eta=_eta(1 / 3)), "eta / 10": dict(eta=_eta(0.1)),
     "nearest, eta x 3": dict(trains="nearest", eta=_eta(3)), "first, eta x 10": dict(trains="first", eta=_eta(10)),
     "one norm": dict(one_norm=True), "eps 1e-2": dict(eps=(1e-2,)), "queries 4, eta x 3": dict(queries=4, eta=_eta(3)),
     "batch 8, frozen": dict(batch_size=8, zo_frozen=True), "batch 8, norms, eta x 10": dict(

@@ -71,7 +71,8 @@ def same_weights():
 def agreement():
     """How often the integer loss has float64's sign, and what a run makes of it."""
     runs = read_result("loss_sign").get("runs", [])
-    text = " and ".join(f"{run['integer_agrees']:,} of {run['steps']:,} steps (K = {run['bp_tail']}, batch {run['batch_size']})" for run in runs)
+    text = " and ".join(f"{run['integer_agrees']:,} of {run['steps']:,} steps (K = {run['bp_tail']}, batch "
+                        f"{run['batch_size']})" for run in runs)
     coarse = " and ".join(f"{run['coarse_agrees']:,}" for run in runs)
     same, others = same_weights()
     whole = "".join(f" Whole runs on MNIST in which float64 decides it end in {verb} weights at K = {', '.join(found)}."

@@ -21,7 +21,7 @@ import threading
 from experiments.common import as_words, provenance, read_result
 from experiments.merge import add_row
 from experiments.port_training import built_port
-from experiments.rows import ADAPTED_TO, TABLES, as_json, is_current, rows_of
+from experiments.rows import ADAPTED_TO, TABLES, as_json, is_current, make_room, rows_of
 from zo_numpy.app.data import load_data
 from zo_numpy.app.progress import say
 from zo_numpy.models import MODELS
@@ -66,10 +66,7 @@ def train_row(row, shown, threads):
 
     A run of a row that meant something else, before the defaults changed, makes room: it is renamed.
     """
-    config = row.folder / "config.json"
-    if config.exists() and not is_current(row, json.loads(config.read_text())):
-        number = next(n for n in range(1, 1000) if not row.folder.with_name(f"{row.name}.old{n}").exists())
-        row.folder.rename(row.folder.with_name(f"{row.name}.old{number}"))
+    make_room(row.folder, row.config)
     row.folder.parent.mkdir(parents=True, exist_ok=True)
     environment = {**os.environ, **({"ZO_NUMPY_THREADS": str(threads)} if threads else {})}
     command = [sys.executable, "-m", "zo_numpy", "train", "--out", str(row.folder), "--resume", *words_of(row)]

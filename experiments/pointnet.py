@@ -27,7 +27,7 @@ from experiments.cloud_candidates import CANDIDATES, OF_MODELNET10, SPLIT
 from experiments.common import QUICK, RESULTS, as_words, provenance, read_result
 from experiments.merge import add_row
 from experiments.port_training import built_port, write_run
-from experiments.rows import seeded
+from experiments.rows import make_room, seeded
 from zo_numpy import models
 from zo_numpy.app.data import load_data
 from zo_numpy.app.drawing import panels
@@ -151,6 +151,7 @@ class Table:
         if self.port and self.port.trains(config):
             return self.run_by_port(name, config)
         folder, place = self.runs / name, {"data_dir": self.data_dir} if self.data_dir else {}
+        make_room(folder, config)
         subprocess.run([sys.executable, "-m", "zo_numpy", "train", "--out", str(folder), "--resume",
                         *as_words({**self.options(name), **source, **place})], check=True)
         config = read_config(folder)

@@ -19,6 +19,7 @@ import pathlib
 from typing import NamedTuple
 
 from experiments.common import QUICK
+from zo_numpy.run.checkpoint import CONFIG
 from zo_numpy.run.config import BP, make_config
 from zo_numpy.run.config_json import BESIDE_CONFIG, as_json as config_as_json
 
@@ -189,4 +190,20 @@ def as_json(config):
 
 def is_current(row, config):
     """Whether a config.json, or the one in a result, is what the row asks for today."""
-    return {name: value for name, value in config.items() if name not in BESIDE_CONFIG} == as_json(row.config)
+    return is_of(row.config, config)
+
+
+def is_of(config, found):
+    """Whether a config.json is that of a Config; the classes, where it leaves them to the data, may be any."""
+    wanted = as_json(config)
+    beside = (*BESIDE_CONFIG, *(["classes"] if not wanted.get("classes") else []))
+    found, wanted = ({name: value for name, value in one.items() if name not in beside} for one in (found, wanted))
+    return found == wanted
+
+
+def make_room(folder, config):
+    """Renames a run of a row that meant something else, before the defaults changed."""
+    path = folder / CONFIG
+    if path.exists() and not is_of(config, json.loads(path.read_text())):
+        number = next(n for n in range(1, 1000) if not folder.with_name(f"{folder.name}.old{n}").exists())
+        folder.rename(folder.with_name(f"{folder.name}.old{number}"))

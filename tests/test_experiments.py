@@ -280,6 +280,15 @@ def test_memory_and_time_stand_beside_the_claims(tmp_path, monkeypatch):
     assert "| 32 | int8 | K = 0 | 0.25 | 1.50 |" in markdown("4")
 
 
+def test_a_run_of_clouds_with_other_settings_makes_room(tmp_path, monkeypatch):
+    table = pointnet.Table("full", "synthetic-solids", None, 16)
+    table.runs = tmp_path
+    for epochs in (1, 2, 2):
+        monkeypatch.setattr(pointnet, "QUICK_RUN", {"epochs": epochs, "limit": 20})
+        assert len(table.run("fp32-k2")["curve"]) == epochs
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["fp32-k2", "fp32-k2.old1"]
+
+
 def test_rows_of_pointnet(monkeypatch):
     row = {"last_epoch": {"test_correct": 454, "test_images": 908}}
     found = cells.pointnet_cells({"rows": {"int8-k2": row, "int8-k0-frozen": row, "int8-k3": row, "int8-k3-seed2": row,

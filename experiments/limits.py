@@ -38,7 +38,7 @@ def limits():
         f"**ZO often adds nothing that we could measure.** {said}Compare with `--zo-frozen` before you credit ZO with "
         "a gain.",
         f"**INT8 is slower than FP32 in NumPy.** {slow}", f"**INT8 can be less accurate than FP32.** {losses()}",
-        f"**Small batches.** {small_batches()}"))
+        f"**The size of the batch.** {small_batches()}"))
 
 
 def losses():
@@ -49,8 +49,8 @@ def losses():
             one, other = cells["int8"](k), cells["fp32"](k)
             if (loss := one.difference(other)).is_told() and loss.mean < 0:
                 seen = times_the_samples(one, other)
-                found.append(f"{title} at {name_of(k)} {loss.short()}" + f" ({seen} the samples)" * bool(seen))
-    return (f"INT8 less FP32, in points: {'; '.join(found) or 'none'}. Elsewhere no loss was found, or too few seeds "
+                found.append(f"{title}, {name_of(k)}: {loss.short()}" + f" ({seen} the samples)" * bool(seen))
+    return (f"INT8 minus FP32, in points: {'; '.join(found) or 'none'}. Elsewhere no loss was found, or too few seeds "
             "have run.")
 
 
@@ -71,8 +71,8 @@ def small_batches():
                                             ("control", "running", 2, True), ("zero", "own", 0, False))}
     at = {name: {batch: f"{cell.short()} %" for batch, cell in found.items()} for name, found in cells.items()}
     return (f"MNIST in INT8, four passes over {batch_rows.SAMPLES:,} images, K = 2, at a batch of 1: "
-            f"{at['own'].get(1, NOT_RUN)} with the steps of the tail that suit larger batches; "
+            f"{at['own'].get(1, NOT_RUN)} with the tail's steps as larger batches want them; "
             f"{at['running'].get(1, NOT_RUN)} with `--tail-scale running`, the default in batches of up to 4 images "
-            f"(its frozen control: {at['control'].get(1, NOT_RUN)}). Vanilla ZO falls from "
-            f"{at['zero'].get(1, NOT_RUN)} at a batch of 1 to {at['zero'].get(256, NOT_RUN)} at 256, where the same "
-            "samples make 160 steps (one seed).")
+            f"(its frozen control: {at['control'].get(1, NOT_RUN)}). Vanilla ZO wants small batches: of as many "
+            f"samples it makes {at['zero'].get(1, NOT_RUN)} at a batch of 1 and {at['zero'].get(256, NOT_RUN)} at 256, "
+            "in 160 steps (one seed).")

@@ -93,8 +93,8 @@ def changed_code():
             for row in read_result(name).get("rows", {}).values()]
     changed = [row for row in rows if is_of_changed_code(row)]
     repeated = sum(row["agrees"] for row in read_result("port_rows").get("rows", {}).values())
-    return wrapped(f"Of {len(rows)} rows {len(changed)} were made by code with changes that were not committed, "
-                   f"and are marked ^ in the tables; {repeated} rows were trained anew by the port, to the same digest.")
+    return wrapped(f"Of {len(rows)} rows {len(changed)} come from code with changes that were not committed; they are "
+                   f"marked ^ in experiments/README.md. The port trained {repeated} rows anew, to the same digest.")
 
 
 def all_tables(name):

@@ -149,7 +149,8 @@ def test_what_stands_behind_the_three_lines_is_recomputed():
     text = " ".join(made("details").split())
     epochs = {k: [result(f"accuracy_mnist_{precision}")["rows"][k]["config"]["epochs"] for precision in ("int8", "fp32")]
               for k in ("k0", "k2", "all")}
-    assert "K = 0 {} ({}), K = 2 {} ({}), full BP {} ({})".format(*epochs["k0"], *epochs["k2"], *epochs["all"]) in text
+    assert "{} ({}) at K = 0, {} ({}) at K = 2, {} ({}) of full BP".format(
+        *epochs["k0"], *epochs["k2"], *epochs["all"]) in text
     for k in (1, 3):
         adds = [difference(correct("mnist", precision, f"k{k}"), correct("mnist", precision, f"k{k}-frozen"))
                 for precision in ("int8", "fp32")]
@@ -201,9 +202,13 @@ def test_what_is_told_of_all_differences_together_is_by_holms_rule():
     assert [words.rpartition(" (")[0] for words in kept.split("; ")] == told and told
     lost = [name for name in found if found[name] < 0.05 and name not in told]
     details = " ".join(made("details").split())
-    assert f"for all {len(found)} differences between ZO and its control" in details
-    remain, _, gone = details.partition("these remain: ")[2].partition(". These no longer do: ")
-    assert remain.split("; ") == told and gone.partition(". ")[0].split("; ") == lost
+    assert f"with its control in {len(found)} cases" in details
+    remain, _, gone = details.partition("differences remain: ")[2].partition(". These do not, though each does for itself: ")
+    gone, _, others = gone.partition(". In the other ")
+    assert remain.split("; ") == told and gone.split("; ") == lost
+    assert others.startswith(f"{len(found) - len(told) - len(lost)} no difference")
+    first = " ".join(made("findings").split())
+    assert (f"corrected for all {len(found)} comparisons" in first) == ("MNIST, INT8, K = 2" in lost)
 
 
 def test_every_loss_of_int8_is_among_the_limits():
@@ -213,8 +218,8 @@ def test_every_loss_of_int8_is_among_the_limits():
             for name, words in (("k0", "K = 0"), ("k1", "K = 1"), ("k2", "K = 2"), ("k3", "K = 3"), ("all", "full BP")):
                 loss = difference(correct(file, "int8", name), correct(file, "fp32", name))
                 if loss.startswith("-") and "+-" in loss and "seed" not in loss:
-                    found.append(f"{title.rpartition(', ')[0]} at {words} {loss}")
-    said = text.partition("INT8 less FP32, in points: ")[2].partition(". Elsewhere")[0].split("; ")
+                    found.append(f"{title.rpartition(', ')[0]}, {words}: {loss}")
+    said = text.partition("INT8 minus FP32, in points: ")[2].partition(". Elsewhere")[0].split("; ")
     assert [words.partition(" (")[0] for words in said] == found and found
 
 

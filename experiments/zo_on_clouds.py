@@ -69,7 +69,7 @@ def control_of(candidate):
     return candidate.partition(",")[0] + ", frozen" if candidate.startswith("batch") else "frozen"
 
 
-def method_of(config, trains, one_norm):
+def method_of(config, trains, one_norm=False):
     """The Method of a candidate: that of `train`, or its step on those parameters alone that PARTS has for `trains`.
 
     one_norm: the second pass normalises by the batch statistics of the first, as evaluation does by the running ones.

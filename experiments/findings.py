@@ -1,4 +1,4 @@
-"""What the README says was found: three lines, what stands behind them, and a table of what ZO adds.
+"""What the README says was found: three lines, what they rest on, and a table of what ZO adds.
 
 Every number is of the results; what is said of a difference follows from its interval.
 """
@@ -67,15 +67,6 @@ def of_each_precision(cells_of):
     return f"{cells_of['int8'].short()} (FP32 {cells_of['fp32'].short()})"
 
 
-def told_beside(here, control):
-    """'63.28 +- 4.45 % (3 seeds), -3.69 +- 1.29 over its control' of two Cells; the control may have no seed."""
-    if not here.by_seed:
-        return NOT_RUN
-    gain = here.difference(control)
-    beside = f", {gain} over its control" if gain.by_seed else ""
-    return f"{here.short()} % ({here.seeds()}){beside}"
-
-
 def joined(words):
     """'a, b and c'."""
     *first, last = words
@@ -99,7 +90,7 @@ def findings():
 
 
 def details():
-    """What stands behind the three lines: seeds, lengths, other tails, all differences at once, bytes, a device."""
+    """What the three lines rest on: seeds, lengths, other tails, all differences at once, bytes, a device."""
     cells = {precision: training_cells(f"mnist-{precision}") for precision in PRECISIONS}
     int8, fp32 = cells["int8"], cells["fp32"]
     adds = {k: of_each_precision(of_zo_in_both(cells, k)) for k in (1, 3)}
@@ -225,11 +216,6 @@ def added(tails=(2,)):
     said = "Three seeds, on MNIST at K = 0 to 2 five. A number without +- is of one or two seeds."
     said += f" The schedules of INT8 and FP32 differ: at K = 2 INT8 sees {note}." if note else ""
     return table_of(head, lines) + f"\n\n{wrapped(said)}"
-
-
-def added_in_full():
-    """The same with every K that has a control."""
-    return added(TAILS)
 
 
 def told_together():

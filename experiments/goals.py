@@ -3,8 +3,8 @@
 The last column is written by hand where the results cannot tell it, without numbers that they have.
 """
 from experiments import batch_rows, batch_text
-from experiments.cells import NOT_RUN, Difference, cell, name_of, pointnet_cells, table_of, times_the_samples
-from experiments.claims import longer_cells, of_controls, port_time, reason, sentences, verdict, with_seeds
+from experiments.cells import NOT_RUN, Difference, cell, name_of, pointnet_cells, table_of
+from experiments.claims import longer_cells, of_controls, port_time, reason, samples, sentences, verdict, with_seeds
 from experiments.common import read_result
 from experiments.curves import TITLES
 from experiments.rows import BP, PRECISIONS
@@ -58,9 +58,8 @@ def on_clouds():
         yield line(f"ModelNet40, {precision.upper()}, 256 points: K = 2 at least {OVER_ZO} points over K = 0", OVER_ZO,
                    one(2).difference(one(0)))
     for k in (0, 2, BP):
-        seen = times_the_samples(cells["int8"](k), cells["fp32"](k))
         yield line(f"ModelNet40, 256 points, {name_of(k)}: INT8 at most {BELOW_FP32} points below FP32, "
-                   + (f"{seen} the samples" if seen else "as many samples"), -BELOW_FP32,
+                   f"{samples(cells['int8'](k), cells['fp32'](k))}", -BELOW_FP32,
                    cells["int8"](k).difference(cells["fp32"](k)),
                    sentences(of_controls(cells, k), WHY_CLOUDS.get(k, "")))
 

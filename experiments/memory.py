@@ -12,6 +12,7 @@ import argparse
 
 import numpy as np
 
+from experiments.cells import name_of
 from experiments.common import QUICK, RESULTS, save_result
 from zo_numpy.app.drawing import panels
 from zo_numpy.app.methods import method_of
@@ -56,8 +57,7 @@ def draw(result, path):
     with panels(2, (9.4, 4.8), sharey=True) as (figure, all_axes):
         for axes, precision in zip(all_axes, ("int8", "fp32")):
             rows = [row for row in result["rows"] if row["precision"] == precision and row["batch"] == 32]
-            names = [("full BP" if row["bp_tail"] == BP else f"K = {row['bp_tail']}") + "\ncontrol" * row["frozen"]
-                     for row in rows]
+            names = [name_of(row["bp_tail"]) + "\ncontrol" * row["frozen"] for row in rows]
             bottom = [0.0] * len(rows)
             for kind, colour in COLOURS.items():
                 heights = [row.get("held", {}).get(kind, 0) / 1000 for row in rows]

@@ -23,7 +23,8 @@ import sys
 import numpy as np
 
 from experiments import curves
-from experiments.cloud_candidates import CANDIDATES, OF_MODELNET10, SPLIT
+from experiments.cells import title_of
+from experiments.cloud_candidates import CANDIDATES, SPLIT, of_modelnet10
 from experiments.common import QUICK, RESULTS, as_words, provenance, read_result
 from experiments.merge import add_row
 from experiments.port_training import built_port, write_run
@@ -67,8 +68,8 @@ def full_rows(seeds):
 
 def earlier_rows(seeds):
     """ModelNet40 with the z (INT8) and the eta (FP32) of ModelNet10: its defaults until it had candidates of these."""
-    return {name: {**options, **OF_MODELNET10[options["precision"]]} for name, options in full_rows(seeds).items()
-            if options["bp_tail"] in (0, 1, 2) and "frozen" not in name}
+    return {name: {**options, **of_modelnet10("modelnet40", options["precision"], options["bp_tail"])}
+            for name, options in full_rows(seeds).items() if options["bp_tail"] in (0, 1, 2) and "frozen" not in name}
 
 
 def equal_rows(seeds):
@@ -257,8 +258,7 @@ def draw(result, path):
             curves.finish(axes, precision.upper())
         curves.scale_by_error(all_axes[0])
         all_axes[0].set_ylabel(curves.BY_ERROR)
-        name = {"modelnet10": "ModelNet10", "modelnet40": "ModelNet40"}.get(result["data"], result["data"])
-        title = [f"PointNet, {name}, {result['points']:,} points"]
+        title = [f"PointNet, {title_of(result)}"]
         title += [words.format(**CHANGES[change]) for change, words in CHANGED.items() if f"_{change}_" in path.stem]
         title.append("means over the seeds (how many), shaded from the worst to the best")
         if longest > LONG:

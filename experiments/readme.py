@@ -103,7 +103,7 @@ def all_tables(name):
 
 
 MADE = {"last lines": last_lines, "findings": findings.findings, "details": findings.details,
-        "added": findings.added, "added in full": findings.added_in_full, "limits": limits.limits,
+        "added": findings.added, "added in full": lambda: findings.added(findings.TAILS), "limits": limits.limits,
         "judged together": findings.judged_together,
         "claims": claims.claims, "goals": goals.goals, "marks": lambda: wrapped(MARKS), "longer": longer,
         "agreement": agreement, "changed code": changed_code, "adapting": adapting.told,

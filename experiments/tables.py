@@ -7,7 +7,7 @@
     3            memory of a step, measured and predicted
     4            time of a step and what it goes into
     batch-size   accuracy by batch at equal samples
-    equal-samples differences between rows of other lengths, at the same number of samples too
+    equal-samples  differences between rows of other lengths, at the same number of samples too
     tail-passes  the tail's gradient from both passes against the second alone
     missing      what has not run, and the command that runs it
 

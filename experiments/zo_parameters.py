@@ -7,7 +7,7 @@ its row. Every K leaves so many parameters to ZO; means over the seeds, with 95 
 """
 import argparse
 
-from experiments.cells import half_width
+from experiments.cells import half_width, name_of
 from experiments.common import RESULTS
 from experiments.curves import BY_ERROR, scale_by_error
 from experiments.rows import BP
@@ -56,9 +56,8 @@ def draw(path):
                                       markerfacecolor="white" if frozen else color, capsize=3, elinewidth=1,
                                       label=precision.upper() + ", control" * frozen)
             model = models.POINTNET if "points" in title else models.LENET5
-            names = ["full BP" if k == BP else f"K = {k}" for k in tails]
-            axes.set_xticks(range(len(tails)), [f"{name}\n{zo_parameters(model, 'int8', k):,}"
-                                                for name, k in zip(names, tails)], fontsize=9)
+            axes.set_xticks(range(len(tails)), [f"{name_of(k)}\n{zo_parameters(model, 'int8', k):,}" for k in tails],
+                            fontsize=9)
             axes.set(title=title, xlabel="parameters that ZO trains, INT8 (not to scale)", ylabel=BY_ERROR)
             axes.grid(alpha=0.3)
             axes.spines[["top", "right"]].set_visible(False)

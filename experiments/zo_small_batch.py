@@ -16,7 +16,7 @@ import argparse
 import statistics
 import sys
 
-from experiments.cells import Difference, table_of
+from experiments.cells import Cell, table_of
 from experiments.common import QUICK, changing, provenance, read_result, save_result
 from zo_numpy import models
 from zo_numpy.app.data import load_data
@@ -103,22 +103,19 @@ def train(options):
             "images": len(report[1]), "weights_sha256": digest(precision.to_arrays(weights)[0])}
 
 
-def gains(rows, candidate, base, k, batch):
-    """The Difference of a candidate to another, in points, over the seeds that both have."""
-    def percent(name, seed):
-        row = rows.get(row_name(k, batch, name, seed))
-        return row and 100 * row["correct"] / row["images"]
-
-    both = {seed: (percent(candidate, seed), percent(base, seed)) for seed in SEEDS}
-    return Difference({seed: here - there for seed, (here, there) in both.items() if None not in (here, there)})
+def cell(rows, candidate, k, batch):
+    """The Cell of a candidate."""
+    return Cell({seed: 100 * rows[name]["correct"] / rows[name]["images"] for seed in SEEDS
+                 if (name := row_name(k, batch, candidate, seed)) in rows})
 
 
 def told():
     """A table: what ZO adds to its control, and what each candidate adds to ZO as it is."""
     rows, columns = read_result(NAME).get("rows", {}), [(k, batch) for k in (1, 2) for batch in (1, 8)]
-    lines = [["ZO as it is, over its control", *(gains(rows, "as it is", "frozen", *at) for at in columns)]]
+    lines = [["ZO as it is, over its control", *(
+        cell(rows, "as it is", *at).difference(cell(rows, "frozen", *at)) for at in columns)]]
     for name in CANDIDATES:
-        found = [gains(rows, name, "as it is", *at) for at in columns]
+        found = [cell(rows, name, *at).difference(cell(rows, "as it is", *at)) for at in columns]
         if name not in ("frozen", "as it is") and any(one.by_seed for one in found):
             lines.append([name, *found])
     return table_of(["points", *(f"K = {k}, batch {batch}" for k, batch in columns)], lines)
@@ -136,13 +133,12 @@ def lines(rows):
     for k in (1, 2):
         for batch in (8, 1):
             for candidate in CANDIDATES:
-                found = {seed: rows[name] for seed in SEEDS if (name := row_name(k, batch, candidate, seed)) in rows}
-                values = {seed: 100 * row["correct"] / row["images"] for seed, row in found.items()}
-                if values:
+                here = cell(rows, candidate, k, batch)
+                if values := here.by_seed:
                     yield (f"K = {k}, batch {batch}, {candidate}: {statistics.mean(values.values()):.2f} % "
                            f"({min(values.values()):.2f} to {max(values.values()):.2f}, {len(values)} seed"
                            f"{'s' * (len(values) > 1)}), "
-                           f"{gains(rows, candidate, 'frozen', k, batch)} over the control")
+                           f"{here.difference(cell(rows, 'frozen', k, batch))} over the control")
 
 
 def main():

@@ -7,8 +7,8 @@ PNG files beside the JSON they are made of. What has not run is said, and left o
 import argparse
 
 from experiments import (
-    adapting, batch_picture, curves, gradient_agreement, loss_sign, memory, pointnet, run_curves, speed, step_falls,
-    summary, zo_parameters)
+    adapting, batch_picture, curves, gradient_agreement, loss_sign, memory, pointnet_picture, run_curves, speed,
+    step_falls, summary, zo_parameters)
 from experiments.cells import pointnet_files
 from experiments.common import RESULTS, read_result
 from experiments.rows import DATA_SETS
@@ -36,7 +36,7 @@ def figures():
     made["gradient_sizes"] = of_result(gradient_agreement.draw_sizes, "gradient_agreement")
     for path in pointnet_files():
         if not path.stem.startswith(("pointnet_equal", "pointnet_earlier")):   # they stand beside others in tables
-            made[path.stem] = lambda png, name=path.stem: pointnet.draw(read_result(name), png)
+            made[path.stem] = lambda png, name=path.stem: pointnet_picture.draw(read_result(name), png)
     return made
 
 

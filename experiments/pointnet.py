@@ -13,7 +13,6 @@ on the test set, of all clouds and as the mean over classes. They are added to r
 rows finish, with curves beside it. Rows that have a result are not run again; several may run at once.
 """
 import argparse
-import functools
 import json
 import pathlib
 import re
@@ -22,16 +21,14 @@ import sys
 
 import numpy as np
 
-from experiments import curves
-from experiments.cells import title_of
-from experiments.cloud_candidates import CANDIDATES, SPLIT, of_modelnet10
 from experiments.common import QUICK, RESULTS, as_words, provenance, read_result
 from experiments.merge import add_row
+from experiments.pointnet_picture import draw
+from experiments.pointnet_rows import PLANNED, TABLES
 from experiments.port_training import built_port, write_run
-from experiments.rows import make_room, seeded
+from experiments.rows import make_room
 from zo_numpy import models
 from zo_numpy.app.data import load_data
-from zo_numpy.app.drawing import panels
 from zo_numpy.app.evaluation import confusion
 from zo_numpy.run.checkpoint import CHECKPOINT
 from zo_numpy.run.config import make_config
@@ -42,75 +39,6 @@ from zo_numpy.run.trainer import count_correct, load_weights, percent
 
 RUNS = pathlib.Path("runs/quick" if QUICK else "runs/experiments")
 QUICK_RUN = {"limit": 100, "epochs": 1} if QUICK else {}
-CHANGES = {"tilt": {"tilt": 20}, "jitter": {"jitter": 40}}   # of the shapes that a trained network is adapted to
-CHANGED = {"tilt": "shapes tilted by {tilt} degrees", "jitter": "shapes with noise, {jitter} thousandths of the radius"}
-COLORS = {**{f"k{k}": colour for k, colour in curves.COLORS.items()}, "upright": "#56B4E9", "as-it-is": "#D55E00"}
-MARKERS = {**{f"k{k}": marker for k, marker in curves.MARKERS.items()}, "upright": "v"}
-LABELS = {**{f"k{k}": f"K = {k}" for k in range(4)}, "kall": "full BP", "upright": "full BP, upright shapes",
-          "as-it-is": "not adapted"}
-ACROSS = ("upright", "as-it-is")                            # what adapts nothing: a line across the picture
-LONG, OVER = 40, 5                                          # curves of more epochs than LONG are means of so many
-ADAPTED_ON = 1024                                           # training shapes that fine-tuning sees
-
-
-def full_rows(seeds):
-    """Every K in both precisions, the frozen controls, and full BP.  {name: options}."""
-    rows = {}
-    for seed in range(seeds):
-        for precision in ("fp32", "int8"):
-            for k in (0, 1, 2, 3, "all"):
-                options = dict(precision=precision, bp_tail=k, seed=seed)
-                rows[seeded(f"{precision}-k{k}", seed)] = options
-                if k not in (0, "all"):
-                    rows[seeded(f"{precision}-k{k}-frozen", seed)] = {**options, "zo_frozen": True}
-    return rows
-
-
-def earlier_rows(seeds):
-    """ModelNet40 with the z (INT8) and the eta (FP32) of ModelNet10: its defaults until it had candidates of these."""
-    return {name: {**options, **of_modelnet10("modelnet40", options["precision"], options["bp_tail"])}
-            for name, options in full_rows(seeds).items() if options["bp_tail"] in (0, 1, 2) and "frozen" not in name}
-
-
-def equal_rows(seeds):
-    """INT8 as long as FP32: the same samples seen."""
-    return {name.replace("fp32", "int8"): {**options, "precision": "int8", "epochs": make_config(
-        dict(options, model="pointnet", data="modelnet10")).epochs}
-        for name, options in full_rows(seeds).items() if name.startswith("fp32") and "frozen" not in name}
-
-
-def candidate_rows(seeds):
-    """Schedules to choose from, on a part of the training clouds and a validation split of them."""
-    return {name: {**SPLIT, **options} for name, options in CANDIDATES.items()}
-
-
-def adapted_rows(change, seeds):
-    """Networks trained by full BP on upright shapes, then adapted; `source` is the row that one starts from, the same
-    for all seeds.
-    """
-    rows = {}
-    for precision in ("fp32", "int8"):
-        source = f"{precision}-upright"
-        rows[source] = dict(precision=precision, bp_tail="all")
-        rows[f"{precision}-as-it-is"] = dict(precision=precision, bp_tail="all", source=source, untrained=True,
-                                             **change)
-        for seed in range(seeds):
-            for name, more in (("k0", dict(bp_tail=0)), ("k2", dict(bp_tail=2)),
-                               ("k2-frozen", dict(bp_tail=2, zo_frozen=True)), ("kall", dict(bp_tail="all"))):
-                rows[seeded(f"{precision}-{name}", seed)] = dict(precision=precision, seed=seed, source=source,
-                                                                 limit=ADAPTED_ON, **more, **change)
-    return rows
-
-
-TABLES = {"full": full_rows, "earlier": earlier_rows, "equal": equal_rows, "tuning": candidate_rows,
-          **{name: functools.partial(adapted_rows, change) for name, change in CHANGES.items()}}
-PLANNED = {   # {(table, data, points): the names of the rows that are to run, of seeds 0 to 2}; others: all at seed 0
-    ("full", "modelnet10", 256): ".*", ("equal", "modelnet10", 256): ".*",
-    ("full", "modelnet40", 256): r".*-k(0|2|2-frozen|all)(-seed\d)?|.*-k[13](-frozen)?",
-    ("full", "modelnet40", 1024): "fp32-k(2|2-frozen|all)",
-    ("earlier", "modelnet40", 256): r"int8-k[02](-seed\d)?|fp32-k1|fp32-k2(-seed\d)?",
-    ("tilt", "modelnet10", 256): ".*", ("jitter", "modelnet10", 256): ".*",
-}
 
 
 class Table:
@@ -227,45 +155,6 @@ def mean_class_accuracy(config, dataset, weights, correct):
         raise ValueError(f"{matrix.trace()} samples are right, and {correct} were when the run ended")
     there = matrix.sum(axis=1) > 0
     return round(float(np.mean(100 * matrix.diagonal()[there] / matrix.sum(axis=1)[there])), 2)
-
-
-def draw(result, path):
-    """Test accuracy by epoch, a panel for each precision that has run; means over the seeds, with their range.
-
-    Controls are dashed, what adapts nothing is a line across. Returns whether there was anything to draw: one row
-    alone is no picture.
-    """
-    by_label = {}
-    for name, row in sorted(result.get("rows", {}).items()):
-        precision, _, label = re.sub(r"-seed\d+", "", name).partition("-")
-        by_label.setdefault(precision, {}).setdefault(label, []).append(row)
-    if sum(map(len, by_label.values())) < 2:
-        return False
-    shown = [precision for precision in ("int8", "fp32") if precision in by_label]
-    longest = max(len(row["curve"]) for found in by_label.values() for rows in found.values() for row in rows)
-    with panels(len(shown), (4.4 * max(len(shown), 1.4), 5.8), sharey=True) as (figure, all_axes):
-        for axes, precision in zip(all_axes, shown):
-            for label, found in by_label[precision].items():
-                stem, frozen = label.removesuffix("-frozen"), label.endswith("-frozen")
-                ended = [100 * row["last_epoch"]["test_correct"] / row["last_epoch"]["test_images"] for row in found]
-                text = f"{LABELS[stem]}{', control' * frozen}: {np.mean(ended):.2f} % ({len(found)})"
-                if stem in ACROSS:
-                    axes.axhline(np.mean(ended), color=COLORS[stem], linestyle=":", label=text)
-                else:
-                    same = [row["curve"] for row in found if len(row["curve"]) == len(found[0]["curve"])]
-                    curves.draw_curves(axes, np.array(same), COLORS[stem], MARKERS[stem], frozen, text,
-                                       over=OVER if len(same[0]) > LONG else 1)
-            curves.finish(axes, precision.upper())
-        curves.scale_by_error(all_axes[0])
-        all_axes[0].set_ylabel(curves.BY_ERROR)
-        title = [f"PointNet, {title_of(result)}"]
-        title += [words.format(**CHANGES[change]) for change, words in CHANGED.items() if f"_{change}_" in path.stem]
-        title.append("means over the seeds (how many), shaded from the worst to the best")
-        if longest > LONG:
-            title.append(f"lines of over {LONG} epochs: each point the mean of {OVER} epochs, the mark the last one")
-        figure.suptitle("\n".join(title), fontsize=11)
-        figure.savefig(path, dpi=110)
-    return True
 
 
 def main():

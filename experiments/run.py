@@ -21,6 +21,7 @@ import sys
 from datasets.modelnet import TITLES
 from experiments import accuracy, batch_rows, pointnet
 from experiments.common import COMMITTED, QUICK, RESULTS, ROOT, read_result
+from experiments.pointnet_rows import CHANGES, PLANNED
 from experiments.rows import QUICK_IMAGES, TABLES, rows_of
 from zo_numpy.app.progress import say
 
@@ -73,7 +74,7 @@ def pointnet_tables(folders):
     """The tables of PointNet that can run here: [pointnet.Table].  folders: {data set: its folder}."""
     if QUICK:
         return [pointnet.Table("full", "synthetic-solids", None, QUICK_POINTS)]
-    return [pointnet.Table(name, data, folders[data], points) for name, data, points in pointnet.PLANNED
+    return [pointnet.Table(name, data, folders[data], points) for name, data, points in PLANNED
             if data in folders]
 
 
@@ -121,7 +122,7 @@ def commands(folders):
     for table in pointnet_tables(folders):
         missing = table.missing()
         yield from (("pointnet", *words_of(table), "--apart", "--only", name) for name in (
-            sorted({name.split("-")[0] + "-" for name in missing}) if table.name in pointnet.CHANGES else missing))
+            sorted({name.split("-")[0] + "-" for name in missing}) if table.name in CHANGES else missing))
 
 
 def words_of(table):

@@ -24,6 +24,7 @@ from experiments.cells import (
     times_the_samples, title_of, training_cells)
 from experiments.common import QUICK, read_result
 from experiments.curves import TITLES
+from experiments.pointnet_rows import CHANGES, PLANNED
 from experiments.rows import (
     BP, CONTROLS, DATA_SETS, DEGREES, LONGER, LONGER_FP32, METHODS, PRECISIONS, RUNNING, TABLES, rows_of)
 
@@ -149,7 +150,7 @@ def fine_tuning():
                     {method: cell("fine-tuning", stem + method, "all") for method in METHODS},
                     cell(f"{data}-{precision}", BP).by_seed.get(0),
                     {method: cell("fine-tuning", stem + method, "first") for method in METHODS})
-    for table, words in pointnet.CHANGES.items():
+    for table, words in CHANGES.items():
         (name, amount), = words.items()
         result = read_result(f"pointnet_{table}_p256")
         for precision in PRECISIONS:
@@ -196,7 +197,7 @@ def missing():
     for table in TABLES:
         if names := [row.name for row in rows_of(table) if not accuracy.is_finished(row)]:
             lines.append([table, len(names), listed_names(names), f"`python -m experiments.accuracy {table}`"])
-    for name, data, points in pointnet.PLANNED:
+    for name, data, points in PLANNED:
         if names := pointnet.Table(name, data, None, points).missing():
             command = f"python -m experiments.pointnet --data-dir DIR --data {data} --points {points} --table {name}"
             lines.append([f"PointNet {name}, {data}, {points:,} points", len(names), listed_names(names),

@@ -106,7 +106,8 @@ def estimate(folders, jobs):
 def commands(folders):
     """What makes the missing rows: (module, *words), in any order, on any machine; each row becomes a file of its own.
 
-    Rows that start from another one's weights are one command, so that those are trained once.
+    Rows that start from another one's weights are one command, so that those are trained once. Those of batch sizes
+    come last, as they are hundreds.
     """
     adapted = {}   # {(table, source): names of rows}
     for row in missing_rows():
@@ -116,13 +117,13 @@ def commands(folders):
             yield ("accuracy", row.table, "--apart", "--row", row.name)
     for (table, *_), names in adapted.items():
         yield ("accuracy", table, "--apart", "--row", *names)
-    for row in batch_rows.all_rows():
-        if not batch_rows.is_finished(row):
-            yield ("batch_size", "--row", row.name, "--apart")
     for table in pointnet_tables(folders):
         missing = table.missing()
         yield from (("pointnet", *words_of(table), "--apart", "--only", name) for name in (
             sorted({name.split("-")[0] + "-" for name in missing}) if table.name in CHANGES else missing))
+    for row in batch_rows.all_rows():
+        if not batch_rows.is_finished(row):
+            yield ("batch_size", "--row", row.name, "--apart")
 
 
 def words_of(table):

@@ -213,7 +213,9 @@ def added(tails=(2,)):
     note = joined([f"{found} as many samples on {joined(titles)}" for found, titles in times.items()])
     head = ["accuracy, %", "K = 0", "K = 2", "full BP", "K = 2 over K = 0", "samples: K = 2 / K = 0",
             *(f"K = {k} over its control" for k in tails)]
-    said = "Three seeds, on MNIST at K = 0 to 2 five. A number without +- is of one or two seeds."
+    said = "Three seeds, on MNIST at K = 0 to 2 five."
+    if any("+-" not in str(number) for line in lines for number in line[1:5] + line[6:]):
+        said += " A number without +- is of one or two seeds."
     said += f" The schedules of INT8 and FP32 differ: at K = 2 INT8 sees {note}." if note else ""
     return table_of(head, lines) + f"\n\n{wrapped(said)}"
 

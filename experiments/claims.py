@@ -1,7 +1,7 @@
 """The claims of the paper's abstract one by one: claimed, ours, how it is measured, whether it is met, if not, why."""
 from typing import NamedTuple
 
-from experiments import cost_tables
+from experiments import cost_tables, equal_samples
 from experiments.cells import (
     NO_DIFFERENCE, NOT_RUN, TAILS, Table, cell, folded, markdown_rows, name_of, note_lines, seeds_of, times_the_samples,
     training_cells)
@@ -176,6 +176,19 @@ def precision_lines():
                        sentences(reason(loss, 0, met), cause * (met == "no")))
 
 
+def equal_lines():
+    """The same of gains and losses whose two sides see different numbers of samples, at the same number."""
+    not_tuned = "The schedule of the row trained anew was tuned for other numbers of epochs."
+    for found in equal_samples.comparisons():
+        difference, least = found.difference(), LEAST_GAIN if found.precision else 0
+        met = verdict(difference, least) if found.precision else verdict_of_loss(difference)
+        yield Line("over vanilla ZO, equal samples" if found.precision else "INT8 less FP32, equal samples",
+                   ", ".join(filter(None, (found.data, found.precision.upper()))), name_of(found.k),
+                   f"{CLAIMED_GAIN} points" if found.precision else "no loss of accuracy", difference.mean,
+                   with_seeds(difference), f"paired by seed, {MEASURED}, as many samples", met,
+                   sentences(reason(difference, least, met), not_tuned * (met == "no")))
+
+
 def of_controls(cells, k):
     """By how much the frozen control of INT8 is above that of FP32, in a sentence; '' if not both have run."""
     frozen = cells["int8"](k, True).difference(cells["fp32"](k, True))
@@ -203,7 +216,7 @@ def summed_up(lines):
 
 def claims():
     """The abstract's claims, ours beside them, and whether they are met: a line for each, then all comparisons."""
-    lines, by_claim = [*accuracy_lines(), *cost_lines(), *precision_lines()], {}
+    lines, by_claim = [*accuracy_lines(), *cost_lines(), *precision_lines(), *equal_lines()], {}
     ran = [line for line in lines if line.met != NOT_RUN]
     for line in ran:
         by_claim.setdefault(line.claim, []).append(line)

@@ -2,7 +2,7 @@
 
 Every number is of the results; what is said of a difference follows from its interval.
 """
-from experiments import batch_picture, batch_rows
+from experiments import batch_picture, batch_rows, equal_samples
 from experiments.cells import NOT_RUN, Cell, name_of, times_the_samples
 from experiments.claims import BATCHES
 from experiments.common import read_result
@@ -50,8 +50,11 @@ def losses():
             if (loss := one.difference(other)).is_told() and loss.mean < 0:
                 seen = times_the_samples(one, other)
                 found.append(f"{title}, {name_of(k)}: {loss.short()}" + f" ({seen} the samples)" * bool(seen))
-    return (f"INT8 minus FP32, in points: {'; '.join(found) or 'none'}. Elsewhere no loss was found, or too few seeds "
-            "have run.")
+    equal = [f"{one.data}, {name_of(one.k)}: {one.difference().short()}" for one in equal_samples.comparisons()
+             if not one.precision and one.difference().is_told() and one.difference().mean < 0]
+    more = f"At FP32's number of samples, where INT8 usually sees another: {'; '.join(equal)}. " if equal else ""
+    return (f"INT8 minus FP32, in points: {'; '.join(found) or 'none'}. {more}Elsewhere no loss was found, or too few "
+            "seeds have run.")
 
 
 def places(found):

@@ -3,6 +3,7 @@ import re
 
 import pytest
 
+from test_equal_samples import LINES as EQUAL
 from test_readme import EXPERIMENTS, SETS, correct, made, result, table, with_interval
 
 LONGER = {"int8": "accuracy_longer", "fp32": "accuracy_longer_fp32"}   # the tables of several times the epochs
@@ -116,6 +117,22 @@ def test_int8_less_fp32(title, file):
         if LINES.get(line, [""] * 5)[3] == "no" and name in ("k1", "k2", "k3"):
             controls = paired(*(correct(file, kind, f"{name}-frozen") for kind in ("int8", "fp32")))
             assert f"INT8 less FP32 of the frozen controls is {shown(controls)}." in LINES[line][4]
+
+
+@pytest.mark.parametrize("line", EQUAL, ids=[" ".join(line[:2]) for line in EQUAL])
+def test_differences_at_equal_samples(line):
+    data, words, *_, shown_there = line   # which tests/test_equal_samples.py recomputes
+    gain = re.fullmatch(r"(INT8|FP32), (K = \d) over K = 0", words)
+    name = (f"over vanilla ZO, equal samples: {data}, {gain[1]}, {gain[2]}" if gain else
+            f"INT8 less FP32, equal samples: {data}, {words.removeprefix('INT8 less FP32, ')}")
+    claimed, ours, how, met, why = LINES[name]
+    assert ours.partition(" (")[0] == shown_there.partition(" (")[0] and how.endswith("as many samples")
+    assert claimed == ("5.2 to 9.5 points" if gain else "no loss of accuracy") and bool(why) == (met != "yes")
+    number = re.match(r"(?:~ )?([+-][\d.]+) \+- ([\d.]+)", ours)
+    least, low, high = 5.2 if gain else 0, *((float(number[1]) + sign * float(number[2]) for sign in (-1, 1))
+                                             if number else (None, None))
+    assert met == ("open" if not number else "yes" if low >= least else "no" if high < least else
+                   "open" if gain else "~")
 
 
 def test_memory_is_that_counted():

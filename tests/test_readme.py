@@ -220,8 +220,13 @@ def test_every_loss_of_int8_is_among_the_limits():
                 loss = difference(correct(file, "int8", name), correct(file, "fp32", name))
                 if loss.startswith("-") and "+-" in loss and "seed" not in loss:
                     found.append(f"{title.rpartition(', ')[0]}, {words}: {loss}")
-    said = text.partition("INT8 minus FP32, in points: ")[2].partition(". Elsewhere")[0].split("; ")
-    assert [words.partition(" (")[0] for words in said] == found and found
+    said, _, equal = text.partition("INT8 minus FP32, in points: ")[2].partition(". Elsewhere")[0].partition(
+        ". At FP32's number of samples, where INT8 usually sees another: ")
+    assert [words.partition(" (")[0] for words in said.split("; ")] == found and found
+    lines = [line for line in table(made("table equal-samples", EXPERIMENTS)) if len(line) == 7]
+    assert equal.split("; ") == [f"{line[0]}, {line[1].removeprefix('INT8 less FP32, ')}: {line[-1]}" for line in lines
+                                 if line[1].startswith("INT8 less FP32") and line[-1].startswith("-")
+                                 and "+-" in line[-1]]
 
 
 @pytest.mark.parametrize("text", (README, EXPERIMENTS), ids=readme.DOCUMENTS[:2])

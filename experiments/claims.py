@@ -180,12 +180,16 @@ def equal_lines():
     """The same of gains and losses whose two sides see different numbers of samples, at the same number."""
     not_tuned = "The schedule of the row trained anew was tuned for other numbers of epochs."
     for found in equal_samples.comparisons():
-        difference, least = found.difference(), LEAST_GAIN if found.precision else 0
-        met = verdict(difference, least) if found.precision else verdict_of_loss(difference)
-        yield Line("over vanilla ZO, equal samples" if found.precision else "INT8 less FP32, equal samples",
-                   ", ".join(filter(None, (found.data, found.precision.upper()))), name_of(found.k),
-                   f"{CLAIMED_GAIN} points" if found.precision else "no loss of accuracy", difference.mean,
-                   with_seeds(difference), f"paired by seed, {MEASURED}, as many samples", met,
+        difference = found.difference()
+        if found.precision:
+            claim, claimed = "over vanilla ZO", f"{CLAIMED_GAIN} points"
+            place = f"{found.data}, {found.precision.upper()}"
+            least, met = LEAST_GAIN, verdict(difference, LEAST_GAIN)
+        else:
+            claim, claimed, place = "INT8 less FP32", "no loss of accuracy", found.data
+            least, met = 0, verdict_of_loss(difference)
+        yield Line(f"{claim}, equal samples", place, name_of(found.k), claimed, difference.mean, with_seeds(difference),
+                   f"paired by seed, {MEASURED}, as many samples", met,
                    sentences(reason(difference, least, met), not_tuned * (met == "no")))
 
 

@@ -65,6 +65,7 @@ def every():
 
 
 def table():
+    """The table of all comparisons()."""
     lines = []
     for found in comparisons():
         here, there = found.at_equal_samples()

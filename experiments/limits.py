@@ -33,8 +33,8 @@ def limits():
     slow = (f"At batches of 32 and 256 an INT8 step of LeNet-5 takes {range_of(numpy_ratios())} times as long as an "
             f"FP32 step, and one of PointNet {range_of(clouds)} times, as NumPy multiplies integers as int32. On "
             "another machine, where FP32 was faster, the ratios were larger: `python -m zo_numpy bench` measures "
-            f"yours. In C INT8 is {faster(port_ratios(BATCHES))} at these batches, but a step of LeNet-5 at a batch of 1 with "
-            f"K = 3 takes {range_of(smallest)} times as long.")
+            f"yours. In C INT8 is {faster(port_ratios(BATCHES))} at these batches, but a step of LeNet-5 at a batch of 1 "
+            f"with K = 3 takes {range_of(smallest)} times as long.")
     return bullets((
         f"**ZO often adds nothing that we could measure.** {said}Compare with `--zo-frozen` before you credit ZO with "
         "a gain.",
@@ -51,8 +51,8 @@ def losses():
             if (loss := one.difference(other)).is_told() and loss.mean < 0:
                 seen = times_the_samples(one, other)
                 found.append(f"{title}, {name_of(k)}: {loss.short()}" + f" ({seen} the samples)" * bool(seen))
-    equal = [f"{one.data}, {name_of(one.k)}: {one.difference().short()}" for one in equal_samples.comparisons()
-             if not one.precision and one.difference().is_told() and one.difference().mean < 0]
+    equal = [f"{one.data}, {name_of(one.k)}: {loss.short()}" for one in equal_samples.comparisons()
+             if not one.precision and (loss := one.difference()).is_told() and loss.mean < 0]
     more = f"At FP32's number of samples, where INT8 usually sees another: {'; '.join(equal)}. " if equal else ""
     return (f"INT8 minus FP32, in points: {'; '.join(found) or 'none'}. {more}Elsewhere no loss was found, or too few "
             "seeds have run.")

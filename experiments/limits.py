@@ -33,8 +33,8 @@ def limits():
     slow = (f"At batches of 32 and 256 an INT8 step of LeNet-5 takes {range_of(numpy_ratios())} times as long as an "
             f"FP32 step, and one of PointNet {range_of(clouds)} times, as NumPy multiplies integers as int32. On "
             "another machine, where FP32 was faster, the ratios were larger: `python -m zo_numpy bench` measures "
-            f"yours. In C INT8 is {faster(port_ratios(BATCHES))} at these batches, but a step of LeNet-5 at a batch of 1 "
-            f"with K = 3 takes {range_of(smallest)} times as long.")
+            f"yours. In C INT8 is {faster(port_ratios(BATCHES))} at these batches, but a step of LeNet-5 at a batch of "
+            f"1 with K = 3 takes {range_of(smallest)} times as long.")
     return bullets((
         f"**ZO often adds nothing that we could measure.** {said}Compare with `--zo-frozen` before you credit ZO with "
         "a gain.",
